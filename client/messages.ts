@@ -1,0 +1,82 @@
+/**
+ * The only words that the page and its Web Worker share. The page shows and asks; the worker computes. Nothing computes
+ * before `start` (SPEC E4).
+ */
+
+import type { RunSettings } from "../shared/run_settings.ts";
+import type { StalenessSummary } from "../shared/run_view.ts";
+
+/** What the page asks of the worker. */
+export type ToWorker =
+  | {
+      readonly kind: "start";
+      readonly settings: RunSettings;
+      /** ws: or wss: address of the coordinator. */
+      readonly socketUrl: string;
+      /** Base of the shard addresses. */
+      readonly dataUrl: string;
+      /** What the volunteer's link or a command asks for; `auto` measures. */
+      readonly backend: "auto" | "webgpu" | "wasm";
+    }
+  | { readonly kind: "pause" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "stop" };
+
+export type Phase =
+  | "idle"
+  /** Fetching the first shard of the data. */
+  | "loading-data"
+  /** Compiling and measuring the backends. */
+  | "measuring"
+  | "connecting"
+  | "training"
+  | "paused"
+  /** The coordinator is out of reach; retrying. */
+  | "reconnecting"
+  | "stopped"
+  | "finished"
+  | "failed";
+
+export interface BackendMeasurement {
+  readonly backend: "webgpu" | "wasm";
+  readonly device: string;
+  /** Undefined where it could not be measured; `note` then says why. */
+  readonly samplesPerSecond: number | undefined;
+  readonly note: string | undefined;
+}
+
+export interface BackendChoice {
+  readonly backend: "webgpu" | "wasm";
+  readonly device: string;
+  /** One sentence for the volunteer: what was measured, and why this one. */
+  readonly reason: string;
+  readonly measured: readonly BackendMeasurement[];
+}
+
+/** The replica's own numbers, at most four times a second and always at the end. */
+export interface ReplicaProgress {
+  readonly replica: string | undefined;
+  readonly localSteps: number;
+  readonly samples: number;
+  readonly samplesPerSecond: number;
+  readonly exchanges: number;
+  readonly applied: number;
+  readonly refused: number;
+  /** The newest refusal's sentence, if any. */
+  readonly lastRefusal: string | undefined;
+  /** Mean loss of the local steps of the last exchange. */
+  readonly loss: number | undefined;
+  readonly staleness: StalenessSummary;
+  readonly lastStaleness: number | undefined;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** What the worker tells the page. */
+export type FromWorker =
+  | { readonly kind: "phase"; readonly phase: Phase; readonly detail?: string }
+  | { readonly kind: "loading"; readonly loadedExamples: number; readonly examples: number }
+  | { readonly kind: "backend"; readonly choice: BackendChoice }
+  | { readonly kind: "progress"; readonly progress: ReplicaProgress }
+  /** A sentence with the fix. The worker has stopped. */
+  | { readonly kind: "failed"; readonly sentence: string };

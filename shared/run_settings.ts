@@ -1,0 +1,69 @@
+/**
+ * What a volunteer needs to know of a run, all of it from the coordinator (`GET /api/run`): the model, where the data
+ * is, and how to train. Checked at the client's door too, because a page may be older than the coordinator.
+ */
+
+import * as v from "valibot";
+import { LIMITS } from "./wire/codes.ts";
+import { SOLVER_NAMES } from "./solver/catalogue.ts";
+
+const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+const imageShape = v.strictObject({ height: whole, width: whole, channels: whole });
+
+const layer = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("conv2d"),
+    name: text,
+    kernel: whole,
+    channels: whole,
+    stride: v.exactOptional(whole),
+    padding: v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  }),
+  v.strictObject({ kind: v.literal("max-pool"), name: text, size: whole, stride: whole }),
+  v.strictObject({ kind: v.literal("dense"), name: text, units: whole }),
+  v.strictObject({ kind: v.literal("relu"), name: text }),
+]);
+
+/** A piece of the training set: `examples` images (NHWC bytes), then `examples` label bytes. Immutable under its address. */
+const shard = v.strictObject({ url: text, examples: whole });
+
+const schema = v.strictObject({
+  run: text,
+  model: v.strictObject({ name: text, input: imageShape, classes: whole, layers: v.array(layer) }),
+  layoutHash: text,
+  data: v.strictObject({
+    name: text,
+    /** In words, for the volunteer: what is trained, and with what. */
+    title: text,
+    trainExamples: whole,
+    testExamples: whole,
+    normalisation: v.strictObject({ mean: v.number(), deviation: v.pipe(v.number(), v.gtValue(0)) }),
+    shards: v.array(shard),
+  }),
+  solver: v.picklist(SOLVER_NAMES),
+  exchange: v.picklist(["one-round-trip", "two-round-trip"]),
+  /** For the two-round-trip exchange, where the replica applies it. */
+  movingRate: amount,
+  batch: whole,
+  /** tau: local steps between exchanges. */
+  communicationPeriod: whole,
+  learningRate: amount,
+  momentum: v.pipe(v.number(), v.minValue(-1), v.maxValue(1)),
+  weightDecay: amount,
+  seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  /** `auto` measures both backends and takes the faster. */
+  backend: v.picklist(["auto", "webgpu", "wasm"]),
+  targetAccuracy: v.nullable(amount),
+});
+
+export type RunSettings = v.InferOutput<typeof schema>;
+
+/** The settings, or a sentence that names the field, what was found and what is accepted. */
+export function readRunSettings(value: unknown): RunSettings | { readonly problem: string } {
+  const checked = v.safeParse(schema, value);
+  if (checked.success) return checked.output;
+  const [issue] = checked.issues;
+  return { problem: `The coordinator's description of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}` };
+}

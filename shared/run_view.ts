@@ -1,0 +1,75 @@
+/**
+ * A run as people see it: what the coordinator publishes to both pages (`GET /api/view`, server-sent events on
+ * `/api/events`), to `drove status` and to the progress bar. Types only; a newer view replaces an older one whole.
+ */
+
+import type { SolverName } from "./solver/catalogue.ts";
+
+export interface StalenessSummary {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface StalenessView extends StalenessSummary {
+  /** counts[s] pushes had staleness s; the last entry holds all that were staler. */
+  readonly counts: readonly number[];
+}
+
+export interface ReplicaView {
+  readonly id: string;
+  readonly backend: "webgpu" | "wasm" | "none";
+  readonly device: string;
+  /** False once it left; its contribution stays. */
+  readonly connected: boolean;
+  readonly samples: number;
+  readonly samplesPerSecond: number;
+  readonly exchanges: number;
+  readonly applied: number;
+  readonly refused: number;
+  readonly staleness: StalenessView;
+  /** Share of all samples, 0..1. */
+  readonly share: number;
+}
+
+export interface HistoryPoint {
+  readonly seconds: number;
+  readonly samples: number;
+  /** Held-out, on the images of that evaluation. */
+  readonly accuracy: number;
+  readonly testLoss: number;
+  readonly trainLoss: number;
+  readonly images: number;
+}
+
+export type RunState = "waiting" | "training" | "reached" | "stopped";
+
+export interface RunView {
+  readonly run: string;
+  readonly model: string;
+  readonly data: string;
+  readonly solver: SolverName;
+  readonly state: RunState;
+  /** Since the first replica's first exchange. */
+  readonly seconds: number;
+  readonly version: number;
+  readonly incarnation: number;
+  /** The newest held-out evaluation; null before the first. */
+  readonly accuracy: number | null;
+  readonly testLoss: number | null;
+  /** Mean loss of recent local steps; null before the first exchange. */
+  readonly trainLoss: number | null;
+  readonly targetAccuracy: number | null;
+  readonly samples: number;
+  readonly samplesPerSecond: number;
+  readonly exchanges: number;
+  readonly applied: number;
+  readonly refused: number;
+  readonly overlappedApplies: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly staleness: StalenessView;
+  readonly replicas: readonly ReplicaView[];
+  readonly history: readonly HistoryPoint[];
+}
