@@ -1,0 +1,45 @@
+/**
+ * Trains a plan with the naive loops, in double precision: what a backend's `Program` must agree with, operation by
+ * operation and step by step.
+ */
+
+import type { Evaluation, StepSettings } from "../../shared/engine/backend.ts";
+import type { Plan } from "../../shared/engine/plan.ts";
+import type { Numbers } from "./convolution.ts";
+import { referenceMemory, runOperation, type ReferenceMemory } from "./operations.ts";
+import { heavyBall } from "./update.ts";
+
+export class ReferenceTrainer {
+  readonly plan: Plan;
+  readonly memory: ReferenceMemory;
+  readonly velocity: Float64Array<ArrayBuffer>;
+
+  /** `images` and `labels` are bytes, as `Program.loadExamples` takes them. */
+  constructor(plan: Plan, images: Uint8Array, labels: Uint8Array, parameters: Numbers) {
+    this.plan = plan;
+    this.memory = referenceMemory(plan, images, labels);
+    this.memory.parameters.set(Array.from(parameters));
+    this.velocity = new Float64Array(plan.layout.elements);
+  }
+
+  /** One step with its update; returns the mean loss before it. */
+  step(examples: Numbers, settings: StepSettings): number {
+    const { meanLoss, gradient } = this.gradientStep(examples);
+    heavyBall(this.memory.parameters, this.velocity, gradient, settings);
+    return meanLoss;
+  }
+
+  gradientStep(examples: Numbers): { meanLoss: number; gradient: Float64Array<ArrayBuffer> } {
+    const { meanLoss } = this.evaluate(examples);
+    for (const operation of this.plan.backward) runOperation(operation, this.memory);
+    return { meanLoss, gradient: this.memory.gradient };
+  }
+
+  evaluate(examples: Numbers): Evaluation {
+    this.memory.examples = examples;
+    for (const operation of this.plan.forward) runOperation(operation, this.memory);
+    const sum = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
+    const { tensors } = this.memory;
+    return { correct: sum(tensors[this.plan.correct]!), meanLoss: sum(tensors[this.plan.losses]!) / this.plan.batch };
+  }
+}
