@@ -66,6 +66,10 @@ export interface RunView {
   readonly exchanges: number;
   readonly applied: number;
   readonly refused: number;
+  /** Retries that got their last answer again. */
+  readonly repeated: number;
+  /** Refusals by code, of pushes and of everything else. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly overlappedApplies: number;
   readonly bytesUp: number;
   readonly bytesDown: number;

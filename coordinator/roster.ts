@@ -1,0 +1,117 @@
+/**
+ * Who takes part: one record per replica that ever joined this run, with its place at the center, its last settled
+ * exchange and its contribution. Decides nothing about the center; `run.ts` does.
+ */
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { StalenessHistogram } from "../shared/staleness_histogram.ts";
+import type { RefusalCode } from "../shared/wire/codes.ts";
+import type { Header } from "../shared/wire/messages.ts";
+import type { ReplicaView } from "../shared/run_view.ts";
+import type { CenterSlot } from "./center/center.ts";
+import { Rate } from "./rate.ts";
+
+/** How an exchange ended; kept so that a retry gets the same again (SPEC X12). */
+export type Settled =
+  | { readonly kind: "answer"; readonly header: Header<"answer">; readonly withCenter: boolean }
+  | { readonly kind: "refusal"; readonly code: RefusalCode; readonly exchange: number };
+
+/** One connection of a replica, as the roster and the run see it. */
+export interface Connection {
+  refuse(code: RefusalCode): void;
+}
+
+/** A replica's place at the center: the vector that both sides hold, and its version. */
+export interface Place {
+  readonly slot: CenterSlot;
+  baseVersion: number;
+}
+
+export class Replica {
+  readonly id: string;
+  backend: ReplicaView["backend"] = "none";
+  device = "";
+  /** The open connection, if any. */
+  connection: Connection | undefined = undefined;
+  lastHeardMs: number;
+  place: Place | undefined = undefined;
+  settled: Settled | undefined = undefined;
+  lastExchange = 0;
+  inFlight: { readonly exchange: number; readonly settled: Promise<Settled> } | undefined = undefined;
+  samples = 0;
+  exchanges = 0;
+  applied = 0;
+  refused = 0;
+  readonly staleness = new StalenessHistogram();
+  readonly rate: Rate;
+
+  constructor(id: string, nowMs: number) {
+    this.id = id;
+    this.lastHeardMs = nowMs;
+    this.rate = new Rate(nowMs);
+  }
+
+  view(samplesOfAll: number, nowMs: number): ReplicaView {
+    const connected = this.connection !== undefined;
+    return {
+      id: this.id,
+      backend: this.backend,
+      device: this.device,
+      connected,
+      samples: this.samples,
+      samplesPerSecond: connected ? this.rate.perSecond(nowMs) : 0,
+      exchanges: this.exchanges,
+      applied: this.applied,
+      refused: this.refused,
+      staleness: this.staleness.view(),
+      share: samplesOfAll === 0 ? 0 : this.samples / samplesOfAll,
+    };
+  }
+}
+
+export class Roster {
+  readonly #replicas = new Map<string, Replica>();
+  readonly #secret: Uint8Array;
+  #lastNumber = 0;
+
+  /** `secret` is the run's own; ids are proven by it, so that a restarted coordinator knows its replicas again. */
+  constructor(secret: Uint8Array) {
+    this.#secret = secret;
+  }
+
+  [Symbol.iterator](): IterableIterator<Replica> {
+    return this.#replicas.values();
+  }
+
+  connected(): Replica[] {
+    return [...this.#replicas.values()].filter((replica) => replica.connection !== undefined);
+  }
+
+  tokenOf(id: string): string {
+    return createHmac("sha256", this.#secret).update(id).digest("base64url");
+  }
+
+  /** The replica that a hello names, if its token proves it. */
+  proven(resume: { readonly replica: string; readonly token: string } | undefined): Replica | undefined {
+    if (!resume) return undefined;
+    const wanted = Buffer.from(this.tokenOf(resume.replica));
+    const given = Buffer.from(resume.token);
+    if (wanted.length !== given.length || !timingSafeEqual(wanted, given)) return undefined;
+    return this.#replicas.get(resume.replica);
+  }
+
+  add(nowMs: number): Replica {
+    return this.restore(`r${this.#lastNumber + 1}`, nowMs);
+  }
+
+  /** The replica of this id, made if need be: when a run resumes, its ledger names them. */
+  restore(id: string, nowMs: number): Replica {
+    const known = this.#replicas.get(id);
+    if (known) return known;
+    const replica = new Replica(id, nowMs);
+    this.#replicas.set(id, replica);
+    const number = Number(id.slice(1));
+    if (Number.isSafeInteger(number)) this.#lastNumber = Math.max(this.#lastNumber, number);
+    return replica;
+  }
+}

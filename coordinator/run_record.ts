@@ -1,0 +1,71 @@
+/**
+ * A run's memory across restarts: what a checkpoint writes beside the center, and how record and ledger together bring
+ * the roster back. The ledger is exact (who pushed what, with which verdict); the record holds what it does not.
+ */
+
+import * as v from "valibot";
+import type { HistoryPoint, ReplicaView } from "../shared/run_view.ts";
+import type { StalenessHistogram } from "../shared/staleness_histogram.ts";
+import type { Roster } from "./roster.ts";
+import type { LedgerEntry } from "./run.ts";
+
+const amount = v.pipe(v.number(), v.finite());
+
+const schema = v.object({
+  seconds: amount,
+  history: v.array(
+    v.object({
+      seconds: amount,
+      samples: amount,
+      accuracy: amount,
+      testLoss: amount,
+      trainLoss: amount,
+      images: amount,
+    }),
+  ),
+  bytesUp: amount,
+  bytesDown: amount,
+  replicas: v.array(v.object({ id: v.string(), backend: v.picklist(["webgpu", "wasm", "none"]), device: v.string() })),
+});
+
+export interface RunRecord {
+  readonly seconds: number;
+  readonly history: readonly HistoryPoint[];
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly replicas: readonly Pick<ReplicaView, "id" | "backend" | "device">[];
+}
+
+/** The record as read back, or a sentence on what is wrong with it. */
+export function readRunRecord(value: unknown): RunRecord | { readonly problem: string } {
+  const checked = v.safeParse(schema, value);
+  if (checked.success) return checked.output;
+  const [issue] = checked.issues;
+  return { problem: `The checkpoint's record of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}` };
+}
+
+export interface RestoredRun extends RunRecord {
+  readonly ledger: Iterable<LedgerEntry>;
+}
+
+/** Brings back replicas with their contribution and their last settled exchange. */
+export function restoreRun(restored: RestoredRun, roster: Roster, staleness: StalenessHistogram, nowMs: number): void {
+  for (const { id, backend, device } of restored.replicas) {
+    const replica = roster.restore(id, nowMs);
+    replica.backend = backend;
+    replica.device = device;
+  }
+  for (const entry of restored.ledger) {
+    const replica = roster.restore(entry.replica, nowMs);
+    replica.lastExchange = Math.max(replica.lastExchange, entry.exchange);
+    if (entry.verdict === "applied") {
+      replica.exchanges++;
+      replica.applied++;
+      replica.samples += entry.samples;
+      replica.staleness.add(entry.staleness ?? 0);
+      staleness.add(entry.staleness ?? 0);
+    } else {
+      replica.refused++;
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * One connection's states, from its first byte to its end (SPEC H, X1, L). Turns bytes into messages or refusals and asks
+ * the run for answers; never sees a socket, reads no clock.
+ */
+
+import { LIMITS, ruleOf, type RefusalCode } from "../shared/wire/codes.ts";
+import { encodeHead } from "../shared/wire/frame.ts";
+import type { Link } from "../shared/wire/link.ts";
+import {
+  readFromReplica,
+  TYPE,
+  type CoordinatorMessageName,
+  type FromReplica,
+  type Header,
+} from "../shared/wire/messages.ts";
+import type { Connection, Replica, Settled } from "./roster.ts";
+
+/** What a session asks of its run. Vectors are views that stay unchanged until the replica's next exchange. */
+export interface RunPort {
+  readonly payloadBytes: number;
+  readonly incarnation: number;
+  readonly version: number;
+  nowMs(): number;
+  join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode>;
+  push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled>;
+  /** Copies the current center into the replica's place, as its new base. */
+  pull(replica: Replica): Promise<void>;
+  heard(replica: Replica): void;
+  leave(replica: Replica, connection: Connection, forGood: boolean): void;
+  countRefusal(code: RefusalCode): void;
+  countBytes(up: number, down: number): void;
+  /** Our own bug or our environment's failure: never the peer's. */
+  failed(error: unknown): void;
+}
+
+export interface Joined {
+  readonly replica: Replica;
+  readonly welcome: Header<"welcome">;
+}
+
+type State =
+  | { readonly kind: "awaiting-hello"; readonly sinceMs: number }
+  | { readonly kind: "joining" }
+  | { readonly kind: "training"; readonly replica: Replica }
+  | { readonly kind: "closed" };
+
+export class Session implements Connection {
+  readonly #run: RunPort;
+  readonly #link: Link;
+  #state: State;
+  #frameCredit: number = LIMITS.frameBurst;
+  #creditAtMs: number;
+
+  constructor(run: RunPort, link: Link) {
+    this.#run = run;
+    this.#link = link;
+    this.#creditAtMs = run.nowMs();
+    this.#state = { kind: "awaiting-hello", sinceMs: this.#creditAtMs };
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === "closed";
+  }
+
+  /** One message of the peer. Never throws: what is wrong with it is refused. */
+  receive(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    this.#run.countBytes(bytes.byteLength, 0);
+    if (!this.#spendCredit()) return this.refuse("TOO_FAST");
+    const message = readFromReplica(bytes, this.#run.payloadBytes);
+    if ("refusal" in message) return this.refuse(message.refusal);
+    this.#handle(message).catch((error: unknown) => {
+      this.#run.failed(error);
+      this.#end(1011, "The coordinator failed; it says why in its log.");
+    });
+  }
+
+  /** The connection is gone, for whatever reason. The place is kept for the length of the lease. */
+  closed(): void {
+    this.#leave(false);
+  }
+
+  /** Hello timeout (SPEC H1); leases are the run's affair. */
+  tick(): void {
+    if (this.#state.kind !== "awaiting-hello") return;
+    if (this.#run.nowMs() - this.#state.sinceMs > LIMITS.helloTimeoutMs) this.refuse("HELLO_TIMEOUT");
+  }
+
+  /** Says goodbye because the run is over. */
+  finish(reason: string): void {
+    if (this.isClosed) return;
+    this.#send("finished", { reason: reason.slice(0, LIMITS.textCharacters) });
+    this.#end(1000, "run over");
+  }
+
+  /** Refuses, counts, and closes where the code says so. */
+  refuse(code: RefusalCode, exchange?: number): void {
+    if (this.isClosed) return;
+    const rule = ruleOf(code);
+    this.#run.countRefusal(code);
+    const withCenter = rule.recovery !== "none" && this.#state.kind === "training";
+    const header: Header<"refusal"> = {
+      code,
+      sentence: rule.sentence,
+      recovery: rule.recovery,
+      ...(exchange === undefined ? {} : { exchange }),
+      version: this.#baseVersion(),
+      incarnation: this.#run.incarnation,
+    };
+    this.#send("refusal", header, withCenter ? this.#center() : undefined);
+    if (rule.closeCode !== undefined) this.#end(rule.closeCode, code);
+  }
+
+  async #handle(message: FromReplica): Promise<void> {
+    const state = this.#state;
+    if (state.kind === "awaiting-hello") {
+      if (message.kind !== "hello") return this.refuse("OUT_OF_TURN");
+      return this.#join(message.header);
+    }
+    if (state.kind !== "training") return this.refuse("OUT_OF_TURN");
+    const { replica } = state;
+    this.#run.heard(replica);
+    switch (message.kind) {
+      case "hello":
+        return this.refuse("OUT_OF_TURN");
+      case "heartbeat":
+        return;
+      case "leave":
+        this.#leave(true);
+        return this.#link.close(1000, "left");
+      case "pull":
+        return this.#pull(replica);
+      case "push":
+        return this.#push(replica, message.header, message.payload);
+      default:
+        return message satisfies never;
+    }
+  }
+
+  async #join(hello: Header<"hello">): Promise<void> {
+    this.#state = { kind: "joining" };
+    const joined = await this.#run.join(hello, this);
+    if (typeof joined === "string") return this.refuse(joined);
+    const { replica, welcome } = joined;
+    // The connection may have ended while the center was copied.
+    if (this.isClosed) return this.#run.leave(replica, this, false);
+    this.#state = { kind: "training", replica };
+    this.#send("welcome", welcome, welcome.resumed ? undefined : this.#center());
+  }
+
+  async #pull(replica: Replica): Promise<void> {
+    if (replica.inFlight || this.#link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
+    await this.#run.pull(replica);
+    if (this.isClosed) return;
+    this.#send("center", { version: this.#baseVersion(), incarnation: this.#run.incarnation }, this.#center());
+  }
+
+  async #push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<void> {
+    // The last answer is still on its way out of the replica's place, which this push would change.
+    if (this.#link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
+    const settled = await this.#run.push(replica, header, payload);
+    if (this.isClosed) return;
+    if (settled.kind === "refusal") return this.refuse(settled.code, settled.exchange);
+    this.#send("answer", settled.header, settled.withCenter ? this.#center() : undefined);
+  }
+
+  #center(): Uint8Array | undefined {
+    return this.#state.kind === "training" ? this.#state.replica.place?.slot.bytes() : undefined;
+  }
+
+  #baseVersion(): number {
+    const place = this.#state.kind === "training" ? this.#state.replica.place : undefined;
+    return place?.baseVersion ?? this.#run.version;
+  }
+
+  #send<N extends CoordinatorMessageName>(name: N, header: Header<N>, payload?: Uint8Array): void {
+    if (!this.#link.isOpen) return;
+    const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
+    this.#run.countBytes(0, head.byteLength + (payload?.byteLength ?? 0));
+    this.#link.send(head, payload);
+  }
+
+  #end(closeCode: number, reason: string): void {
+    this.#leave(closeCode === 1000);
+    this.#link.close(closeCode, reason);
+  }
+
+  #leave(forGood: boolean): void {
+    const state = this.#state;
+    this.#state = { kind: "closed" };
+    if (state.kind === "training") this.#run.leave(state.replica, this, forGood);
+  }
+
+  #spendCredit(): boolean {
+    const nowMs = this.#run.nowMs();
+    const earned = ((nowMs - this.#creditAtMs) / 1000) * LIMITS.framesPerSecond;
+    this.#creditAtMs = nowMs;
+    this.#frameCredit = Math.min(LIMITS.frameBurst, this.#frameCredit + earned) - 1;
+    return this.#frameCredit >= 0;
+  }
+}
