@@ -1,0 +1,119 @@
+/**
+ * A data set in memory: images as bytes, one label byte each, a training and a held-out part. What `mnist.ts` and
+ * `import.ts` give, what shards are cut from and what the evaluator tests on.
+ */
+
+import type { Normalisation } from "../../shared/engine/plan.ts";
+import type { ImageShape } from "../../shared/model/model.ts";
+import { DataError, type Idx } from "./idx.ts";
+
+export interface Examples {
+  /** [count, height, width, channels] */
+  readonly images: Uint8Array<ArrayBuffer>;
+  readonly labels: Uint8Array<ArrayBuffer>;
+  readonly count: number;
+}
+
+export interface Dataset {
+  readonly name: string;
+  /** One sentence for volunteers: what is trained, and with what. */
+  readonly title: string;
+  readonly shape: ImageShape;
+  readonly classes: number;
+  readonly train: Examples;
+  readonly test: Examples;
+  /** Of the training pixels, scaled to 0..1. */
+  readonly normalisation: Normalisation;
+}
+
+/** The four files of a data set, parsed, with the names under which sentences mention them. */
+export interface DatasetFiles {
+  readonly trainImages: NamedIdx;
+  readonly trainLabels: NamedIdx;
+  readonly testImages: NamedIdx;
+  readonly testLabels: NamedIdx;
+}
+
+export interface NamedIdx extends Idx {
+  readonly file: string;
+}
+
+/** Fits the four files together, or throws a `DataError` that names the file which does not fit. */
+export function assembleDataset(name: string, title: string, files: DatasetFiles): Dataset {
+  const shape = imageShape(files.trainImages);
+  const testShape = imageShape(files.testImages);
+  if (describeShape(shape) !== describeShape(testShape)) {
+    throw new DataError(
+      `${files.testImages.file} holds images of ${describeShape(testShape)}, ${files.trainImages.file} of ${describeShape(shape)}; both must have one size.`,
+    );
+  }
+  const train = examplesOf(files.trainImages, files.trainLabels);
+  const test = examplesOf(files.testImages, files.testLabels);
+  const trainCounts = classCounts(train.labels);
+  const classes = trainCounts.length;
+  const missing = trainCounts.findIndex((count) => count === 0);
+  if (missing >= 0) {
+    throw new DataError(
+      `${files.trainLabels.file} has labels up to ${classes - 1} but none is ${missing}; number the classes 0, 1, 2, … without a gap.`,
+    );
+  }
+  if (classes < 2) throw new DataError(`${files.trainLabels.file} has only one class; there is nothing to learn.`);
+  const testClasses = classCounts(test.labels).length;
+  if (testClasses > classes) {
+    throw new DataError(
+      `${files.testLabels.file} has the label ${testClasses - 1}, which ${files.trainLabels.file} does not have; both must have the same classes.`,
+    );
+  }
+  return { name, title, shape, classes, train, test, normalisation: normalisationOf(train.images) };
+}
+
+/** How often each label occurs; its length is the highest label + 1. */
+export function classCounts(labels: Uint8Array): number[] {
+  const counts = new Uint32Array(256);
+  for (const label of labels) counts[label]!++;
+  return [...counts.subarray(0, counts.findLastIndex((count) => count > 0) + 1)];
+}
+
+function examplesOf(images: NamedIdx, labels: NamedIdx): Examples {
+  if (labels.dimensions.length !== 1) {
+    throw new DataError(`${labels.file} has ${labels.dimensions.length} dimensions; a file of labels has one.`);
+  }
+  const count = images.dimensions[0]!;
+  if (labels.dimensions[0] !== count) {
+    throw new DataError(
+      `${images.file} holds ${count} images, ${labels.file} ${labels.dimensions[0]} labels; each image needs one label.`,
+    );
+  }
+  if (count === 0) throw new DataError(`${images.file} holds no images.`);
+  return { images: images.values, labels: labels.values, count };
+}
+
+function imageShape({ file, dimensions }: NamedIdx): ImageShape {
+  const [, height, width, channels = 1] = dimensions;
+  if (dimensions.length > 4 || height === undefined || width === undefined || height * width * channels === 0) {
+    throw new DataError(
+      `${file} has dimensions ${dimensions.join("x")}; images are count x height x width or count x height x width x channels.`,
+    );
+  }
+  return { height, width, channels };
+}
+
+function describeShape({ height, width, channels }: ImageShape): string {
+  return `${height}x${width}x${channels}`;
+}
+
+/** Exact, from the counts of the 256 values: one pass (36 ms for MNIST's 47 MB) and no rounding over the sum. */
+function normalisationOf(images: Uint8Array): Normalisation {
+  const counts = new Uint32Array(256);
+  for (let index = 0; index < images.length; index++) counts[images[index]!]!++;
+  let sum = 0;
+  let squareSum = 0;
+  for (let value = 0; value < 256; value++) {
+    sum += value * counts[value]!;
+    squareSum += value * value * counts[value]!;
+  }
+  const mean = sum / images.length;
+  const deviation = Math.sqrt(squareSum / images.length - mean * mean);
+  // Images of one colour everywhere have no deviation to divide by; leaving them unscaled is as good as anything.
+  return { mean: mean / 255, deviation: deviation > 0 ? deviation / 255 : 1 };
+}

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseIdx } from "../../coordinator/data/idx.ts";
+import { datasetNames, importIdx, loadDataset } from "../../coordinator/data/import.ts";
+import { loadMnist } from "../../coordinator/data/mnist.ts";
+import { cutShards } from "../../coordinator/data/shards.ts";
+import type { Dataset } from "../../coordinator/data/dataset.ts";
+
+let folder: string;
+let mnist: Dataset;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "drove-data-"));
+  mnist = await loadMnist();
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function idx(dimensions: readonly number[], values: readonly number[], type = 0x08): Uint8Array<ArrayBuffer> {
+  const header = Buffer.alloc(4 + 4 * dimensions.length);
+  header[2] = type;
+  header[3] = dimensions.length;
+  dimensions.forEach((length, index) => header.writeUInt32BE(length, 4 + 4 * index));
+  return Uint8Array.from([...header, ...values]);
+}
+
+/** Writes a small data set under MNIST's names: `classes` grey levels of 2x3 images. */
+async function writeSet(name: string, labels: { train: number[]; test: number[] }, suffix = ""): Promise<string> {
+  const source = join(folder, name);
+  await mkdir(source);
+  for (const [set, part] of [["train", labels.train], ["t10k", labels.test]] as const) {
+    const pack = (bytes: Uint8Array): Uint8Array => (suffix === ".gz" ? gzipSync(bytes) : bytes);
+    const pixels = part.flatMap((label) => Array.from({ length: 6 }, () => label * 50));
+    await writeFile(join(source, `${set}-images-idx3-ubyte${suffix}`), pack(idx([part.length, 2, 3], pixels)));
+    await writeFile(join(source, `${set}-labels-idx1-ubyte${suffix}`), pack(idx([part.length], part)));
+  }
+  return source;
+}
+
+test("A whole IDX file gives its dimensions and a view of its values", () => {
+  const { dimensions, values } = parseIdx(idx([2, 3], [1, 2, 3, 4, 5, 6]), "a");
+  expect(dimensions).toEqual([2, 3]);
+  expect([...values]).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test("A damaged IDX file is refused with its name and what is wrong", () => {
+  const refused = (bytes: Uint8Array<ArrayBuffer>): string => {
+    try {
+      parseIdx(bytes, "x-ubyte");
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  expect(refused(Uint8Array.of(0, 0))).toMatch(/x-ubyte holds 2 bytes, too few/);
+  expect(refused(Uint8Array.of(0x1f, 0x8b, 8, 1))).toMatch(/begins with 1f 8b 08 01/);
+  expect(refused(idx([1], [0, 0, 0, 0], 0x0d))).toMatch(/holds 32-bit floats/);
+  expect(refused(idx([1], [0], 0x55))).toMatch(/unknown type 0x55/);
+  expect(refused(Uint8Array.of(0, 0, 8, 3, 0, 0))).toMatch(/ends inside its header/);
+  expect(refused(idx([2, 3], [1, 2, 3]))).toMatch(/truncated: it announces 2x3 = 6 bytes and holds 3/);
+  expect(refused(idx([2], [1, 2, 3]))).toMatch(/1 bytes more/);
+  expect(refused(idx([2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1], []))).toMatch(/truncated/);
+});
+
+test("MNIST is whole: counts, labels, class balance and the published mean and deviation", () => {
+  expect([mnist.train.count, mnist.test.count, mnist.classes]).toEqual([60_000, 10_000, 10]);
+  expect(mnist.shape).toEqual({ height: 28, width: 28, channels: 1 });
+  expect(mnist.train.images).toHaveLength(60_000 * 784);
+  // The first training image is the five that every tutorial shows.
+  expect([...mnist.train.labels.subarray(0, 5)]).toEqual([5, 0, 4, 1, 9]);
+  expect(mnist.normalisation.mean).toBeCloseTo(0.1306604762738429, 12);
+  expect(mnist.normalisation.deviation).toBeCloseTo(0.3081078, 6);
+});
+
+test("A file that fits but is not MNIST's is noticed", async () => {
+  const source = await writeSet("not-mnist", { train: [0, 1, 2], test: [1, 2] });
+  await expect(loadMnist(source)).rejects.toThrow(/is not MNIST's: its classes occur 1, 1, 1 times/);
+});
+
+test("Shards hold every example once, are views, and are named by what they hold", () => {
+  const shards = cutShards(mnist);
+  expect(shards.map(({ examples }) => examples)).toEqual(Array.from({ length: 12 }, () => 5000));
+  const third = shards[2]!;
+  expect(third.parts[0].buffer).toBe(mnist.train.images.buffer);
+  expect(third.bytes.equals(Buffer.concat([
+    mnist.train.images.subarray(10_000 * 784, 15_000 * 784), mnist.train.labels.subarray(10_000, 15_000),
+  ]))).toBe(true);
+  const hash = createHash("sha256").update(third.bytes).digest("hex").slice(0, 16);
+  expect(third.path).toBe(`data/mnist/${hash}.bin`);
+  expect(third.byteLength).toBe(5000 * 785);
+  expect(new Set(shards.map(({ path }) => path)).size).toBe(12);
+  expect(cutShards(mnist, 7000).map(({ examples }) => examples)).toEqual([...Array.from({ length: 8 }, () => 7000), 4000]);
+});
+
+test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that loads again, equal", async (suffix) => {
+  const root = join(folder, `root${suffix}`);
+  const source = await writeSet(`plain${suffix}`, { train: [0, 1, 2, 1], test: [2, 0] }, suffix);
+  const imported = await importIdx({ root, name: "greys", source, title: "Telling greys apart." });
+  const loaded = await loadDataset(root, "greys");
+  expect(loaded).toEqual(imported);
+  expect(loaded).toMatchObject({ name: "greys", title: "Telling greys apart.", classes: 3, shape: { height: 2, width: 3, channels: 1 } });
+  expect(loaded.normalisation.mean).toBeCloseTo((0 + 50 + 100 + 50) / 4 / 255, 12);
+  expect(await datasetNames(root)).toEqual(["mnist", "greys"]);
+  await expect(importIdx({ root, name: "greys", source })).rejects.toThrow(/already a data set named "greys"/);
+});
+
+test("An import that does not fit together is refused and leaves nothing behind", async () => {
+  const root = join(folder, "refused");
+  const gap = await writeSet("gap", { train: [0, 2], test: [0] });
+  const foreign = await writeSet("foreign", { train: [0, 1], test: [2] });
+  await expect(importIdx({ root, name: "gap", source: gap })).rejects.toThrow(/none is 1; number the classes/);
+  await expect(importIdx({ root, name: "foreign", source: foreign })).rejects.toThrow(/has the label 2, which/);
+  await expect(importIdx({ root, name: "none", source: folder })).rejects.toThrow(/must hold exactly one file like train-images-idx3-ubyte/);
+  await expect(importIdx({ root, name: "../up", source: gap })).rejects.toThrow(/cannot name a data set/);
+  const [trainImages, trainLabels] = [join(gap, "train-images-idx3-ubyte"), join(foreign, "train-labels-idx1-ubyte")];
+  const testImages = join(foreign, "t10k-images-idx3-ubyte");
+  await expect(importIdx({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }))
+    .rejects.toThrow(/has 3 dimensions; a file of labels has one/);
+  await expect(loadDataset(root, "gap")).rejects.toThrow(/no data set named "gap"; known here: mnist/);
+  expect(await readdir(root).catch(() => [])).toEqual([]);
+});
