@@ -1,0 +1,205 @@
+/**
+ * Everything that a run needs, in one schema-checked object: defaults, then the run file (`drove.run.json`), then the
+ * flags of the command line. Wrong input is refused with a sentence that names the field, what was found and what is
+ * accepted. `run_fields.ts` lists the fields; volunteers get theirs from `settingsFor`, never from a file of their own.
+ */
+
+import * as v from "valibot";
+import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
+import type { ParameterLayout } from "../shared/model/layout.ts";
+import type { RunSettings } from "../shared/run_settings.ts";
+import { SOLVERS, WORKING_SOLVERS, isWorking, type Solver, type WorkingSolverName } from "../shared/solver/catalogue.ts";
+import { movingRateFor } from "../shared/solver/rule.ts";
+import type { StalenessPolicy } from "../shared/solver/staleness.ts";
+import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
+
+export type TlsConfig = "self-signed" | { readonly certificate: string; readonly key: string };
+
+export interface RunConfig {
+  readonly name: string;
+  readonly model: ModelName;
+  /** "mnist", or the name of an imported data set. */
+  readonly data: string;
+  readonly solver: WorkingSolverName;
+  readonly exchange: "one-round-trip" | "two-round-trip";
+  readonly batch: number;
+  /** tau: local steps between exchanges. */
+  readonly communicationPeriod: number;
+  readonly learningRate: number;
+  /** On the replica or at the center: where the solver has it. 0 where it has none. */
+  readonly momentum: number;
+  readonly weightDecay: number;
+  /** beta, over all replicas; alpha = beta / p. */
+  readonly elasticRate: number;
+  /** A fixed alpha, instead of beta / p. */
+  readonly movingRate: number | null;
+  readonly staleness: StalenessPolicy;
+  readonly backend: "auto" | "webgpu" | "wasm";
+  readonly seed: number;
+  /** A share of the test images, 0 to 1. */
+  readonly targetAccuracy: number | null;
+  readonly maxMinutes: number | null;
+  /** Headless volunteers that `drove train` starts on this machine. */
+  readonly volunteers: number;
+  readonly applierThreads: number;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly tls: TlsConfig | null;
+  readonly checkpointIntervalMs: number;
+  readonly runsFolder: string;
+}
+
+/** Somebody wrote something that a run cannot be made of; the message is one sentence with the fix. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export interface ConfigSources {
+  /** The parsed run file and its path, for messages. */
+  readonly file?: { readonly path: string; readonly value: unknown };
+  /** What the command line said; numbers may still be text. */
+  readonly flags?: Readonly<Partial<Record<FieldName, unknown>>>;
+}
+
+/** The name that a run gets where none is given. */
+export function defaultName(model: string, data: string, solver: string): string {
+  return `${model}-${data}-${solver}`;
+}
+
+export function readConfig(sources: ConfigSources = {}): RunConfig {
+  const given = new Map<FieldName, { readonly value: unknown; readonly source: string }>();
+  if (sources.file) {
+    for (const [field, value] of fieldsOfFile(sources.file)) {
+      given.set(field, { value, source: `${sources.file.path}: "${field}"` });
+    }
+  }
+  for (const [field, value] of Object.entries(sources.flags ?? {})) {
+    if (!isFieldName(field)) throw new Error(`invariant violation: a flag of no field, "${field}"`);
+    if (value === undefined) continue;
+    given.set(field, { value: FIELDS[field].fromText(value), source: flagOf(field) });
+  }
+  const read = <F extends FieldName>(field: F): v.InferOutput<(typeof FIELDS)[F]["schema"]> => {
+    const found = given.get(field);
+    const { schema, accepted, initial } = FIELDS[field];
+    const checked = v.safeParse(schema, found ? found.value : initial);
+    if (checked.success) return checked.output as v.InferOutput<(typeof FIELDS)[F]["schema"]>;
+    const wrong = (checked.issues as readonly v.BaseIssue<unknown>[])[0];
+    const at = wrong && v.getDotPath(wrong);
+    const inside = at === null || at === undefined ? "" : ` (at "${at}")`;
+    throw new ConfigError(`${found?.source ?? field} is ${shown(found?.value)}${inside}; accepted is ${accepted}.`);
+  };
+
+  const model = read("model");
+  const data = read("data");
+  const solver = workingSolver(read("solver"));
+  const rule: Solver = SOLVERS[solver];
+  // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none.
+  if (rule.rule === "gradient" && !given.has("communicationPeriod")) given.set("communicationPeriod", { value: 1, source: "" });
+  if (rule.momentum === "none" && !given.has("momentum")) given.set("momentum", { value: 0, source: "" });
+  if (!given.has("name")) given.set("name", { value: defaultName(model, data, solver), source: "" });
+
+  const config: RunConfig = {
+    name: read("name"),
+    model,
+    data,
+    solver,
+    exchange: read("exchange"),
+    batch: read("batch"),
+    communicationPeriod: read("communicationPeriod"),
+    learningRate: read("learningRate"),
+    momentum: read("momentum"),
+    weightDecay: read("weightDecay"),
+    elasticRate: read("elasticRate"),
+    movingRate: read("movingRate"),
+    staleness: read("staleness"),
+    backend: read("backend"),
+    seed: read("seed"),
+    targetAccuracy: read("targetAccuracy"),
+    maxMinutes: read("maxMinutes"),
+    volunteers: read("volunteers"),
+    applierThreads: read("applierThreads"),
+    host: read("host"),
+    port: read("port"),
+    tls: read("tls"),
+    checkpointIntervalMs: read("checkpointIntervalMs"),
+    runsFolder: read("runsFolder"),
+  };
+  refuseContradictions(config, rule, (field) => given.get(field)?.source || flagOf(field));
+  return config;
+}
+
+/** What every volunteer is told (SPEC H2). `data` describes the data set and where its shards are. */
+export function settingsFor(config: RunConfig, data: RunSettings["data"], layout: ParameterLayout): RunSettings {
+  const { momentum: place } = SOLVERS[config.solver];
+  const model = MODELS[config.model];
+  return {
+    run: config.name,
+    model: { ...model, layers: model.layers.map((layer) => ({ ...layer })) },
+    layoutHash: layout.hash,
+    data,
+    solver: config.solver,
+    exchange: config.exchange,
+    movingRate: config.movingRate ?? movingRateFor(config.elasticRate, config.volunteers),
+    batch: config.batch,
+    communicationPeriod: config.communicationPeriod,
+    learningRate: config.learningRate,
+    momentum: place === "replica" || place === "optional-replica" ? config.momentum : 0,
+    weightDecay: config.weightDecay,
+    seed: config.seed,
+    backend: config.backend,
+    targetAccuracy: config.targetAccuracy,
+  };
+}
+
+function fieldsOfFile(file: { readonly path: string; readonly value: unknown }): [FieldName, unknown][] {
+  const { path, value } = file;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ConfigError(`${path} holds ${shown(value)}; accepted is a JSON object such as {"model": "lenet"}.`);
+  }
+  return Object.entries(value).map(([field, content]): [FieldName, unknown] => {
+    if (isFieldName(field)) return [field, content];
+    throw new ConfigError(`${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`);
+  });
+}
+
+function workingSolver(name: keyof typeof SOLVERS): WorkingSolverName {
+  if (isWorking(name)) return name;
+  throw new ConfigError(
+    `The solver "${name}" is in the catalogue but this version does not train with it yet; use ${listed(WORKING_SOLVERS)}.`,
+  );
+}
+
+function refuseContradictions(config: RunConfig, rule: Solver, sourceOf: (field: FieldName) => string): void {
+  const { solver } = config;
+  if (rule.momentum === "none" && config.momentum !== 0) {
+    throw new ConfigError(
+      `${sourceOf("momentum")} is ${config.momentum}, but the solver ${solver} has no momentum; leave it out, or use async-measgd.`,
+    );
+  }
+  if (rule.rule === "gradient" && config.communicationPeriod !== 1) {
+    throw new ConfigError(
+      `${sourceOf("communicationPeriod")} is ${config.communicationPeriod}, but the solver ${solver} pushes every gradient; accepted is 1.`,
+    );
+  }
+  if (rule.rule === "gradient" && config.exchange !== "one-round-trip") {
+    throw new ConfigError(
+      `${sourceOf("exchange")} is "${config.exchange}", which only elastic solvers have; with ${solver} leave it out.`,
+    );
+  }
+  // The replica computes the difference itself there, so its rate cannot follow the number of replicas.
+  if (config.exchange === "two-round-trip" && config.movingRate === null && config.volunteers === 0) {
+    throw new ConfigError(
+      `${sourceOf("exchange")} is "two-round-trip", which needs a fixed moving rate; add --moving-rate, for example 0.9 divided by the replicas that you expect.`,
+    );
+  }
+}
+
+export function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? "missing";
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

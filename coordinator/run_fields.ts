@@ -1,0 +1,156 @@
+/**
+ * The fields of a run, one line each: what is accepted (for a schema and in words), the default, and how text from the
+ * command line becomes a value. `run_config.ts` reads them; the commands make their flags and their help from them.
+ */
+
+import * as v from "valibot";
+import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
+import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
+import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
+import type { StalenessPolicy } from "../shared/solver/staleness.ts";
+
+const MODEL_NAMES = Object.keys(MODELS) as [ModelName, ...ModelName[]];
+/** It becomes the name of a folder. */
+const FOLDER_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+const FOLDER_NAME_IN_WORDS = "1 to 64 of a-z, 0-9, point, dash and underscore, beginning with a letter or digit";
+
+const numberBetween = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most));
+const above0UpTo = (most: number) => v.pipe(v.number(), v.gtValue(0), v.maxValue(most));
+const wholeBetween = (least: number, most: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
+const folderName = v.pipe(v.string(), v.regex(FOLDER_NAME));
+const path = v.pipe(v.string(), v.minLength(1));
+
+const stalenessPolicy = v.variant("kind", [
+  v.strictObject({ kind: v.literal("none") }),
+  v.strictObject({ kind: v.literal("scale"), halfRateStaleness: above0UpTo(1e9) }),
+  v.strictObject({ kind: v.literal("bound"), limit: wholeBetween(0, 1e9) }),
+]);
+
+const asIs = (value: unknown): unknown => value;
+/** Text that is no number stays as it is, so that the refusal shows it. */
+function asNumber(value: unknown): unknown {
+  return typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value;
+}
+
+function asPolicy(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  const [kind, amount] = value.split(":");
+  if (kind === "scale" && amount !== undefined) return { kind, halfRateStaleness: asNumber(amount) };
+  if (kind === "bound" && amount !== undefined) return { kind, limit: asNumber(amount) };
+  return amount === undefined && kind === "none" ? { kind } : value;
+}
+
+const NO_POLICY: StalenessPolicy = { kind: "none" };
+
+export const FIELDS = {
+  name: {
+    schema: folderName, initial: "run", fromText: asIs, accepted: FOLDER_NAME_IN_WORDS,
+    placeholder: "NAME", help: "the run's name and the name of its folder",
+  },
+  model: {
+    schema: v.picklist(MODEL_NAMES), initial: "lenet", fromText: asIs, accepted: `one of ${MODEL_NAMES.join(", ")}`,
+    placeholder: "NAME", help: `what is trained: ${MODEL_NAMES.join(", ")}`,
+  },
+  data: {
+    schema: folderName, initial: "mnist", fromText: asIs, accepted: `"mnist" or the name of an imported data set (see \`drove data list\`)`,
+    placeholder: "NAME", help: "what it is trained on: mnist or an imported data set",
+  },
+  solver: {
+    schema: v.picklist(SOLVER_NAMES), initial: "ea-wild", fromText: asIs, accepted: `one of ${SOLVER_NAMES.join(", ")}`,
+    placeholder: "NAME", help: "how replicas and center meet: ea-wild, async-easgd, async-measgd or sync-sgd",
+  },
+  exchange: {
+    schema: v.picklist(["one-round-trip", "two-round-trip"]), initial: "one-round-trip", fromText: asIs,
+    accepted: `"one-round-trip" or "two-round-trip"`,
+    placeholder: "KIND", help: "one-round-trip or two-round-trip",
+  },
+  batch: {
+    schema: wholeBetween(1, 4096), initial: 64, fromText: asNumber, accepted: "a whole number from 1 to 4096, such as 64",
+    placeholder: "N", help: "images per local step",
+  },
+  communicationPeriod: {
+    schema: wholeBetween(1, 100_000), initial: 10, fromText: asNumber, accepted: "a whole number from 1 to 100000, such as 10",
+    placeholder: "N", help: "local steps between two exchanges",
+  },
+  learningRate: {
+    schema: above0UpTo(100), initial: 0.05, fromText: asNumber, accepted: "a number above 0 and up to 100, such as 0.05",
+    placeholder: "NUMBER", help: "step size",
+  },
+  momentum: {
+    schema: numberBetween(-0.999, 0.999), initial: 0.9, fromText: asNumber, accepted: "a number from -0.999 to 0.999, such as 0.9",
+    placeholder: "NUMBER", help: "heavy ball, where the solver has one",
+  },
+  weightDecay: {
+    schema: numberBetween(0, 1), initial: 0, fromText: asNumber, accepted: "a number from 0 to 1, such as 0.0005",
+    placeholder: "NUMBER", help: "pull of every weight towards 0",
+  },
+  elasticRate: {
+    schema: above0UpTo(2), initial: DEFAULT_ELASTIC_RATE, fromText: asNumber, accepted: "a number above 0 and up to 2, such as 0.9",
+    placeholder: "NUMBER", help: "beta: the pull on the center by all replicas together; each has beta / replicas",
+  },
+  movingRate: {
+    schema: v.nullable(above0UpTo(1)), initial: null, fromText: asNumber, accepted: "a number above 0 and up to 1, such as 0.1, or null in a file",
+    placeholder: "NUMBER", help: "alpha: a fixed pull per exchange instead of beta / replicas",
+  },
+  staleness: {
+    schema: stalenessPolicy, initial: NO_POLICY, fromText: asPolicy,
+    accepted: `"none", "scale:S0" (half the rate at staleness S0 above 0) or "bound:LIMIT" (refused above LIMIT); in a file {"kind": "scale", "halfRateStaleness": S0} or {"kind": "bound", "limit": LIMIT}`,
+    placeholder: "POLICY", help: "what staleness does: none, scale:S0 or bound:LIMIT",
+  },
+  backend: {
+    schema: v.picklist(["auto", "webgpu", "wasm"]), initial: "auto", fromText: asIs, accepted: `"auto", "webgpu" or "wasm"`,
+    placeholder: "NAME", help: "what volunteers compute on: auto (the faster one, measured), webgpu or wasm",
+  },
+  seed: {
+    schema: wholeBetween(0, 2 ** 32 - 1), initial: 1, fromText: asNumber, accepted: "a whole number from 0 to 4294967295",
+    placeholder: "N", help: "initial parameters and batches follow from it",
+  },
+  targetAccuracy: {
+    schema: v.nullable(above0UpTo(1)), initial: null, fromText: asNumber, accepted: "a share above 0 and up to 1, such as 0.98, or null in a file",
+    placeholder: "SHARE", help: "the run ends when this share of all test images is right",
+  },
+  maxMinutes: {
+    schema: v.nullable(above0UpTo(1e6)), initial: null, fromText: asNumber, accepted: "a number of minutes above 0, such as 10, or null in a file",
+    placeholder: "MINUTES", help: "the run ends after this time",
+  },
+  volunteers: {
+    schema: wholeBetween(0, 64), initial: 0, fromText: asNumber, accepted: "a whole number from 0 to 64",
+    placeholder: "N", help: "headless volunteers to start on this machine",
+  },
+  applierThreads: {
+    schema: wholeBetween(1, 64), initial: 2, fromText: asNumber, accepted: "a whole number from 1 to 64, such as 2",
+    placeholder: "N", help: "threads that apply pushes to the center",
+  },
+  host: {
+    schema: path, initial: "127.0.0.1", fromText: asIs, accepted: `an address of this machine, such as "127.0.0.1", or "0.0.0.0" for all`,
+    placeholder: "ADDRESS", help: "address to listen on; 0.0.0.0 lets other machines in",
+  },
+  port: {
+    schema: wholeBetween(0, 65_535), initial: 8080, fromText: asNumber, accepted: "a whole number from 0 (any free one) to 65535",
+    placeholder: "N", help: "port to listen on; 0 takes a free one",
+  },
+  tls: {
+    schema: v.nullable(v.union([v.literal("self-signed"), v.strictObject({ certificate: path, key: path })])),
+    initial: null, fromText: asIs, accepted: `"self-signed", {"certificate": FILE, "key": FILE} or null`,
+    placeholder: "", help: "https",
+  },
+  checkpointIntervalMs: {
+    schema: wholeBetween(100, 3_600_000), initial: 1000, fromText: asNumber, accepted: "a whole number of milliseconds from 100 to 3600000",
+    placeholder: "MS", help: "milliseconds between two checkpoints",
+  },
+  runsFolder: {
+    schema: path, initial: "runs", fromText: asIs, accepted: "the path of a folder",
+    placeholder: "FOLDER", help: "where runs are kept, one folder each",
+  },
+} as const;
+
+export type FieldName = keyof typeof FIELDS;
+
+export function isFieldName(text: string): text is FieldName {
+  return Object.hasOwn(FIELDS, text);
+}
+
+/** `learningRate` is `--learning-rate` on the command line. */
+export function flagOf(field: FieldName): string {
+  return `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
