@@ -56,6 +56,8 @@ export class ConfigError extends Error {
 }
 
 export interface ConfigSources {
+  /** What a command takes where nobody says anything, if not the field's own default. */
+  readonly defaults?: Readonly<Partial<Record<FieldName, unknown>>>;
   /** The parsed run file and its path, for messages. */
   readonly file?: { readonly path: string; readonly value: unknown };
   /** What the command line said; numbers may still be text. */
@@ -82,7 +84,7 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   const read = <F extends FieldName>(field: F): v.InferOutput<(typeof FIELDS)[F]["schema"]> => {
     const found = given.get(field);
     const { schema, accepted, initial } = FIELDS[field];
-    const checked = v.safeParse(schema, found ? found.value : initial);
+    const checked = v.safeParse(schema, found ? found.value : (sources.defaults?.[field] ?? initial));
     if (checked.success) return checked.output as v.InferOutput<(typeof FIELDS)[F]["schema"]>;
     const wrong = (checked.issues as readonly v.BaseIssue<unknown>[])[0];
     const at = wrong && v.getDotPath(wrong);

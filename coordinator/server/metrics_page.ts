@@ -1,0 +1,86 @@
+/**
+ * `/metrics` in Prometheus' text format: every metric of `shared/metrics.ts`, filled from the run's view when asked. The
+ * run counts once; nothing is counted a second time here.
+ */
+
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { METRICS } from "../../shared/metrics.ts";
+import type { RunView, StalenessView } from "../../shared/run_view.ts";
+
+type MetricKey = keyof typeof METRICS;
+type StalenessKey = "staleness";
+type RefusalsKey = "refusals";
+
+/** Every metric that is one number. A missing one (no evaluation yet) is not shown. */
+const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Source) => number | null> = {
+  centerVersion: ({ view }) => view.version,
+  incarnation: ({ view }) => view.incarnation,
+  replicas: ({ view }) => view.replicas.filter((replica) => replica.connected).length,
+  exchanges: ({ view }) => view.exchanges,
+  applied: ({ view }) => view.applied,
+  repeated: ({ view }) => view.repeated,
+  overlapped: ({ view }) => view.overlappedApplies,
+  samples: ({ view }) => view.samples,
+  bytesUp: ({ view }) => view.bytesUp,
+  bytesDown: ({ view }) => view.bytesDown,
+  accuracy: ({ view }) => view.accuracy,
+  trainLoss: ({ view }) => view.trainLoss,
+  checkpointSeconds: ({ checkpointAgeSeconds }) => checkpointAgeSeconds,
+};
+
+/** Upper bounds of the buckets, in versions; the run counts exactly up to 255. */
+const STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64, 128];
+
+export interface Source {
+  readonly view: RunView;
+  /** Since the newest durable checkpoint; null before the first. */
+  readonly checkpointAgeSeconds: number | null;
+}
+
+export async function metricsText(source: Source): Promise<{ readonly contentType: string; readonly text: string }> {
+  const registry = new Registry();
+  const registers = [registry];
+  for (const [key, read] of Object.entries(NUMBERS)) {
+    const { name, help, kind } = METRICS[key as keyof typeof NUMBERS];
+    const value = read(source);
+    if (value === null) continue;
+    if (kind === "gauge") new Gauge({ name, help, registers }).set(value);
+    else new Counter({ name, help, registers }).inc(value);
+  }
+  const { name, help, labels } = METRICS.refusals;
+  const refusals = new Counter({ name, help, labelNames: [...labels], registers });
+  for (const [code, count] of Object.entries(source.view.refusals)) refusals.inc({ code }, count);
+  registry.registerMetric(new StalenessMetric(source.view.staleness));
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}
+
+/** prom-client's histogram counts one observation at a time; the run has counted already. */
+class StalenessMetric extends Histogram {
+  readonly #staleness: StalenessView;
+
+  constructor(staleness: StalenessView) {
+    const { name, help } = METRICS.staleness;
+    super({ name, help, buckets: STALENESS_BUCKETS, registers: [] });
+    this.#staleness = staleness;
+  }
+
+  /** What the registry asks for when it writes its text (prom-client's types leave it out). */
+  getForPromString(): object {
+    const { counts, mean } = this.#staleness;
+    const { name, help, kind } = METRICS.staleness;
+    const upTo = (bound: number): number => counts.slice(0, bound + 1).reduce((sum, count) => sum + count, 0);
+    const total = upTo(counts.length);
+    const bucket = (le: number | "+Inf", value: number): object => ({ metricName: `${name}_bucket`, labels: { le }, value });
+    return {
+      name,
+      help,
+      type: kind,
+      values: [
+        ...STALENESS_BUCKETS.map((bound) => bucket(bound, upTo(bound))),
+        bucket("+Inf", total),
+        { metricName: `${name}_sum`, labels: {}, value: mean * total },
+        { metricName: `${name}_count`, labels: {}, value: total },
+      ],
+    };
+  }
+}

@@ -1,0 +1,22 @@
+/** What the server needs of a run: to describe it, to show it, and to hand it connections. `Run` has all of it. */
+
+import type { RunSettings } from "../../shared/run_settings.ts";
+import type { RunView } from "../../shared/run_view.ts";
+import type { RefusalCode } from "../../shared/wire/codes.ts";
+import type { Link } from "../../shared/wire/link.ts";
+
+export interface ServedSession {
+  receive(bytes: Uint8Array): void;
+  /** The connection is gone. */
+  closed(): void;
+}
+
+export interface ServedRun {
+  readonly settings: RunSettings;
+  /** The length of this run's parameters as f32: decides how long a frame may be. */
+  readonly payloadBytes: number;
+  connect(link: Link): ServedSession;
+  view(): RunView;
+  /** For what the socket refuses before a session could see it. */
+  countRefusal(code: RefusalCode): void;
+}

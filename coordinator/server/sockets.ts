@@ -1,0 +1,121 @@
+/**
+ * The WebSocket end of the server, at `/ws`: who may connect, how long a message may be, and a guard around everything
+ * that a peer can cause, so that no bytes end the process (SPEC L1, L2). Each message goes to the run's session.
+ */
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer, type RawData, type WebSocket } from "ws";
+import { LIMITS } from "../../shared/wire/codes.ts";
+import { longestFrameBytes } from "../../shared/wire/frame.ts";
+import type { ServedRun } from "./served_run.ts";
+import { SocketLink } from "./socket_link.ts";
+
+export const SOCKET_PATH = "/ws";
+
+/** A replica sends a frame as one message or as head and payload; browsers may cut each once more. */
+const MAX_FRAGMENTS = 64;
+/** More than the replicas that a run takes, so that the ones too many can be told `RUN_FULL`. */
+const MAX_SOCKETS = LIMITS.replicas + 64;
+/** How long a closed peer may take to say goodbye before its socket is cut. */
+const CLOSE_TIMEOUT_MS = 5000;
+/** Two answers: what a replica can have asked for without having read any of it. */
+const QUEUED_FRAMES = 2;
+/** How `ws` names a message beyond `maxPayload`, and every other breach of RFC 6455 (unmasked, bad opcode, …). */
+const UNSUPPORTED_LENGTH = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
+const PROTOCOL_ERRORS = "WS_ERR_";
+
+export class Sockets {
+  readonly #run: ServedRun;
+  readonly #server: WebSocketServer;
+  readonly #onFailure: (error: unknown) => void;
+
+  constructor(run: ServedRun, onFailure: (error: unknown) => void) {
+    this.#run = run;
+    this.#onFailure = onFailure;
+    const options = {
+      noServer: true,
+      perMessageDeflate: false,
+      clientTracking: true,
+      maxPayload: longestFrameBytes(run.payloadBytes),
+      maxFragments: MAX_FRAGMENTS,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    this.#server = new WebSocketServer(options);
+    this.#server.on("wsClientError", (_error, socket) => refuseUpgrade(socket, 400, "The WebSocket request is malformed."));
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    const [address] = (request.url ?? "").split("?", 1);
+    if (address !== SOCKET_PATH) return refuseUpgrade(socket, 404, `WebSockets are at ${SOCKET_PATH}.`);
+    if (!isOwnPage(request)) return refuseUpgrade(socket, 403, "Only this coordinator's own pages may connect.");
+    if (this.#server.clients.size >= MAX_SOCKETS) return refuseUpgrade(socket, 503, "Too many connections; try again later.");
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket));
+  }
+
+  /** Tells every peer that the coordinator goes away, and cuts those that do not answer. */
+  close(): void {
+    for (const socket of this.#server.clients) {
+      socket.close(1001, "the coordinator stops");
+      setTimeout(() => socket.terminate(), 1000).unref();
+    }
+    this.#server.close();
+  }
+
+  #connected(socket: WebSocket): void {
+    const link = new SocketLink(socket, QUEUED_FRAMES * longestFrameBytes(this.#run.payloadBytes));
+    const session = this.#run.connect(link);
+    const guarded = (act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        this.#onFailure(error);
+        socket.close(1011, "the coordinator failed");
+      }
+    };
+    socket.on("message", (data) => guarded(() => session.receive(bytesOf(data))));
+    socket.on("ping", pingLimit(socket));
+    // The socket closes itself after an error, with the close code that says what the peer did wrong.
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === UNSUPPORTED_LENGTH) this.#run.countRefusal("FRAME_TOO_LONG");
+      else if (error.code?.startsWith(PROTOCOL_ERRORS)) this.#run.countRefusal("NOT_A_FRAME");
+    });
+    socket.on("close", () => guarded(() => session.closed()));
+  }
+}
+
+/** Not a Buffer, whose `slice` is a view where every other typed array's is a copy. */
+function bytesOf(data: RawData): Uint8Array {
+  if (Array.isArray(data)) return new Uint8Array(Buffer.concat(data));
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Protocol pings pass below the session's frame limit, so they have their own. */
+function pingLimit(socket: WebSocket): () => void {
+  let pings = 0;
+  let sinceMs = 0;
+  return () => {
+    const nowMs = performance.now();
+    if (nowMs - sinceMs > 1000) {
+      pings = 0;
+      sinceMs = nowMs;
+    }
+    if (++pings > LIMITS.frameBurst) socket.close(1008, "too many pings");
+  };
+}
+
+/** Browsers name the page's origin: it must be ours. Programs that are no browser name none. */
+function isOwnPage(request: IncomingMessage): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return true;
+  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+function refuseUpgrade(socket: Duplex, status: number, sentence: string): void {
+  const body = `${sentence}\n`;
+  const head = `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n`;
+  socket.once("finish", () => socket.destroy());
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
