@@ -17,6 +17,7 @@ const isolationHeaders = {
 
 export default defineConfig({
   root: `${root}client/page`,
+  cacheDir: `${root}node_modules/.vite`,
   base: "./",
   worker: { format: "es" },
   server: { fs: { allow: [root] }, headers: isolationHeaders },

@@ -38,6 +38,8 @@ export class Replica {
   settled: Settled | undefined = undefined;
   lastExchange = 0;
   inFlight: { readonly exchange: number; readonly settled: Promise<Settled> } | undefined = undefined;
+  /** Said goodbye while an exchange was being applied: its place is freed once that is settled. */
+  isLeaving = false;
   samples = 0;
   exchanges = 0;
   applied = 0;
@@ -72,11 +74,16 @@ export class Replica {
 export class Roster {
   readonly #replicas = new Map<string, Replica>();
   readonly #secret: Uint8Array;
+  readonly #incarnation: number;
   #lastNumber = 0;
 
-  /** `secret` is the run's own; ids are proven by it, so that a restarted coordinator knows its replicas again. */
-  constructor(secret: Uint8Array) {
+  /**
+   * `secret` is the run's own; ids are proven by it, so that a restarted coordinator knows its replicas again. An id names
+   * the incarnation that gave it, so that it is never given twice: nothing on disk tells of a replica that only said hello.
+   */
+  constructor(secret: Uint8Array, incarnation: number) {
     this.#secret = secret;
+    this.#incarnation = incarnation;
   }
 
   [Symbol.iterator](): IterableIterator<Replica> {
@@ -91,17 +98,18 @@ export class Roster {
     return createHmac("sha256", this.#secret).update(id).digest("base64url");
   }
 
-  /** The replica that a hello names, if its token proves it. */
-  proven(resume: { readonly replica: string; readonly token: string } | undefined): Replica | undefined {
+  /** The replica that a hello names, if its token proves it; one that an earlier incarnation welcomed may be unknown yet. */
+  proven(resume: { readonly replica: string; readonly token: string } | undefined, nowMs: number): Replica | undefined {
     if (!resume) return undefined;
     const wanted = Buffer.from(this.tokenOf(resume.replica));
     const given = Buffer.from(resume.token);
     if (wanted.length !== given.length || !timingSafeEqual(wanted, given)) return undefined;
-    return this.#replicas.get(resume.replica);
+    return this.restore(resume.replica, nowMs);
   }
 
   add(nowMs: number): Replica {
-    return this.restore(`r${this.#lastNumber + 1}`, nowMs);
+    this.#lastNumber++;
+    return this.restore(`r${this.#incarnation}-${this.#lastNumber}`, nowMs);
   }
 
   /** The replica of this id, made if need be: when a run resumes, its ledger names them. */
@@ -110,8 +118,6 @@ export class Roster {
     if (known) return known;
     const replica = new Replica(id, nowMs);
     this.#replicas.set(id, replica);
-    const number = Number(id.slice(1));
-    if (Number.isSafeInteger(number)) this.#lastNumber = Math.max(this.#lastNumber, number);
     return replica;
   }
 }

@@ -13,7 +13,7 @@ import { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
 import type { Header } from "../shared/wire/messages.ts";
-import type { Center, PushResult } from "./center/center.ts";
+import type { Center, PushJob, PushResult } from "./center/center.ts";
 import { gate, type Content } from "./gate.ts";
 import { Rate } from "./rate.ts";
 import { Roster, type Connection, type Replica, type Settled } from "./roster.ts";
@@ -29,7 +29,7 @@ export interface LedgerEntry {
   readonly exchange: number;
   readonly verdict: "applied" | RefusalCode;
   readonly staleness: number | null;
-  /** Of the center, after the verdict. */
+  /** Of the center: right after this apply, or when it was refused. */
   readonly version: number;
   readonly steps: number;
   readonly samples: number;
@@ -101,7 +101,7 @@ export class Run implements RunPort {
     this.incarnation = options.incarnation;
     this.payloadBytes = 4 * options.layout.elements;
     this.#center = options.center;
-    this.#roster = new Roster(options.secret);
+    this.#roster = new Roster(options.secret, options.incarnation);
     this.#rate = new Rate(options.nowMs());
     const solver = SOLVERS[options.settings.solver];
     this.#content = contentOf(options.settings);
@@ -144,17 +144,17 @@ export class Run implements RunPort {
   async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
     if (this.#isOver) return "RUN_OVER";
     if (hello.layoutHash !== this.#options.layout.hash) return "WRONG_LAYOUT";
-    const known = this.#roster.proven(hello.resume);
+    const known = this.#roster.proven(hello.resume, this.nowMs());
     if (!known && this.#roster.connected().length >= LIMITS.replicas) return "RUN_FULL";
     const replica = known ?? this.#roster.add(this.nowMs());
-    const resumed = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
     replica.connection?.refuse("REPLACED");
     replica.connection = connection;
     replica.backend = hello.backend;
     replica.device = hello.device;
     this.heard(replica);
-    // An older connection's push may still be applied: its place must not change under it.
+    // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
     await replica.inFlight?.settled;
+    const resumed = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
     if (!resumed) await this.#refresh(replica);
     this.#round?.join(replica.id);
     const welcome: Header<"welcome"> = {
@@ -168,10 +168,26 @@ export class Run implements RunPort {
     return { replica, welcome };
   }
 
+  /** The caller has seen that nothing is in flight. */
   async pull(replica: Replica): Promise<void> {
     // The center of the last answer is overwritten: a retry of that exchange could not get it again.
     if (replica.settled?.kind === "answer" && replica.settled.withCenter) replica.settled = undefined;
-    await this.#refresh(replica);
+    await this.#occupy(replica, 0, async () => {
+      await this.#refresh(replica);
+      return { kind: "refusal", code: "OUT_OF_TURN", exchange: 0 };
+    });
+  }
+
+  /** One thing at a time happens to a replica's place; a second one sees `inFlight`. */
+  async #occupy(replica: Replica, exchange: number, work: () => Promise<Settled>): Promise<Settled> {
+    const settled = work();
+    replica.inFlight = { exchange, settled };
+    try {
+      return await settled;
+    } finally {
+      replica.inFlight = undefined;
+      if (replica.isLeaving) this.#free(replica);
+    }
   }
 
   async #refresh(replica: Replica): Promise<void> {
@@ -190,7 +206,9 @@ export class Run implements RunPort {
     replica.connection = undefined;
     this.#round?.leave(replica.id);
     this.#closeRound();
-    if (forGood && !replica.inFlight) this.#free(replica);
+    if (!forGood) return;
+    if (replica.inFlight) replica.isLeaving = true;
+    else this.#free(replica);
   }
 
   async push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {
@@ -203,16 +221,11 @@ export class Run implements RunPort {
       case "wait":
         return replica.inFlight!.settled;
       case "refuse":
-        return this.#refuseAtGate(replica, header, decision.code);
-      case "pass": {
-        const settled = this.#exchange(replica, header, payload);
-        replica.inFlight = { exchange, settled };
-        try {
-          return await settled;
-        } finally {
-          replica.inFlight = undefined;
-        }
-      }
+        // An out-of-turn push must not wait for, nor stand in the way of, the one whose turn it is.
+        if (replica.inFlight) return this.#refuseAtGate(replica, header, decision.code);
+        return this.#occupy(replica, exchange, () => this.#refuseAtGate(replica, header, decision.code));
+      case "pass":
+        return this.#occupy(replica, exchange, () => this.#exchange(replica, header, payload));
       default:
         return decision satisfies never;
     }
@@ -317,9 +330,11 @@ export class Run implements RunPort {
     return weight === 0 ? null : sum / weight;
   }
 
-  #movingRate(): number {
+  /** A difference arrives with the replica's moving rate in it (SPEC X10). */
+  #move(content: Content): Pick<PushJob, "kind" | "movingRate"> {
+    if (content === "difference") return { kind: "difference", movingRate: 1 };
     const { movingRate, elasticRate } = this.#options.rule;
-    return movingRate ?? movingRateFor(elasticRate, this.#roster.connected().length);
+    return { kind: "elastic", movingRate: movingRate ?? movingRateFor(elasticRate, this.#roster.connected().length) };
   }
 
   /** One exchange that passed the gate: apply, write down, settle. */
@@ -330,16 +345,15 @@ export class Run implements RunPort {
     const result = this.#round
       ? await this.#accumulate(replica, this.#round, header, payload)
       : await this.#center.push(place.slot, payload, {
-          kind: header.content === "difference" ? "difference" : "elastic",
+          ...this.#move(header.content),
           baseVersion: header.baseVersion,
-          movingRate: this.#movingRate(),
           policy: this.#options.rule.staleness,
         });
     replica.exchanges++;
     if (result.verdict !== "applied") return this.#settleRefusal(replica, header, result);
     // One more than the version when the apply began: its own. What overlapped counts as staleness next time (SPEC S1).
     place.baseVersion = this.#round ? result.version : result.centerVersion + 1;
-    await this.#write(replica, header, "applied", result.staleness);
+    await this.#write(replica, header, { verdict: "applied", staleness: result.staleness, version: result.version });
     this.#countApplied(replica, header, result.staleness);
     const settled: Settled = {
       kind: "answer",
@@ -395,7 +409,8 @@ export class Run implements RunPort {
     const code = REFUSAL_OF[result.verdict];
     await this.#refresh(replica);
     replica.refused++;
-    await this.#write(replica, header, code, result.verdict === "too-stale" ? result.staleness : null);
+    const staleness = result.verdict === "too-stale" ? result.staleness : null;
+    await this.#write(replica, header, { verdict: code, staleness, version: this.version });
     return this.#settle(replica, header.exchange, { kind: "refusal", code, exchange: header.exchange });
   }
 
@@ -403,7 +418,7 @@ export class Run implements RunPort {
   async #refuseAtGate(replica: Replica, header: Header<"push">, code: RefusalCode): Promise<Settled> {
     if (code === "UNKNOWN_BASE" || code === "WRONG_INCARNATION") await this.#refresh(replica);
     replica.refused++;
-    await this.#write(replica, header, code, null);
+    await this.#write(replica, header, { verdict: code, staleness: null, version: this.version });
     return { kind: "refusal", code, exchange: header.exchange };
   }
 
@@ -424,17 +439,14 @@ export class Run implements RunPort {
   #write(
     replica: Replica,
     header: Header<"push">,
-    verdict: LedgerEntry["verdict"],
-    staleness: number | null,
+    outcome: Pick<LedgerEntry, "verdict" | "staleness" | "version">,
   ): Promise<void> {
     return this.#options.ledger.append({
       at: this.#options.nowIso(),
       incarnation: this.incarnation,
       replica: replica.id,
       exchange: header.exchange,
-      verdict,
-      staleness,
-      version: this.version,
+      ...outcome,
       steps: header.steps,
       samples: header.samples,
     });
@@ -459,6 +471,7 @@ export class Run implements RunPort {
   }
 
   #free(replica: Replica): void {
+    replica.isLeaving = false;
     replica.place?.slot.close();
     replica.place = undefined;
     replica.settled = undefined;

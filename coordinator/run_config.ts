@@ -16,7 +16,8 @@ import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
 export type TlsConfig = "self-signed" | { readonly certificate: string; readonly key: string };
 
 export interface RunConfig {
-  readonly name: string;
+  /** null: the first free one of `<model>-<data>-<solver>-<n>`. */
+  readonly name: string | null;
   readonly model: ModelName;
   /** "mnist", or the name of an imported data set. */
   readonly data: string;
@@ -64,11 +65,6 @@ export interface ConfigSources {
   readonly flags?: Readonly<Partial<Record<FieldName, unknown>>>;
 }
 
-/** The name that a run gets where none is given. */
-export function defaultName(model: string, data: string, solver: string): string {
-  return `${model}-${data}-${solver}`;
-}
-
 export function readConfig(sources: ConfigSources = {}): RunConfig {
   const given = new Map<FieldName, { readonly value: unknown; readonly source: string }>();
   if (sources.file) {
@@ -99,7 +95,6 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none.
   if (rule.rule === "gradient" && !given.has("communicationPeriod")) given.set("communicationPeriod", { value: 1, source: "" });
   if (rule.momentum === "none" && !given.has("momentum")) given.set("momentum", { value: 0, source: "" });
-  if (!given.has("name")) given.set("name", { value: defaultName(model, data, solver), source: "" });
 
   const config: RunConfig = {
     name: read("name"),
@@ -131,12 +126,20 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   return config;
 }
 
-/** What every volunteer is told (SPEC H2). `data` describes the data set and where its shards are. */
-export function settingsFor(config: RunConfig, data: RunSettings["data"], layout: ParameterLayout): RunSettings {
+export interface SettingsParts {
+  /** The run's name. */
+  readonly run: string;
+  /** The data set in words and numbers, and where its shards are. */
+  readonly data: RunSettings["data"];
+  readonly layout: ParameterLayout;
+}
+
+/** What every volunteer is told (SPEC H2). */
+export function settingsFor(config: RunConfig, { run, data, layout }: SettingsParts): RunSettings {
   const { momentum: place } = SOLVERS[config.solver];
   const model = MODELS[config.model];
   return {
-    run: config.name,
+    run,
     model: { ...model, layers: model.layers.map((layer) => ({ ...layer })) },
     layoutHash: layout.hash,
     data,

@@ -44,8 +44,8 @@ const NO_POLICY: StalenessPolicy = { kind: "none" };
 
 export const FIELDS = {
   name: {
-    schema: folderName, initial: "run", fromText: asIs, accepted: FOLDER_NAME_IN_WORDS,
-    placeholder: "NAME", help: "the run's name and the name of its folder",
+    schema: v.nullable(folderName), initial: null, fromText: asIs, accepted: FOLDER_NAME_IN_WORDS,
+    placeholder: "NAME", help: "the run's name, which is its folder's too; without one the first free is taken",
   },
   model: {
     schema: v.picklist(MODEL_NAMES), initial: "lenet", fromText: asIs, accepted: `one of ${MODEL_NAMES.join(", ")}`,

@@ -1,0 +1,242 @@
+/**
+ * A real run over a real center with its applier threads, a ledger in memory, a clock moved by hand, and replicas that
+ * speak the wire byte by byte. The link between them is a pair of arrays: the test decides what arrives and when.
+ */
+
+import { Center, type Applier } from "../../coordinator/center/center.ts";
+import { Run, type CenterRule, type LedgerEntry, type RunOptions } from "../../coordinator/run.ts";
+import type { RestoredRun } from "../../coordinator/run_record.ts";
+import type { Session } from "../../coordinator/session.ts";
+import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
+import type { ModelDescription } from "../../shared/model/model.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { LIMITS } from "../../shared/wire/codes.ts";
+import { encodeHead } from "../../shared/wire/frame.ts";
+import type { Link } from "../../shared/wire/link.ts";
+import {
+  readFromCoordinator,
+  TYPE,
+  type FromCoordinator,
+  type Header,
+  type ReplicaMessageName,
+} from "../../shared/wire/messages.ts";
+
+/** 15 parameters in 128 elements: small enough to follow, long enough for SIMD. */
+export const TINY_MODEL: ModelDescription = {
+  name: "tiny",
+  input: { height: 2, width: 2, channels: 1 },
+  classes: 3,
+  layers: [{ kind: "dense", name: "fc", units: 3 }],
+};
+
+export const TINY_LAYOUT = layoutOf(TINY_MODEL);
+
+export const TINY_SETTINGS: RunSettings = {
+  run: "tiny",
+  model: TINY_MODEL as RunSettings["model"],
+  layoutHash: TINY_LAYOUT.hash,
+  data: {
+    name: "none",
+    title: "Nothing is trained here.",
+    trainExamples: 1,
+    testExamples: 1,
+    normalisation: { mean: 0, deviation: 1 },
+    shards: [],
+  },
+  solver: "ea-wild",
+  exchange: "one-round-trip",
+  movingRate: 0.25,
+  batch: 1,
+  communicationPeriod: 10,
+  learningRate: 0.1,
+  momentum: 0,
+  weightDecay: 0,
+  seed: 1,
+  backend: "wasm",
+  targetAccuracy: null,
+};
+
+export interface FixtureOptions {
+  readonly settings?: Partial<RunSettings>;
+  readonly rule?: Partial<CenterRule>;
+  readonly applier?: Applier;
+  readonly incarnation?: number;
+  readonly initial?: Float32Array;
+  readonly version?: number;
+  readonly restored?: RestoredRun;
+  readonly ledger?: LedgerEntry[];
+}
+
+const DEFAULT_RULE: CenterRule = {
+  elasticRate: 0.9,
+  movingRate: 0.25,
+  staleness: { kind: "none" },
+  learningRate: 0.1,
+  momentum: 0,
+};
+
+export class RunFixture {
+  readonly run: Run;
+  readonly center: Center;
+  readonly ledger: LedgerEntry[];
+  readonly failures: unknown[] = [];
+  nowMs = 0;
+
+  private constructor(center: Center, options: FixtureOptions) {
+    this.center = center;
+    this.ledger = options.ledger ?? [];
+    const runOptions: RunOptions = {
+      settings: { ...TINY_SETTINGS, ...options.settings },
+      layout: TINY_LAYOUT,
+      rule: { ...DEFAULT_RULE, ...options.rule },
+      center,
+      ledger: {
+        append: (entry) => {
+          this.ledger.push(entry);
+          return Promise.resolve();
+        },
+      },
+      incarnation: options.incarnation ?? 1,
+      secret: new Uint8Array(32).fill(7),
+      nowMs: () => this.nowMs,
+      nowIso: () => new Date(this.nowMs).toISOString(),
+      onFailure: (error) => this.failures.push(error),
+      ...(options.restored ? { restored: options.restored } : {}),
+    };
+    this.run = new Run(runOptions);
+  }
+
+  static async create(options: FixtureOptions = {}): Promise<RunFixture> {
+    const center = await Center.create({
+      elements: TINY_LAYOUT.elements,
+      initial: options.initial ?? initialParameters(TINY_LAYOUT, 5),
+      version: options.version ?? 0,
+      applier: options.applier ?? "lock-free",
+      threads: 2,
+      maxMagnitude: LIMITS.parameterMagnitude,
+    });
+    return new RunFixture(center, options);
+  }
+
+  /** A connection that nothing was said on yet. */
+  connect(): Peer {
+    return new Peer(this.run);
+  }
+
+  /** A replica that said hello and was welcomed. */
+  async join(resume?: Header<"hello">["resume"]): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
+    const peer = this.connect();
+    peer.send("hello", helloHeader(resume));
+    return { peer, welcome: await peer.receive("welcome") };
+  }
+
+  async close(): Promise<void> {
+    await this.center.close();
+  }
+}
+
+export function helloHeader(resume?: Header<"hello">["resume"]): Header<"hello"> {
+  const hello = { layoutHash: TINY_LAYOUT.hash, backend: "none", device: "test", samplesPerSecond: 1 } as const;
+  return resume ? { ...hello, resume } : hello;
+}
+
+export type Received<K extends FromCoordinator["kind"]> = Extract<FromCoordinator, { kind: K }>;
+
+/** The far end of one connection. What the run sends is copied and queued until the test asks for it. */
+export class Peer {
+  readonly session: Session;
+  closed: { readonly code: number; readonly reason: string } | undefined = undefined;
+  /** Set by tests that pretend a slow reader. */
+  bufferedBytes = 0;
+  readonly #inbox: Uint8Array[] = [];
+  #wake: () => void = () => {};
+
+  constructor(run: Run) {
+    const isOpen = (): boolean => this.closed === undefined;
+    const buffered = (): number => this.bufferedBytes;
+    const link: Link = {
+      get isOpen() {
+        return isOpen();
+      },
+      get bufferedBytes() {
+        return buffered();
+      },
+      send: (head, payload = new Uint8Array(0)) => {
+        const message = new Uint8Array(head.byteLength + payload.byteLength);
+        message.set(head);
+        message.set(payload, head.byteLength);
+        this.#inbox.push(message);
+        this.#wake();
+      },
+      close: (code, reason) => {
+        this.closed ??= { code, reason };
+        this.#wake();
+      },
+    };
+    this.session = run.connect(link);
+  }
+
+  send<N extends ReplicaMessageName>(name: N, header: Header<N>, payload?: Float32Array): void {
+    this.sendBytes(frameBytes(name, header, payload));
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.session.receive(bytes);
+  }
+
+  /** The connection breaks: what was not received is lost. */
+  cut(): void {
+    this.closed ??= { code: 1006, reason: "cut" };
+    this.#inbox.length = 0;
+    this.session.closed();
+    this.#wake();
+  }
+
+  /** The next message, as bytes; undefined once the connection is closed and empty. */
+  async receiveBytes(): Promise<Uint8Array | undefined> {
+    while (this.#inbox.length === 0 && !this.closed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    return this.#inbox.shift();
+  }
+
+  async receiveAny(): Promise<FromCoordinator> {
+    const bytes = await this.receiveBytes();
+    if (!bytes) throw new Error(`closed ${this.closed?.code} ${this.closed?.reason}`);
+    const message = readFromCoordinator(bytes, 4 * TINY_LAYOUT.elements);
+    if ("refusal" in message) throw new Error(`the coordinator sent what a replica refuses: ${message.refusal}`);
+    return message;
+  }
+
+  async receive<K extends FromCoordinator["kind"]>(kind: K): Promise<Received<K>> {
+    const message = await this.receiveAny();
+    if (message.kind !== kind) throw new Error(`expected ${kind}, got ${JSON.stringify(message)}`);
+    return message as Received<K>;
+  }
+}
+
+export function frameBytes<N extends ReplicaMessageName>(
+  name: N,
+  header: Header<N>,
+  payload?: Float32Array,
+): Uint8Array<ArrayBuffer> {
+  const payloadBytes = payload
+    ? new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
+    : new Uint8Array(0);
+  const head = encodeHead(TYPE[name], header, payloadBytes.byteLength);
+  const bytes = new Uint8Array(head.byteLength + payloadBytes.byteLength);
+  bytes.set(head);
+  bytes.set(payloadBytes, head.byteLength);
+  return bytes;
+}
+
+/** The vector of a welcome, an answer, a center or a refusal. */
+export function vectorOf(message: FromCoordinator): Float32Array<ArrayBuffer> {
+  return new Float32Array(message.payload.slice().buffer);
+}
+
+export function pushHeader(fields: Partial<Header<"push">> & { exchange: number; baseVersion: number }): Header<"push"> {
+  return { incarnation: 1, content: "parameters", steps: 10, samples: 640, meanLoss: 1, ...fields };
+}
