@@ -1,0 +1,73 @@
+// Softmax cross-entropy in double precision: losses, correctness and the gradient of the mean in one pass over the logits.
+
+import { FLOAT_BYTES } from "./lanes";
+
+const LOG2_E: f64 = 1.4426950408889634;
+const LN_2_HIGH: f64 = 0.6931471803691238;
+const LN_2_LOW: f64 = 1.9082149292705877e-10;
+
+/** logits and gradient [batch, classes]; labels (u32), losses and correct [batch]. */
+export function softmaxCrossEntropy(
+  logits: usize, labels: usize, batch: i32, classes: i32, gradient: usize, losses: usize, correct: usize,
+): void {
+  const scale = 1.0 / <f64>batch;
+  for (let row = 0; row < batch; row++) {
+    const label = load<i32>(labels);
+    let largest = load<f32>(logits);
+    let winner = 0;
+    for (let c = 1; c < classes; c++) {
+      const logit = load<f32>(logits + (<usize>c) * FLOAT_BYTES);
+      // A NaN logit must reach the loss: it would lose every comparison.
+      if (logit > largest || logit != logit) {
+        largest = logit;
+        winner = c;
+      }
+    }
+    let sum: f64 = 0;
+    for (let c = 0; c < classes; c++) sum += exponential(distance(logits, c, largest));
+    for (let c = 0; c < classes; c++) {
+      const probability = exponential(distance(logits, c, largest)) / sum;
+      store<f32>(gradient + (<usize>c) * FLOAT_BYTES, <f32>((probability - (c == label ? 1.0 : 0.0)) * scale));
+    }
+    store<f32>(losses, <f32>(logarithm(sum) - distance(logits, label, largest)));
+    store<f32>(correct, winner == label ? 1 : 0);
+    logits += (<usize>classes) * FLOAT_BYTES;
+    gradient += (<usize>classes) * FLOAT_BYTES;
+    labels += FLOAT_BYTES;
+    losses += FLOAT_BYTES;
+    correct += FLOAT_BYTES;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function distance(logits: usize, column: i32, largest: f32): f64 {
+  return <f64>load<f32>(logits + (<usize>column) * FLOAT_BYTES) - <f64>largest;
+}
+
+/** e^x for x <= 0: 2^n times the Taylor series of e^r, |r| <= ln 2 / 2, exact to 1e-15. */
+function exponential(x: f64): f64 {
+  if (x < -700) return 0;
+  const n = nearest<f64>(x * LOG2_E);
+  const r = x - n * LN_2_HIGH - n * LN_2_LOW;
+  let series: f64 = 1;
+  for (let term = 13; term > 0; term--) series = 1 + (series * r) / <f64>term;
+  return series * reinterpret<f64>((<i64>n + 1023) << 52);
+}
+
+/** ln x for x >= 1: the exponent's part plus 2 artanh((m - 1) / (m + 1)) of the mantissa, exact to 1e-15. */
+function logarithm(x: f64): f64 {
+  const bits = reinterpret<i64>(x);
+  let exponent = <f64>((bits >> 52) - 1023);
+  let mantissa = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3ff0000000000000);
+  if (x != x || x > 1.7e308) return x;
+  if (mantissa > 1.4142135623730951) {
+    mantissa *= 0.5;
+    exponent += 1;
+  }
+  const t = (mantissa - 1) / (mantissa + 1);
+  const square = t * t;
+  let series: f64 = 0;
+  for (let power = 21; power > 0; power -= 2) series = series * square + 1.0 / <f64>power;
+  return exponent * (LN_2_HIGH + LN_2_LOW) + 2 * t * series;
+}

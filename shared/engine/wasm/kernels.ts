@@ -1,0 +1,48 @@
+/**
+ * The kernels of a WASM module as the backend sees them: names, and instantiation together with the memory they work on.
+ * `assembly/` holds their sources.
+ */
+
+import type { MemoryMap } from "./memory_map.ts";
+import { webAssembly, type WasmModule } from "./webassembly.ts";
+
+const KERNEL_NAMES = [
+  "convolve", "convolveDataGradient", "convolveFilterGradient", "crop", "dense", "denseDataGradient", "denseFilterGradient",
+  "fillZero", "gather", "heavyBall", "maskByRelu", "maxPool", "maxPoolGradient", "pad", "settle", "softmaxCrossEntropy",
+  "sumColumns", "takeDifference",
+] as const;
+
+export type KernelName = (typeof KERNEL_NAMES)[number];
+export type Kernel = (...numbers: readonly number[]) => void;
+
+/** One kernel call with all its numbers, known when the plan is compiled. */
+export interface Invocation {
+  readonly kernel: KernelName;
+  readonly numbers: readonly number[];
+}
+
+export interface Instance {
+  readonly kernels: Readonly<Record<KernelName, Kernel>>;
+  readonly memory: ArrayBuffer;
+}
+
+/** Makes the memory that `map` describes, writes its tables and instantiates the module over it. */
+export async function instantiate(module: WasmModule, map: MemoryMap): Promise<Instance> {
+  const memory = new webAssembly.Memory({ initial: map.pages, maximum: map.pages });
+  for (const { address, words } of map.tables) new Uint32Array(memory.buffer, address, words.length).set(words);
+  const { exports } = await webAssembly.instantiate(module, { env: { memory } });
+  const kernels = Object.fromEntries(KERNEL_NAMES.map((name) => [name, kernelOf(exports, name)]));
+  return { kernels: kernels as Record<KernelName, Kernel>, memory: memory.buffer };
+}
+
+function kernelOf(exports: Readonly<Record<string, unknown>>, name: KernelName): Kernel {
+  const kernel = exports[name];
+  if (typeof kernel !== "function") {
+    throw new Error(`The WASM module has no kernel "${name}": it is of another version. Build it again with npm run build:wasm.`);
+  }
+  return kernel as Kernel;
+}
+
+export function invoke(instance: Instance, invocations: readonly Invocation[]): void {
+  for (const { kernel, numbers } of invocations) instance.kernels[kernel](...numbers);
+}

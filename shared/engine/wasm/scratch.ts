@@ -1,0 +1,100 @@
+/**
+ * The scratch space that operations need while they run, and the block sizes that decide it. Every operation uses the same
+ * space, so the program holds the largest need of each kind.
+ */
+
+import { alignUp } from "../../model/layout.ts";
+import type { Operation, WindowGeometry } from "../plan.ts";
+
+const WORD_BYTES = 4;
+const PANEL_COLUMNS = 8;
+/** Packed panels of one strip of weights; together with the rows that meet them they stay in a 1 MB L2 cache. */
+const STRIP_BYTES = 256 * 1024;
+/** Pixels whose inputs and gradients stay in a 32 KB L1 cache while every tile of a filter gradient passes over them. */
+const CHUNK_PIXELS = 256;
+
+export interface Scratch {
+  /** Packed weights. */
+  readonly packedBytes: number;
+  /** A batch of images with its borders. */
+  readonly paddedBytes: number;
+  /** Stands in for a bias that is not there. */
+  readonly zeroBytes: number;
+  /** Takes the rows of a last tile that do not exist. */
+  readonly sinkBytes: number;
+}
+
+export function scratchOf(operations: readonly Operation[]): Scratch {
+  const needs = operations.map(needsOf);
+  const largest = (field: keyof Scratch): number => Math.max(0, ...needs.map((need) => need[field] ?? 0));
+  return {
+    packedBytes: largest("packedBytes"),
+    paddedBytes: largest("paddedBytes"),
+    zeroBytes: largest("zeroBytes"),
+    sinkBytes: largest("sinkBytes"),
+  };
+}
+
+function needsOf(operation: Operation): Partial<Scratch> {
+  switch (operation.kind) {
+    case "convolve": {
+      const { size, input, output } = operation.window;
+      return {
+        packedBytes: stripBytes(size * size * input.channels, output.channels),
+        paddedBytes: paddedBytes(operation.window),
+        sinkBytes: output.channels * WORD_BYTES,
+      };
+    }
+    case "convolve-data-gradient": {
+      const { size, output } = operation.window;
+      const run = size * operation.window.input.channels;
+      return {
+        packedBytes: size * alignUp(run, PANEL_COLUMNS) * output.channels * WORD_BYTES,
+        paddedBytes: paddedBytes(operation.window),
+        sinkBytes: size * paddedLineBytes(operation.window) + run * WORD_BYTES,
+      };
+    }
+    case "convolve-filter-gradient":
+      return { paddedBytes: paddedBytes(operation.window) };
+    case "dense":
+      return {
+        packedBytes: stripBytes(operation.inputs, operation.units),
+        sinkBytes: operation.units * WORD_BYTES,
+      };
+    case "dense-data-gradient":
+      return {
+        packedBytes: stripBytes(operation.units, operation.inputs),
+        zeroBytes: operation.inputs * WORD_BYTES,
+        sinkBytes: operation.inputs * WORD_BYTES,
+      };
+    default:
+      return {};
+  }
+}
+
+/** How many of `columns` are packed at a time: a multiple of 8. */
+export function stripColumns(depth: number, columns: number): number {
+  const fitting = Math.floor(STRIP_BYTES / (depth * WORD_BYTES * PANEL_COLUMNS)) * PANEL_COLUMNS;
+  return Math.min(Math.max(fitting, PANEL_COLUMNS), alignUp(columns, PANEL_COLUMNS));
+}
+
+function stripBytes(depth: number, columns: number): number {
+  return depth * stripColumns(depth, columns) * WORD_BYTES;
+}
+
+export function chunkImages({ output }: WindowGeometry): number {
+  return Math.max(1, Math.round(CHUNK_PIXELS / (output.height * output.width)));
+}
+
+/** Bytes of one line of an image with its borders. */
+export function paddedLineBytes({ input, padding }: WindowGeometry): number {
+  return (input.width + 2 * padding) * input.channels * WORD_BYTES;
+}
+
+export function paddedImageBytes(window: WindowGeometry): number {
+  return (window.input.height + 2 * window.padding) * paddedLineBytes(window);
+}
+
+function paddedBytes(window: WindowGeometry): number {
+  return window.padding === 0 ? 0 : window.batch * paddedImageBytes(window);
+}

@@ -1,0 +1,39 @@
+/**
+ * The WASM backend: trains a plan on the CPU with SIMD kernels, in a page's worker or in Node. Of the two modules it takes
+ * the one with relaxed (fused) multiply-add where the engine accepts it.
+ */
+
+import type { Backend } from "../backend.ts";
+import { compileProgram } from "./wasm_program.ts";
+import { webAssembly, type WasmBytes, type WasmModule } from "./webassembly.ts";
+
+/** A module's bytes, or the module compiled already (which workers can share). */
+export type WasmSource = WasmBytes | WasmModule;
+
+export interface WasmSources {
+  /** `build/plain.wasm`: SIMD only. */
+  readonly plain: WasmSource;
+  /** `build/relaxed.wasm`: SIMD with relaxed multiply-add. */
+  readonly relaxed: WasmSource;
+}
+
+export async function createWasmBackend({ plain, relaxed }: WasmSources): Promise<Backend> {
+  const fused = !isBytes(relaxed) || webAssembly.validate(relaxed);
+  const module = await compiled(fused ? relaxed : plain);
+  return {
+    name: "wasm",
+    device: `WASM SIMD, ${fused ? "relaxed" : "plain"} multiply-add, 1 thread`,
+    isFallback: false,
+    lost: new Promise(() => undefined),
+    compile: (plan) => compileProgram(module, plan),
+    close: () => undefined,
+  };
+}
+
+function isBytes(source: WasmSource): source is WasmBytes {
+  return source instanceof ArrayBuffer || source instanceof Uint8Array;
+}
+
+async function compiled(source: WasmSource): Promise<WasmModule> {
+  return isBytes(source) ? webAssembly.compile(source) : source;
+}

@@ -1,0 +1,132 @@
+/**
+ * LeNet's training step on the WASM backend, operation by operation: `node test/bench/kernels_wasm.ts [--json] [--plain]
+ * [--batch 64]`. Medians over rounds in which every operation runs once, so that a neighbour's load meets all alike.
+ */
+
+import { parseArgs } from "node:util";
+import { compilePlan, type Operation, type Plan } from "../../shared/engine/plan.ts";
+import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
+import { instantiate, invoke, type Instance, type Invocation } from "../../shared/engine/wasm/kernels.ts";
+import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
+import { webAssembly } from "../../shared/engine/wasm/webassembly.ts";
+import { MODELS } from "../../shared/model/catalogue.ts";
+import { initialParameters } from "../../shared/model/layout.ts";
+import type { ModelDescription } from "../../shared/model/model.ts";
+import { mnistExamples } from "../support/mnist_examples.ts";
+import { WASM_MODULES } from "../support/wasm_modules.ts";
+
+const ROUNDS = 40;
+/** Rounds before V8 has compiled every kernel with its optimiser. */
+const WARM_UP_ROUNDS = 8;
+const EXAMPLES = 1024;
+
+interface Measured {
+  readonly operation: string;
+  readonly ms: number;
+  /** Absent where the operation is not made of products. */
+  readonly gflops: number | undefined;
+}
+
+/** Multiplications and additions of an operation. */
+function flopsOf(operation: Operation): number {
+  switch (operation.kind) {
+    case "convolve":
+    case "convolve-data-gradient":
+    case "convolve-filter-gradient": {
+      const { batch, input, output, size } = operation.window;
+      return 2 * batch * output.height * output.width * output.channels * size * size * input.channels;
+    }
+    case "dense":
+    case "dense-data-gradient":
+    case "dense-filter-gradient":
+      return 2 * operation.batch * operation.inputs * operation.units;
+    default:
+      return 0;
+  }
+}
+
+interface Timed {
+  readonly name: string;
+  readonly flops: number;
+  readonly invocations: readonly Invocation[];
+  readonly timesMs: number[];
+}
+
+function timedOperations(plan: Plan, map: MemoryMap): Timed[] {
+  const timed = [...plan.forward, ...plan.backward].map((operation) => ({
+    name: `${operation.kind}${"name" in operation ? ` ${operation.name}` : ""}`,
+    flops: flopsOf(operation),
+    invocations: invocationsOf(operation, map),
+    timesMs: [],
+  }));
+  const { parameters, velocity, gradient } = map;
+  const update = { kernel: "heavyBall", numbers: [parameters, velocity, gradient, plan.layout.elements, 0.01, 0.9, 5e-4] } as const;
+  return [...timed, { name: "update", flops: 0, invocations: [update], timesMs: [] }];
+}
+
+async function measure(model: ModelDescription, batch: number, variant: keyof typeof WASM_MODULES): Promise<Measured[]> {
+  const plan = compilePlan(model, {
+    batch, datasetExamples: EXAMPLES, normalisation: { mean: 0.1307, deviation: 0.3081 },
+  });
+  const map = new MemoryMap(plan);
+  const timed = timedOperations(plan, map);
+  const instance = await instantiate(await webAssembly.compile(WASM_MODULES[variant]), map);
+  load(instance, map);
+  const steps: number[] = [];
+  for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
+    new Uint32Array(instance.memory, map.examples, batch).set(
+      Uint32Array.from({ length: batch }, (_, row) => (round * batch + row) % EXAMPLES),
+    );
+    const begin = performance.now();
+    for (const { invocations, timesMs } of timed) {
+      const start = performance.now();
+      invoke(instance, invocations);
+      if (round >= WARM_UP_ROUNDS) timesMs.push(performance.now() - start);
+    }
+    if (round >= WARM_UP_ROUNDS) steps.push(performance.now() - begin);
+  }
+  const flops = timed.reduce((sum, operation) => sum + operation.flops, 0);
+  return [...timed.map((one) => summary(one.name, one.timesMs, one.flops)), summary("step", steps, flops)];
+}
+
+function load(instance: Instance, map: MemoryMap): void {
+  const { images, labels } = mnistExamples(EXAMPLES);
+  if (images.length === EXAMPLES * map.plan.model.input.height * map.plan.model.input.width * map.plan.model.input.channels) {
+    new Uint8Array(instance.memory, map.images, images.length).set(images);
+  }
+  new Uint8Array(instance.memory, map.labels, labels.length).set(labels);
+  const { layout } = map.plan;
+  new Float32Array(instance.memory, map.parameters, layout.elements).set(initialParameters(layout, 1));
+}
+
+function summary(operation: string, timesMs: readonly number[], flops: number): Measured {
+  const ms = timesMs.toSorted((a, b) => a - b)[Math.floor(timesMs.length / 2)]!;
+  return { operation, ms, gflops: flops === 0 ? undefined : flops / ms / 1e6 };
+}
+
+/** A dense layer whose three passes are 512 x 512 x 512 products. */
+const GEMM_512: ModelDescription = {
+  name: "gemm",
+  input: { height: 1, width: 512, channels: 1 },
+  classes: 512,
+  layers: [
+    { kind: "dense", name: "before", units: 512 },
+    { kind: "dense", name: "gemm 512", units: 512 },
+  ],
+};
+
+const { values } = parseArgs({
+  options: { json: { type: "boolean" }, plain: { type: "boolean" }, batch: { type: "string", default: "64" } },
+});
+const variant = values.plain ? "plain" : "relaxed";
+const lenet = await measure(MODELS.lenet, Number(values.batch), variant);
+const gemm = (await measure(GEMM_512, 512, variant)).filter(({ operation }) => operation.endsWith("gemm 512"));
+const results = [...lenet, ...gemm];
+if (values.json) {
+  process.stdout.write(`${JSON.stringify({ variant, results })}\n`);
+} else {
+  for (const { operation, ms, gflops } of results) {
+    const rate = gflops === undefined ? "" : `${gflops.toFixed(1)} GFLOP/s`;
+    process.stdout.write(`${operation.padEnd(36)} ${ms.toFixed(3).padStart(9)} ms  ${rate}\n`);
+  }
+}

@@ -1,0 +1,250 @@
+import { expect, test, describe } from "vitest";
+import { compilePlan, tensorsOf, type Operation, type Plan, type TensorId } from "../../shared/engine/plan.ts";
+import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
+import { instantiate, invoke } from "../../shared/engine/wasm/kernels.ts";
+import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
+import { webAssembly } from "../../shared/engine/wasm/webassembly.ts";
+import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
+import { Random } from "../../shared/random.ts";
+import { referenceMemory, runOperation, sumLengthOf, type ReferenceMemory } from "../reference/operations.ts";
+import { firstMismatch } from "../reference/tolerance.ts";
+import { WASM_MODULES } from "../support/wasm_modules.ts";
+
+/** Operations are compared one at a time: every input random, every output poisoned, in the program's own memory. */
+interface Case {
+  readonly title: string;
+  readonly batch: number;
+  readonly model: ModelDescription;
+}
+
+const CLASSES = 7;
+
+function convolutionCase(
+  batch: number,
+  size: readonly [height: number, width: number],
+  inChannels: number,
+  kernel: number,
+  channels: number,
+  stride: number,
+  padding: number,
+): Case {
+  return {
+    title: `convolution ${size.join("x")}x${inChannels} to ${channels}, kernel ${kernel}, stride ${stride}, padding ${padding}, batch ${batch}`,
+    batch,
+    model: {
+      name: "convolution",
+      input: { height: size[0], width: size[1], channels: 2 },
+      classes: CLASSES,
+      layers: [
+        // The first layer gives the second its input channels and a relu to undo.
+        { kind: "conv2d", name: "before", kernel: 1, channels: inChannels },
+        { kind: "relu", name: "relu before" },
+        { kind: "conv2d", name: "conv", kernel, channels, stride, padding },
+        ...(channels % 2 === 0 ? ([{ kind: "relu", name: "relu" }] as const) : []),
+        { kind: "dense", name: "out", units: CLASSES },
+      ],
+    },
+  };
+}
+
+function poolCase(batch: number, side: number, channels: number, size: number, stride: number, relu: boolean): Case {
+  return {
+    title: `max-pool ${side}x${side}x${channels}, size ${size}, stride ${stride}, batch ${batch}`,
+    batch,
+    model: {
+      name: "pool",
+      input: { height: side, width: side, channels: 1 },
+      classes: CLASSES,
+      layers: [
+        { kind: "conv2d", name: "before", kernel: 1, channels },
+        ...(relu ? ([{ kind: "relu", name: "relu before" }] as const) : []),
+        { kind: "max-pool", name: "pool", size, stride },
+        ...(relu ? [] : ([{ kind: "relu", name: "relu" }] as const)),
+        { kind: "dense", name: "out", units: CLASSES },
+      ],
+    },
+  };
+}
+
+function denseCase(batch: number, inputs: number, units: number): Case {
+  return {
+    title: `dense ${inputs} to ${units}, batch ${batch}`,
+    batch,
+    model: {
+      name: "dense",
+      input: { height: 1, width: inputs, channels: 1 },
+      classes: units,
+      layers: [
+        { kind: "dense", name: "before", units: inputs },
+        { kind: "relu", name: "relu before" },
+        { kind: "dense", name: "dense", units },
+      ],
+    },
+  };
+}
+
+const CASES: readonly Case[] = [
+  convolutionCase(1, [6, 6], 1, 5, 20, 1, 0),
+  convolutionCase(3, [5, 7], 2, 3, 16, 1, 1),
+  convolutionCase(5, [4, 4], 3, 1, 5, 1, 0),
+  convolutionCase(3, [9, 8], 5, 2, 7, 2, 1),
+  convolutionCase(1, [7, 7], 7, 3, 1, 2, 2),
+  convolutionCase(3, [6, 5], 16, 3, 50, 1, 1),
+  convolutionCase(5, [8, 8], 20, 5, 50, 1, 0),
+  convolutionCase(1, [11, 6], 50, 3, 3, 3, 2),
+  convolutionCase(5, [5, 5], 1, 5, 2, 1, 4),
+  convolutionCase(1, [17, 19], 3, 5, 10, 1, 2),
+  poolCase(3, 6, 20, 2, 2, true),
+  poolCase(1, 7, 5, 2, 2, false),
+  poolCase(5, 7, 3, 3, 2, true),
+  poolCase(3, 8, 1, 3, 3, false),
+  poolCase(1, 6, 7, 2, 1, true),
+  poolCase(1, 9, 50, 2, 3, true),
+  denseCase(1, 1, 1),
+  denseCase(3, 33, 7),
+  denseCase(5, 7, 33),
+  denseCase(7, 50, 10),
+  denseCase(13, 129, 101),
+];
+
+describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
+  test.each(CASES)("[E2] [E3] Every operation of a $title equals the reference and writes its whole output", async (item) => {
+    const plan = compilePlan(item.model, {
+      batch: item.batch, datasetExamples: 9, normalisation: { mean: 0.3, deviation: 0.7 },
+    });
+    const random = new Random(item.title.length * 977 + item.batch);
+    for (const operation of [...plan.forward, ...plan.backward]) {
+      expect(await mismatch(variant, plan, operation, random), operation.kind).toBeUndefined();
+    }
+  });
+});
+
+/** Runs `operation` in WASM and in the reference on the same random inputs. */
+async function mismatch(
+  variant: keyof typeof WASM_MODULES,
+  plan: Plan,
+  operation: Operation,
+  random: Random,
+): Promise<string | undefined> {
+  const map = new MemoryMap(plan);
+  const invocations = invocationsOf(operation, map);
+  const module = await webAssembly.compile(WASM_MODULES[variant]);
+  const instance = await instantiate(module, map);
+  const expected = randomMemory(plan, operation, random);
+  const floats = (address: number, length: number): Float32Array => new Float32Array(instance.memory, address, length);
+  const words = (address: number, length: number): Uint32Array => new Uint32Array(instance.memory, address, length);
+  const whole = new Set(plan.forward.concat(plan.backward).flatMap((any) => wholeNumberTensors(any)));
+  floats(0, instance.memory.byteLength / 4).fill(Number.NaN, 0, map.scratch.packedBytes / 4);
+  new Uint8Array(instance.memory, map.images, expected.images.length).set(expected.images);
+  new Uint8Array(instance.memory, map.labels, expected.labels.length).set(expected.labels);
+  words(map.examples, plan.batch).set(Array.from(expected.examples));
+  floats(map.parameters, plan.layout.elements).set(expected.parameters);
+  for (const id of tensorsOf(operation)) {
+    const values = expected.tensors[id]!;
+    if (whole.has(id)) words(map.tensor(id), values.length).set(values);
+    else floats(map.tensor(id), values.length).set(values);
+  }
+  const outputs = outputsOf(operation);
+  for (const id of outputs) floats(map.tensor(id), plan.tensors[id]!.elements).fill(Number.NaN);
+
+  invoke(instance, invocations);
+  const magnitudes = magnitudesOf(operation, expected);
+  runOperation(operation, expected);
+
+  for (const id of outputs) {
+    const { length } = expected.tensors[id]!;
+    const actual = whole.has(id) ? words(map.tensor(id), length) : floats(map.tensor(id), length);
+    const found = firstMismatch(actual, expected.tensors[id]!, magnitudes.tensors[id]!, sumLengthOf(operation));
+    if (found) return `${plan.tensors[id]!.name}: ${found}`;
+  }
+  if (!operation.kind.endsWith("filter-gradient") || !("weights" in operation)) return undefined;
+  for (const { name, offset, elements } of [operation.weights, operation.bias]) {
+    const slice = (vector: Float64Array): Float64Array => vector.subarray(offset, offset + elements);
+    const actual = floats(map.gradient + 4 * offset, elements);
+    const found = firstMismatch(actual, slice(expected.gradient), slice(magnitudes.gradient), sumLengthOf(operation));
+    if (found) return `gradient of ${name}: ${found}`;
+    const end = floats(map.gradient + 4 * (offset + elements), 1)[0];
+    if (!Number.isNaN(end)) return `gradient of ${name}: written past its end`;
+  }
+  return undefined;
+}
+
+function wholeNumberTensors(operation: Operation): readonly TensorId[] {
+  if (operation.kind === "gather") return [operation.labels];
+  return operation.kind === "max-pool" ? [operation.choice] : [];
+}
+
+function outputsOf(operation: Operation): readonly TensorId[] {
+  switch (operation.kind) {
+    case "gather":
+      return [operation.output, operation.labels];
+    case "convolve":
+    case "dense":
+      return [operation.output];
+    case "max-pool":
+      return [operation.output, operation.choice];
+    case "softmax-cross-entropy":
+      return [operation.gradient, operation.losses, operation.correct];
+    case "convolve-data-gradient":
+    case "dense-data-gradient":
+    case "max-pool-gradient":
+      return [operation.inputGradient];
+    case "convolve-filter-gradient":
+    case "dense-filter-gradient":
+      return [];
+    default:
+      return operation satisfies never;
+  }
+}
+
+/** f32 values everywhere that the operation reads. A relu's output has zeros, and choices lie in their windows. */
+function randomMemory(plan: Plan, operation: Operation, random: Random): ReferenceMemory {
+  const examples = Uint32Array.from({ length: plan.batch }, () => random.below(plan.datasetExamples));
+  const images = Uint8Array.from({ length: plan.datasetExamples * elementsOf(plan.model.input) }, () => random.below(256));
+  const labels = Uint8Array.from({ length: plan.datasetExamples }, () => random.below(plan.model.classes));
+  const memory = { ...referenceMemory(plan, images, labels), examples };
+  fill(memory.parameters, () => random.normal());
+  for (const id of tensorsOf(operation)) fill(memory.tensors[id]!, () => random.normal());
+  if ("reluOutput" in operation && operation.reluOutput !== undefined) {
+    fill(memory.tensors[operation.reluOutput]!, () => Math.max(0, random.normal()));
+  }
+  if (operation.kind === "softmax-cross-entropy") {
+    fill(memory.tensors[operation.labels]!, () => random.below(plan.model.classes));
+  }
+  if (operation.kind === "max-pool-gradient") {
+    const forward = plan.forward.find((other) => other.kind === "max-pool" && other.choice === operation.choice)!;
+    runOperation(forward, { ...memory, tensors: memory.tensors.map((tensor, id) => (id === operation.choice ? tensor : randomised(tensor, random))) });
+  }
+  return memory;
+}
+
+function fill(values: Float64Array, draw: () => number): void {
+  for (let index = 0; index < values.length; index++) values[index] = Math.fround(draw());
+}
+
+function randomised(values: Float64Array, random: Random): Float64Array<ArrayBuffer> {
+  const copy = new Float64Array(values.length);
+  fill(copy, () => random.normal());
+  return copy;
+}
+
+/** For each output the sum of |a||b| behind it: the operation on absolute values. */
+function magnitudesOf(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
+  const absolute = (values: Float64Array): Float64Array<ArrayBuffer> => Float64Array.from(values, Math.abs);
+  const { mean, deviation } = memory.normalisation;
+  const magnitudes = {
+    ...memory,
+    tensors: memory.tensors.map(absolute),
+    parameters: absolute(memory.parameters),
+    gradient: new Float64Array(memory.gradient.length),
+    normalisation: { mean: -mean, deviation },
+  };
+  runOperation(operation, magnitudes);
+  if (operation.kind === "softmax-cross-entropy") {
+    // Losses subtract logits, gradients subtract 1: both are rounded at that size.
+    const largest = Math.max(...memory.tensors[operation.logits]!.map(Math.abs));
+    magnitudes.tensors[operation.losses]!.fill(2 * largest + Math.log(operation.classes));
+    magnitudes.tensors[operation.gradient]!.fill(1 / operation.batch);
+  }
+  return magnitudes;
+}
