@@ -1,0 +1,9 @@
+/** Time as the replica is handed it: a Web Worker's, Node's, or a test's that moves by hand. */
+
+export interface Clock {
+  /** Milliseconds since any fixed moment; never goes back. */
+  nowMs(): number;
+  sleep(ms: number): Promise<void>;
+  /** Lets everything that waits in the event loop run (messages, stop), then resolves. */
+  breathe(): Promise<void>;
+}

@@ -1,0 +1,282 @@
+/**
+ * The replica's one connection to the coordinator, over as many links as it takes (SPEC H): hello and welcome, return
+ * with id and token, jittered backoff, heartbeats, goodbye. It is moved by `tick`, which the training loop calls, so
+ * that a heartbeat proves that training lives (L4). What it learns goes out as events; it knows nothing of vectors.
+ */
+
+import { isRefusalCode, LIMITS, REFUSALS, ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
+import { encodeHead } from "../../shared/wire/frame.ts";
+import type { Link } from "../../shared/wire/link.ts";
+import {
+  readFromCoordinator,
+  TYPE,
+  type FromCoordinator,
+  type Header,
+  type ReplicaMessageName,
+} from "../../shared/wire/messages.ts";
+import type { Random } from "../../shared/random.ts";
+import { FrameBudget } from "./frame_budget.ts";
+
+/** What a link tells its owner; never before `ConnectLink` has returned. */
+export interface LinkEvents {
+  opened(): void;
+  received(bytes: Uint8Array): void;
+  /** Once, also where the link never opened. */
+  closed(code: number, reason: string): void;
+}
+
+export type ConnectLink = (events: LinkEvents) => Link;
+
+export type Welcome = Extract<FromCoordinator, { kind: "welcome" }>;
+export type ExchangeMessage = Extract<FromCoordinator, { kind: "answer" | "center" | "refusal" }>;
+
+export type ConnectionEvent =
+  | { readonly kind: "welcomed"; readonly message: Welcome }
+  | { readonly kind: "received"; readonly message: ExchangeMessage }
+  | { readonly kind: "lost"; readonly retryInMs: number }
+  /** For good: nothing will be tried again. */
+  | { readonly kind: "finished"; readonly reason: string }
+  | { readonly kind: "refused"; readonly sentence: string };
+
+export interface ConnectionOptions {
+  readonly connect: ConnectLink;
+  readonly nowMs: () => number;
+  /** For the jitter: a thousand replicas must not come back at once. */
+  readonly random: Random;
+  /** Of this run's parameters as f32. */
+  readonly payloadBytes: number;
+  /** Asked at every hello, because a replica may change its device. */
+  readonly introduction: () => Omit<Header<"hello">, "resume">;
+  readonly vitals: () => Header<"heartbeat">;
+  readonly onEvent: (event: ConnectionEvent) => void;
+}
+
+type State =
+  /** Not opened yet, or left. */
+  | { readonly kind: "away" }
+  | { readonly kind: "waiting"; readonly untilMs: number }
+  /** From the connect to the welcome. */
+  | { readonly kind: "greeting"; readonly link: Link; readonly giveUpMs: number }
+  | { readonly kind: "live"; readonly link: Link; readonly sinceMs: number }
+  | { readonly kind: "ended" };
+
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 10_000;
+/** A welcome carries the center: 1.7 MB for LeNet take 14 s on a slow line. */
+const GREETING_MS = 30_000;
+/** A connection that lived this long was a good one: the next retry begins early again. */
+const PROVEN_MS = 5000;
+const HEARTBEAT_MS = LIMITS.leaseMs / 3;
+
+const NORMAL_CLOSE = 1000;
+/** For links that are given up here; the coordinator takes it as a lost connection and keeps the place. */
+const GIVEN_UP_CLOSE = 4000;
+
+/** Refusals that end a link but not the participation: the replica comes back by itself. */
+const RETURNING: ReadonlySet<RefusalCode> = new Set(["HELLO_TIMEOUT", "LEASE_EXPIRED"]);
+
+/** Full jitter (Brooker 2015): uniform up to a doubling limit. `attempt` counts from 0. */
+export function retryDelayMs(attempt: number, random: Random): number {
+  return random.uniform() * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #budget: FrameBudget;
+  #state: State = { kind: "away" };
+  #identity: Header<"hello">["resume"];
+  #attempt = 0;
+  #heartbeatDueMs = 0;
+  #bytesUp = 0;
+  #bytesDown = 0;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#budget = new FrameBudget(options.nowMs());
+  }
+
+  get isLive(): boolean {
+    return this.#state.kind === "live";
+  }
+
+  get replica(): string | undefined {
+    return this.#identity?.replica;
+  }
+
+  /** Bytes that the link has not handed to the network yet. */
+  get bufferedBytes(): number {
+    return this.#state.kind === "live" ? this.#state.link.bufferedBytes : 0;
+  }
+
+  get bytesUp(): number {
+    return this.#bytesUp;
+  }
+
+  get bytesDown(): number {
+    return this.#bytesDown;
+  }
+
+  open(): void {
+    if (this.#state.kind === "away") this.#connect();
+  }
+
+  /** Does what is due: retry, heartbeat, giving up on a coordinator that never says welcome. */
+  tick(): void {
+    const nowMs = this.#options.nowMs();
+    const state = this.#state;
+    if (state.kind === "waiting" && nowMs >= state.untilMs) this.#connect();
+    else if (state.kind === "greeting" && nowMs >= state.giveUpMs) this.renew("no welcome came");
+    else if (state.kind === "live" && nowMs >= this.#heartbeatDueMs) this.#sendHeartbeat(state.link, nowMs);
+  }
+
+  /** Whether an exchange of `frames` frames may begin now. */
+  mayExchange(frames: number): boolean {
+    return this.isLive && this.#budget.allows(frames, this.#options.nowMs());
+  }
+
+  pull(): void {
+    if (this.#state.kind === "live") this.#send(this.#state.link, "pull", {});
+  }
+
+  /** `payload` stays unchanged until the answer came or `bufferedBytes` is 0. */
+  push(header: Header<"push">, payload: Uint8Array): void {
+    if (this.#state.kind === "live") this.#send(this.#state.link, "push", header, payload);
+  }
+
+  /** Gives up the link and comes back over another one. */
+  renew(reason: string): void {
+    const link = this.#link();
+    if (!link) return;
+    this.#retry();
+    link.close(GIVEN_UP_CLOSE, reason);
+  }
+
+  /** Goodbye: the place is freed, and a later `open` makes a new replica. */
+  leave(): void {
+    const state = this.#state;
+    if (state.kind === "ended") return;
+    this.#state = { kind: "away" };
+    this.#identity = undefined;
+    if (state.kind === "live") this.#send(state.link, "leave", {});
+    if (state.kind === "live" || state.kind === "greeting") state.link.close(NORMAL_CLOSE, "left");
+  }
+
+  #connect(): void {
+    // An old link may still report; only the newest one counts.
+    const isCurrent = (): boolean => this.#link() === link;
+    const link = this.#options.connect({
+      opened: () => {
+        if (isCurrent()) this.#sendHello(link);
+      },
+      received: (bytes) => {
+        if (isCurrent()) this.#receive(bytes);
+      },
+      closed: (code) => {
+        if (isCurrent()) this.#closed(code);
+      },
+    });
+    this.#state = { kind: "greeting", link, giveUpMs: this.#options.nowMs() + GREETING_MS };
+  }
+
+  #link(): Link | undefined {
+    return this.#state.kind === "greeting" || this.#state.kind === "live" ? this.#state.link : undefined;
+  }
+
+  #sendHello(link: Link): void {
+    const identity = this.#identity;
+    const introduction = this.#options.introduction();
+    this.#send(link, "hello", identity ? { ...introduction, resume: identity } : introduction);
+  }
+
+  #sendHeartbeat(link: Link, nowMs: number): void {
+    this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
+    this.#send(link, "heartbeat", this.#options.vitals());
+  }
+
+  #send<N extends ReplicaMessageName>(link: Link, name: N, header: Header<N>, payload?: Uint8Array): void {
+    if (!link.isOpen) return;
+    const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
+    this.#budget.spend();
+    this.#bytesUp += head.byteLength + (payload?.byteLength ?? 0);
+    link.send(head, payload);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#bytesDown += bytes.byteLength;
+    const message = readFromCoordinator(bytes, this.#options.payloadBytes);
+    if ("refusal" in message) {
+      this.#distrust(message.refusal);
+      return;
+    }
+    switch (message.kind) {
+      case "welcome":
+        this.#welcomed(message);
+        break;
+      case "finished":
+        this.#end({ kind: "finished", reason: message.header.reason });
+        break;
+      case "refusal":
+        if (!this.#endedBy(message.header.code, message.header.sentence)) this.#tell({ kind: "received", message });
+        break;
+      case "answer":
+      case "center":
+        this.#tell({ kind: "received", message });
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #welcomed(message: Welcome): void {
+    if (this.#state.kind !== "greeting") return;
+    const nowMs = this.#options.nowMs();
+    const { replica, token, incarnation } = message.header;
+    this.#identity = { replica, token, incarnation };
+    this.#state = { kind: "live", link: this.#state.link, sinceMs: nowMs };
+    this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
+    this.#tell({ kind: "welcomed", message });
+  }
+
+  /** The coordinator sent something that is none of its messages. */
+  #distrust(code: RefusalCode): void {
+    // Reloading brings a client of the coordinator's version; anything else may be a cut message, and is tried again.
+    if (code === "WRONG_PROTOCOL" || code === "WRONG_PAYLOAD")
+      this.#end({ kind: "refused", sentence: ruleOf(code).sentence });
+    else this.renew(code);
+  }
+
+  #closed(code: number): void {
+    const refusal = (Object.keys(REFUSALS) as RefusalCode[]).find((name) => ruleOf(name).closeCode === code);
+    // The refusal itself comes before the close; the code alone says as much where it was lost.
+    if (refusal === undefined || !this.#endedBy(refusal, ruleOf(refusal).sentence)) this.#retry();
+  }
+
+  /** True where the refusal was about the connection, which is dealt with here. */
+  #endedBy(code: string, sentence: string): boolean {
+    if (!isRefusalCode(code) || ruleOf(code).closeCode === undefined) return false;
+    if (RETURNING.has(code)) this.renew(code);
+    else if (code === "RUN_OVER") this.#end({ kind: "finished", reason: sentence });
+    else this.#end({ kind: "refused", sentence });
+    return true;
+  }
+
+  #retry(): void {
+    const nowMs = this.#options.nowMs();
+    if (this.#state.kind === "live" && nowMs - this.#state.sinceMs >= PROVEN_MS) this.#attempt = 0;
+    const retryInMs = retryDelayMs(this.#attempt, this.#options.random);
+    this.#attempt++;
+    this.#state = { kind: "waiting", untilMs: nowMs + retryInMs };
+    this.#tell({ kind: "lost", retryInMs });
+  }
+
+  #end(event: ConnectionEvent): void {
+    const link = this.#link();
+    this.#state = { kind: "ended" };
+    link?.close(NORMAL_CLOSE, event.kind);
+    this.#tell(event);
+  }
+
+  #tell(event: ConnectionEvent): void {
+    this.#options.onEvent(event);
+  }
+}
