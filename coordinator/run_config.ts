@@ -205,6 +205,6 @@ export function listed(names: readonly string[]): string {
 }
 
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,0 +1,98 @@
+/** What a run leaves as its result: `result.json` in its folder, and what `drove train --json` prints. */
+
+import type { RunState, RunView, StalenessSummary, StalenessView } from "../shared/run_view.ts";
+
+export interface ReplicaResult {
+  readonly id: string;
+  readonly backend: string;
+  /** The device in words. */
+  readonly adapter: string;
+  readonly samples: number;
+  readonly exchanges: number;
+  readonly applied: number;
+  readonly refused: number;
+  readonly staleness: StalenessSummary;
+}
+
+export interface RunResult {
+  readonly run: string;
+  readonly state: RunState;
+  /** Why it ended, in words. */
+  readonly reason: string;
+  readonly targetAccuracy: number | null;
+  /** Of the center in `checkpoint`, on all `testImages`; null where nothing was trained. */
+  readonly accuracy: number | null;
+  readonly testLoss: number | null;
+  readonly testImages: number;
+  readonly trainImages: number;
+  /** From the moment that the coordinator accepted volunteers, in this incarnation. */
+  readonly seconds: number;
+  /** From the first exchange, in all incarnations. */
+  readonly trainingSeconds: number;
+  readonly version: number;
+  readonly incarnation: number;
+  readonly samples: number;
+  readonly exchanges: number;
+  readonly applied: number;
+  readonly refused: number;
+  readonly refusals: Readonly<Record<string, number>>;
+  readonly replicas: readonly ReplicaResult[];
+  readonly staleness: StalenessSummary;
+  readonly overlappedApplies: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly solver: string;
+  readonly model: string;
+  readonly data: string;
+  /** Path of the safetensors file. */
+  readonly checkpoint: string;
+}
+
+export interface ResultFacts {
+  readonly reason: string;
+  /** The last evaluation on all test images. */
+  readonly evaluation: { readonly accuracy: number; readonly meanLoss: number } | undefined;
+  /** Of the checkpoint. */
+  readonly version: number;
+  readonly testImages: number;
+  readonly trainImages: number;
+  readonly seconds: number;
+  readonly checkpoint: string;
+}
+
+export function resultOf(view: RunView, facts: ResultFacts): RunResult {
+  return {
+    run: view.run,
+    state: view.state,
+    reason: facts.reason,
+    targetAccuracy: view.targetAccuracy,
+    accuracy: facts.evaluation?.accuracy ?? null,
+    testLoss: facts.evaluation?.meanLoss ?? null,
+    testImages: facts.testImages,
+    trainImages: facts.trainImages,
+    seconds: facts.seconds,
+    trainingSeconds: view.seconds,
+    version: facts.version,
+    incarnation: view.incarnation,
+    samples: view.samples,
+    exchanges: view.exchanges,
+    applied: view.applied,
+    refused: view.refused,
+    refusals: view.refusals,
+    replicas: view.replicas.map(({ id, backend, device, samples, exchanges, applied, refused, staleness }) => ({
+      id, backend, adapter: device, samples, exchanges, applied, refused, staleness: summaryOf(staleness),
+    })),
+    staleness: summaryOf(view.staleness),
+    overlappedApplies: view.overlappedApplies,
+    bytesUp: view.bytesUp,
+    bytesDown: view.bytesDown,
+    solver: view.solver,
+    model: view.model,
+    data: view.data,
+    checkpoint: facts.checkpoint,
+  };
+}
+
+function summaryOf({ mean, p50, p99, max }: StalenessView): StalenessSummary {
+  return { mean, p50, p99, max };
+}
