@@ -138,7 +138,8 @@ function convolveFilterGradient(operation: OperationOf<"convolve-filter-gradient
     ...first,
     call(
       "convolveFilterGradient", source, paddedImageBytes(window), paddedLineBytes(window), outputGradient,
-      output.height, output.width, batch, chunkImages(window), size, input.channels, stride, output.channels, weights,
+      output.height, output.width, batch, chunkImages(window), size, input.channels, stride, output.channels,
+      map.scratch.packedBytes, weights,
     ),
     call("sumColumns", outputGradient, batch * output.height * output.width, output.channels, bias),
   ];
@@ -202,7 +203,7 @@ function denseFilterGradient(operation: OperationOf<"dense-filter-gradient">, ma
   const outputGradient = map.tensor(operation.outputGradient);
   const { weights, bias } = addressesOf(operation, map.gradient);
   return [
-    call("denseFilterGradient", map.tensor(operation.input), outputGradient, batch, inputs, units, weights),
+    call("denseFilterGradient", map.tensor(operation.input), outputGradient, batch, inputs, units, map.scratch.packedBytes, weights),
     call("sumColumns", outputGradient, batch, units, bias),
   ];
 }

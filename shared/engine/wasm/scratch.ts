@@ -55,7 +55,10 @@ function needsOf(operation: Operation): Partial<Scratch> {
       };
     }
     case "convolve-filter-gradient":
-      return { paddedBytes: paddedBytes(operation.window) };
+      return {
+        packedBytes: chunkImages(operation.window) * panelsBytes(pixelsOf(operation.window), operation.window.output.channels),
+        paddedBytes: paddedBytes(operation.window),
+      };
     case "dense":
       return {
         packedBytes: stripBytes(operation.inputs, operation.units),
@@ -67,6 +70,9 @@ function needsOf(operation: Operation): Partial<Scratch> {
         zeroBytes: operation.inputs * WORD_BYTES,
         sinkBytes: operation.inputs * WORD_BYTES,
       };
+    case "dense-filter-gradient":
+      // The output's gradient, and eight columns of the input.
+      return { packedBytes: panelsBytes(operation.batch, operation.units + PANEL_COLUMNS) };
     default:
       return {};
   }
@@ -79,11 +85,19 @@ export function stripColumns(depth: number, columns: number): number {
 }
 
 function stripBytes(depth: number, columns: number): number {
-  return depth * stripColumns(depth, columns) * WORD_BYTES;
+  return panelsBytes(depth, stripColumns(depth, columns));
 }
 
-export function chunkImages({ output }: WindowGeometry): number {
-  return Math.max(1, Math.round(CHUNK_PIXELS / (output.height * output.width)));
+function panelsBytes(depth: number, columns: number): number {
+  return depth * alignUp(columns, PANEL_COLUMNS) * WORD_BYTES;
+}
+
+export function chunkImages(window: WindowGeometry): number {
+  return Math.max(1, Math.round(CHUNK_PIXELS / pixelsOf(window)));
+}
+
+function pixelsOf({ output }: WindowGeometry): number {
+  return output.height * output.width;
 }
 
 /** Bytes of one line of an image with its borders. */

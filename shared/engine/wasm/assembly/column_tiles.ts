@@ -1,18 +1,19 @@
-// The inner loop of the filter gradients: 6 neighbouring elements of A against 8 (or 4) columns of B, summed over the pixels
-// (or examples) of a batch, 12 sums in registers. A's six lie side by side in memory wherever the window is, so the input is
-// read in place; one loop counts pixels of a line, one lines of an image, one images.
+// The inner loop of the filter gradients: 6 neighbouring elements of A against a packed panel of B, 8 (or 4) columns wide,
+// summed over the pixels (or examples) of a batch, 12 sums in registers. A's six lie side by side in memory wherever the window
+// is, so the input is read in place; one loop counts pixels of a line, one lines of an image, one images.
 
 import { madd, storeFirst } from "./lanes";
 
 export const TILE_ROWS: i32 = 6;
+const UNROLL: i32 = 4;
 
 /**
- * C[rows <= 6, left <= 8] = sum over pixels of A[6] x B[8], or added to C. `aStep` and `bStep` bytes lead from pixel to pixel,
- * `lineJump` and `imageJump` skip what remains of A's line and image; B is read on without a jump. A and B are read past the
- * rows and columns that exist; nothing is written there.
+ * C[rows <= 6, left <= 8] = sum over pixels of A[6] x B[8], or added to C. `aStep` bytes lead from pixel to pixel, `lineJump` and
+ * `imageJump` skip what remains of A's line and image; the panel is read straight through. A is read past the rows that
+ * exist; nothing is written there.
  */
 export function columnTile8(
-  a: usize, b: usize, aStep: usize, bStep: usize, steps: i32, lines: i32, lineJump: usize, images: i32, imageJump: usize,
+  a: usize, panel: usize, aStep: usize, steps: i32, lines: i32, lineJump: usize, images: i32, imageJump: usize,
   c: usize, rowBytes: usize, rows: i32, left: i32, add: bool,
 ): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
@@ -24,8 +25,9 @@ export function columnTile8(
   let s: v128, b0: v128, b1: v128;
   for (; images > 0; images--) {
     for (let line = lines; line > 0; line--) {
-      for (let step = steps; step > 0; step--) {
-        b0 = v128.load(b); b1 = v128.load(b, 16);
+      let step = steps;
+      for (; step >= UNROLL; step -= UNROLL) {
+        b0 = v128.load(panel); b1 = v128.load(panel, 16);
         s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00); c01 = madd(s, b1, c01);
         s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10); c11 = madd(s, b1, c11);
         s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20); c21 = madd(s, b1, c21);
@@ -33,7 +35,42 @@ export function columnTile8(
         s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40); c41 = madd(s, b1, c41);
         s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50); c51 = madd(s, b1, c51);
         a += aStep;
-        b += bStep;
+        b0 = v128.load(panel, 32); b1 = v128.load(panel, 48);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00); c01 = madd(s, b1, c01);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10); c11 = madd(s, b1, c11);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20); c21 = madd(s, b1, c21);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30); c31 = madd(s, b1, c31);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40); c41 = madd(s, b1, c41);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50); c51 = madd(s, b1, c51);
+        a += aStep;
+        b0 = v128.load(panel, 64); b1 = v128.load(panel, 80);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00); c01 = madd(s, b1, c01);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10); c11 = madd(s, b1, c11);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20); c21 = madd(s, b1, c21);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30); c31 = madd(s, b1, c31);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40); c41 = madd(s, b1, c41);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50); c51 = madd(s, b1, c51);
+        a += aStep;
+        b0 = v128.load(panel, 96); b1 = v128.load(panel, 112);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00); c01 = madd(s, b1, c01);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10); c11 = madd(s, b1, c11);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20); c21 = madd(s, b1, c21);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30); c31 = madd(s, b1, c31);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40); c41 = madd(s, b1, c41);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50); c51 = madd(s, b1, c51);
+        a += aStep;
+        panel += 128;
+      }
+      for (; step > 0; step--) {
+        b0 = v128.load(panel); b1 = v128.load(panel, 16);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00); c01 = madd(s, b1, c01);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10); c11 = madd(s, b1, c11);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20); c21 = madd(s, b1, c21);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30); c31 = madd(s, b1, c31);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40); c41 = madd(s, b1, c41);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50); c51 = madd(s, b1, c51);
+        a += aStep;
+        panel += 32;
       }
       a += lineJump;
     }
@@ -47,9 +84,9 @@ export function columnTile8(
   if (rows > 5) finish(c + 5 * rowBytes, c50, c51, left, add);
 }
 
-/** The same for 4 columns. */
+/** The same for a panel of 4 columns. */
 export function columnTile4(
-  a: usize, b: usize, aStep: usize, bStep: usize, steps: i32, lines: i32, lineJump: usize, images: i32, imageJump: usize,
+  a: usize, panel: usize, aStep: usize, steps: i32, lines: i32, lineJump: usize, images: i32, imageJump: usize,
   c: usize, rowBytes: usize, rows: i32, left: i32, add: bool,
 ): void {
   let c00 = f32x4.splat(0);
@@ -61,8 +98,9 @@ export function columnTile4(
   let s: v128, b0: v128;
   for (; images > 0; images--) {
     for (let line = lines; line > 0; line--) {
-      for (let step = steps; step > 0; step--) {
-        b0 = v128.load(b);
+      let step = steps;
+      for (; step >= UNROLL; step -= UNROLL) {
+        b0 = v128.load(panel);
         s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00);
         s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10);
         s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20);
@@ -70,7 +108,42 @@ export function columnTile4(
         s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40);
         s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50);
         a += aStep;
-        b += bStep;
+        b0 = v128.load(panel, 16);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50);
+        a += aStep;
+        b0 = v128.load(panel, 32);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50);
+        a += aStep;
+        b0 = v128.load(panel, 48);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50);
+        a += aStep;
+        panel += 64;
+      }
+      for (; step > 0; step--) {
+        b0 = v128.load(panel);
+        s = v128.load_splat<f32>(a); c00 = madd(s, b0, c00);
+        s = v128.load_splat<f32>(a, 4); c10 = madd(s, b0, c10);
+        s = v128.load_splat<f32>(a, 8); c20 = madd(s, b0, c20);
+        s = v128.load_splat<f32>(a, 12); c30 = madd(s, b0, c30);
+        s = v128.load_splat<f32>(a, 16); c40 = madd(s, b0, c40);
+        s = v128.load_splat<f32>(a, 20); c50 = madd(s, b0, c50);
+        a += aStep;
+        panel += 16;
       }
       a += lineJump;
     }

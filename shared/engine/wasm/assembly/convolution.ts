@@ -5,7 +5,7 @@
 
 import { FLOAT_BYTES, storeFirst } from "./lanes";
 import { columnTile4, columnTile8, TILE_ROWS } from "./column_tiles";
-import { packPanelsTransposed, PANEL_COLUMNS } from "./panels";
+import { packPanels, packPanelsTransposed, PANEL_COLUMNS, PANEL_ROW_BYTES } from "./panels";
 import { BLOCK_TILES, multiplyBlock, multiplyRows } from "./products";
 import { ADD, TILE_TABLE_BYTES } from "./row_tiles";
 
@@ -52,44 +52,55 @@ export function convolveDataGradient(
 }
 
 /**
- * Overwrites the weights' gradient: each weight sums input * outputGradient over all pixels. `chunkImages` images at a time
- * stay in the L1 cache while every tile of weights passes over them.
+ * Overwrites the weights' gradient: each weight sums input * outputGradient over all pixels. The output gradient of
+ * `chunkImages` images at a time is packed and, with their input, stays close while every tile of weights passes over it.
  */
 export function convolveFilterGradient(
   input: usize, inputImageBytes: usize, inputLineBytes: usize, outputGradient: usize, outputHeight: i32, outputWidth: i32,
-  images: i32, chunkImages: i32, size: i32, channels: i32, stride: i32, outChannels: i32, gradient: usize,
+  images: i32, chunkImages: i32, size: i32, channels: i32, stride: i32, outChannels: i32, packed: usize, gradient: usize,
 ): void {
-  const pixelBytes = (<usize>(channels * stride)) * FLOAT_BYTES;
   const outPixelBytes = (<usize>outChannels) * FLOAT_BYTES;
-  const lineStep = (<usize>stride) * inputLineBytes;
-  const lineJump = lineStep - (<usize>outputWidth) * pixelBytes;
-  const imageJump = inputImageBytes - (<usize>outputHeight) * lineStep;
   const run = size * channels;
   for (let image = 0; image < images; image += chunkImages) {
     const count = min(chunkImages, images - image);
-    const chunk = input + (<usize>image) * inputImageBytes;
-    const slopes = outputGradient + (<usize>(image * outputHeight * outputWidth)) * outPixelBytes;
+    const pixels = outputHeight * outputWidth;
+    packPanels(outputGradient, count * pixels, outChannels, outPixelBytes, packed);
     for (let line = 0; line < size; line++) {
-      for (let row = 0; row < run; row += TILE_ROWS) {
-        const a = chunk + (<usize>line) * inputLineBytes + (<usize>row) * FLOAT_BYTES;
-        const c = gradient + (<usize>(line * run + row)) * outPixelBytes;
-        for (let column = 0; column < outChannels; column += PANEL_COLUMNS) {
-          const at = (<usize>column) * FLOAT_BYTES;
-          const left = outChannels - column;
-          if (left > 4) {
-            columnTile8(
-              a, slopes + at, pixelBytes, outPixelBytes, outputWidth, outputHeight, lineJump, count, imageJump,
-              c + at, outPixelBytes, run - row, left, image > 0,
-            );
-          } else {
-            columnTile4(
-              a, slopes + at, pixelBytes, outPixelBytes, outputWidth, outputHeight, lineJump, count, imageJump,
-              c + at, outPixelBytes, run - row, left, image > 0,
-            );
-          }
-        }
-      }
+      addLineProducts(
+        input + (<usize>line) * inputLineBytes, inputImageBytes, (<usize>stride) * inputLineBytes,
+        (<usize>(channels * stride)) * FLOAT_BYTES, packed, outputHeight, outputWidth, count, run, outChannels,
+        gradient + (<usize>(line * run)) * outPixelBytes, image > 0,
+      );
     }
+    input += (<usize>count) * inputImageBytes;
+    outputGradient += (<usize>(count * pixels)) * outPixelBytes;
+  }
+}
+
+/** The weights of one line of the window, over the images of a chunk. */
+function addLineProducts(
+  input: usize, imageBytes: usize, lineStep: usize, pixelStep: usize, packed: usize, height: i32, width: i32, images: i32,
+  run: i32, columns: i32, gradient: usize, add: bool,
+): void {
+  const lineJump = lineStep - (<usize>width) * pixelStep;
+  const imageJump = imageBytes - (<usize>height) * lineStep;
+  const rowBytes = (<usize>columns) * FLOAT_BYTES;
+  const panelBytes = (<usize>(images * height * width)) * PANEL_ROW_BYTES;
+  for (let row = 0; row < run; row += TILE_ROWS) {
+    const rows = run - row;
+    let panel = packed;
+    for (let column = 0; column < columns; column += PANEL_COLUMNS) {
+      const c = gradient + (<usize>column) * FLOAT_BYTES;
+      const left = columns - column;
+      if (left > 4) {
+        columnTile8(input, panel, pixelStep, width, height, lineJump, images, imageJump, c, rowBytes, rows, left, add);
+      } else {
+        columnTile4(input, panel, pixelStep, width, height, lineJump, images, imageJump, c, rowBytes, rows, left, add);
+      }
+      panel += panelBytes;
+    }
+    input += (<usize>TILE_ROWS) * FLOAT_BYTES;
+    gradient += (<usize>TILE_ROWS) * rowBytes;
   }
 }
 

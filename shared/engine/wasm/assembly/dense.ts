@@ -2,7 +2,7 @@
 
 import { columnTile4, columnTile8, TILE_ROWS } from "./column_tiles";
 import { FLOAT_BYTES } from "./lanes";
-import { PANEL_COLUMNS } from "./panels";
+import { packColumns, packPanels, PANEL_COLUMNS, PANEL_ROW_BYTES } from "./panels";
 import { multiplyRows } from "./products";
 
 /** output [batch, units] = input [batch, inputs] * weights + bias, then relu if asked. `rows…` hold the addresses of the rows. */
@@ -21,23 +21,30 @@ export function denseDataGradient(
   multiplyRows(rowsOut, rowsIn, tiles, 1, units, 0, weights, inputs, true, packed, stripColumns, zeros, false);
 }
 
-/** gradient [inputs, units] = input^T [inputs, batch] * outputGradient [batch, units]. */
+/**
+ * gradient [inputs, units] = input^T [inputs, batch] * outputGradient [batch, units]. Both sides are packed: a row of a wide
+ * layer is a power of two bytes more often than not, and a column of it then falls into few sets of the cache.
+ */
 export function denseFilterGradient(
-  input: usize, outputGradient: usize, batch: i32, inputs: i32, units: i32, gradient: usize,
+  input: usize, outputGradient: usize, batch: i32, inputs: i32, units: i32, packed: usize, gradient: usize,
 ): void {
-  const inputBytes = (<usize>inputs) * FLOAT_BYTES;
   const unitBytes = (<usize>units) * FLOAT_BYTES;
+  const panelBytes = (<usize>batch) * PANEL_ROW_BYTES;
+  const panels = packed + panelBytes;
+  packPanels(outputGradient, batch, units, unitBytes, panels);
   for (let row = 0; row < inputs; row += TILE_ROWS) {
-    const a = input + (<usize>row) * FLOAT_BYTES;
-    const c = gradient + (<usize>row) * unitBytes;
+    const rows = inputs - row;
+    packColumns(input + (<usize>row) * FLOAT_BYTES, batch, (<usize>inputs) * FLOAT_BYTES, packed);
+    let panel = panels;
     for (let column = 0; column < units; column += PANEL_COLUMNS) {
-      const at = (<usize>column) * FLOAT_BYTES;
+      const c = gradient + (<usize>(row * units + column)) * FLOAT_BYTES;
       const left = units - column;
       if (left > 4) {
-        columnTile8(a, outputGradient + at, inputBytes, unitBytes, batch, 1, 0, 1, 0, c + at, unitBytes, inputs - row, left, false);
+        columnTile8(packed, panel, PANEL_ROW_BYTES, batch, 1, 0, 1, 0, c, unitBytes, rows, left, false);
       } else {
-        columnTile4(a, outputGradient + at, inputBytes, unitBytes, batch, 1, 0, 1, 0, c + at, unitBytes, inputs - row, left, false);
+        columnTile4(packed, panel, PANEL_ROW_BYTES, batch, 1, 0, 1, 0, c, unitBytes, rows, left, false);
       }
+      panel += panelBytes;
     }
   }
 }

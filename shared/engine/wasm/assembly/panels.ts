@@ -31,6 +31,16 @@ export function packPanels(source: usize, depth: i32, columns: i32, rowBytes: us
   }
 }
 
+/** Eight neighbouring columns of a matrix, one row after another; columns that do not exist bring what lies behind them. */
+export function packColumns(source: usize, depth: i32, rowBytes: usize, target: usize): void {
+  for (let k = 0; k < depth; k++) {
+    v128.store(target, v128.load(source));
+    v128.store(target, v128.load(source, VECTOR_BYTES), VECTOR_BYTES);
+    source += rowBytes;
+    target += PANEL_ROW_BYTES;
+  }
+}
+
 /** B is stored transposed: element (k, n) at source + n * rowBytes + k * 4. */
 export function packPanelsTransposed(source: usize, depth: i32, columns: i32, rowBytes: usize, target: usize): void {
   for (let column = 0; column < columns; column += PANEL_COLUMNS) {
