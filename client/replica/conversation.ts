@@ -296,7 +296,8 @@ export class Conversation {
   /** A cut cable closes nothing: only the silence tells. Bytes that still leave the link are not silence. */
   #watchSilence(): void {
     const { connection, nowMs } = this.#options;
-    if (connection.bufferedBytes !== this.#bufferedBytes) return this.#listen();
+    if (connection.bufferedBytes < this.#bufferedBytes) return this.#listen();
+    this.#bufferedBytes = connection.bufferedBytes;
     if (nowMs() - this.#quietSinceMs > SILENCE_MS) connection.renew("no answer came");
   }
 }

@@ -1,0 +1,271 @@
+/** SPEC H from the replica's side: lost connections, restarted coordinators and lost devices, seen from the wire. */
+
+import { describe, expect, test } from "vitest";
+import { retryDelayMs } from "../../client/replica/connection.ts";
+import { Random } from "../../shared/random.ts";
+import { LIMITS, REFUSALS } from "../../shared/wire/codes.ts";
+import { settled } from "../support/hand_clock.ts";
+import { filled, ReplicaStage, spareProgram, TAU, vectorIn } from "../support/replica_stage.ts";
+
+async function joined(...settings: ConstructorParameters<typeof ReplicaStage>): Promise<ReplicaStage> {
+  const stage = new ReplicaStage(...settings);
+  await stage.join();
+  return stage;
+}
+
+/** Lets time pass until the replica has connected once more. */
+async function reconnected(stage: ReplicaStage): Promise<void> {
+  const before = stage.pairs.length;
+  for (let tries = 0; stage.pairs.length === before; tries++) {
+    if (tries > 2000) throw new Error("the replica does not come back");
+    await stage.clock.advance(50);
+    await stage.clock.letBreathe();
+  }
+}
+
+describe("Return", () => {
+  test("[H5] [X12] A resumed replica names itself, keeps its state and repeats the push in flight byte for byte", async () => {
+    const stage = await joined();
+    await stage.trainTo(TAU);
+    await stage.turn();
+    const first = stage.pair.toFar.shift()!.slice();
+    stage.pair.cut();
+    await stage.turn();
+    const trained = stage.program.steps;
+    await reconnected(stage);
+    expect(stage.program.steps).toBeGreaterThan(trained);
+    const parameters = stage.program.parameters.slice();
+    const hello = await stage.welcome(undefined, { resumed: true, lastExchange: 1 });
+    expect(hello.header.resume).toEqual({ replica: "r1", token: "t1", incarnation: 1 });
+    await stage.turn();
+    expect(stage.pair.toFar.shift()).toEqual(first);
+    stage.expectSilence();
+    expect(stage.program.base).toEqual(filled(0));
+    expect(stage.program.parameters[0]).toBeGreaterThanOrEqual(parameters[0]!);
+    await stage.answer(1, filled(0.5), { repeated: true });
+    expect((await stage.nextPush()).header).toMatchObject({ exchange: 2, baseVersion: 11 });
+  });
+
+  test("[H5] A replica without a push in flight goes on where it was", async () => {
+    const stage = await joined();
+    await stage.turn();
+    stage.pair.cut();
+    await reconnected(stage);
+    await stage.welcome(undefined, { resumed: true });
+    expect((await stage.nextPush()).header).toMatchObject({ exchange: 1, baseVersion: 10 });
+  });
+
+  test("[H5] [X2] A push that became due while the connection was down goes out with the resumed welcome", async () => {
+    const stage = await joined();
+    await stage.trainTo(TAU);
+    // The cut comes while the device reads back.
+    const turning = stage.turn();
+    stage.pair.cut();
+    await turning;
+    await reconnected(stage);
+    await stage.welcome(undefined, { resumed: true });
+    expect((await stage.nextPush()).header.exchange).toBe(1);
+  });
+
+  test("[H6] [X11] After a coordinator's restart it takes the center as base, keeps its parameters and drops the push in flight", async () => {
+    const stage = await joined();
+    await stage.nextPush();
+    stage.pair.cut();
+    await reconnected(stage);
+    const parameters = stage.program.parameters.slice();
+    await stage.welcome(filled(0.125), { incarnation: 2, version: 7, lastExchange: 4 });
+    await stage.turn();
+    expect(stage.program.base).toEqual(filled(0.125));
+    expect(stage.program.parameters[0]).toBeGreaterThanOrEqual(parameters[0]!);
+    const push = await stage.nextPush();
+    // The center gets back what it lost: all of the difference, and the work of the dropped push.
+    expect(push.header).toMatchObject({ exchange: 5, incarnation: 2, baseVersion: 7 });
+    expect(push.header.steps).toBeGreaterThanOrEqual(2 * TAU);
+    expect(vectorIn(push)[0]).toBeCloseTo(stage.program.sent[0]! - 0.125, 6);
+  });
+
+  test("[H6] An answer of the old connection that comes late changes nothing", async () => {
+    const stage = await joined();
+    await stage.nextPush();
+    const old = stage.pair;
+    stage.send("answer", { exchange: 1, version: 11, staleness: 0, movingRate: 0.5, repeated: false }, filled(9));
+    const late = old.toNear.splice(0);
+    old.cut();
+    await reconnected(stage);
+    await stage.welcome(filled(0.125), { incarnation: 2, version: 7 });
+    old.toNear.push(...late);
+    old.deliverToNear();
+    await stage.turn();
+    expect(stage.program.base).toEqual(filled(0.125));
+  });
+
+  test("A place that was freed costs only the base: LEASE_EXPIRED brings the replica back by itself", async () => {
+    const stage = await joined();
+    await stage.turn();
+    const { closeCode, sentence } = REFUSALS.LEASE_EXPIRED;
+    await stage.say("refusal", { code: "LEASE_EXPIRED", sentence, recovery: "none", version: 1, incarnation: 1 });
+    stage.pair.far.close(closeCode, "LEASE_EXPIRED");
+    await reconnected(stage);
+    const hello = await stage.welcome(filled(0.25), { version: 30 });
+    expect(hello.header.resume).toEqual({ replica: "r1", token: "t1", incarnation: 1 });
+    expect((await stage.nextPush()).header.baseVersion).toBe(30);
+  });
+
+  test("Training goes on alone for a while, and rests when it would lead nowhere", async () => {
+    const stage = await joined({ communicationPeriod: 1 });
+    stage.pair.cut();
+    for (let turn = 0; turn < 1100; turn++) await stage.clock.letBreathe();
+    const rested = stage.program.steps;
+    expect(rested).toBeGreaterThan(900);
+    await stage.clock.letBreathe();
+    expect(stage.program.steps).toBe(rested);
+    expect(stage.phase).toBe("reconnecting");
+    await stage.clock.advance(1000);
+    await stage.welcome(filled(0), { incarnation: 2 });
+    await stage.trainTo(rested + 1);
+    expect(stage.phase).toBe("training");
+  });
+
+  test("A link without an answer for two leases is given up, but not while bytes still leave it", async () => {
+    const stage = await joined();
+    await stage.nextPush();
+    for (let second = 0; second < (4 * LIMITS.leaseMs) / 1000; second++) {
+      stage.pair.near.bufferedBytes = 1e6 - second;
+      await stage.clock.advance(1000, 1000);
+      await stage.clock.letBreathe();
+    }
+    expect(stage.pairs).toHaveLength(1);
+    const silentSinceMs = stage.clock.nowMs();
+    await reconnected(stage);
+    expect(stage.clock.nowMs() - silentSinceMs).toBeGreaterThanOrEqual(LIMITS.leaseMs);
+    expect(stage.pairs[0]!.near.closedWith?.code).toBe(4000);
+  });
+
+  test("A welcome that never comes is waited for no longer than half a minute", async () => {
+    const stage = new ReplicaStage();
+    await stage.begin();
+    stage.pair.open();
+    await stage.clock.advance(29_000, 500);
+    expect(stage.pairs).toHaveLength(1);
+    await stage.clock.advance(3000, 500);
+    expect(stage.pairs).toHaveLength(2);
+  });
+});
+
+describe("Backoff", () => {
+  test("Retries are spread over a limit that doubles from a quarter of a second up to ten seconds", () => {
+    const random = new Random(9);
+    for (const [attempt, limitMs] of [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000].entries()) {
+      const delays = Array.from({ length: 400 }, () => retryDelayMs(attempt, random));
+      expect(Math.max(...delays)).toBeLessThan(limitMs);
+      expect(Math.max(...delays)).toBeGreaterThan(0.97 * limitMs);
+      expect(Math.min(...delays)).toBeLessThan(0.03 * limitMs);
+    }
+  });
+
+  test("A coordinator that is down for a minute is asked a handful of times, and the volunteer is told", async () => {
+    const stage = await joined();
+    for (let second = 0; second < 60; second++) {
+      if (stage.pair.near.isOpen || stage.pairs.length > 0) stage.pair.cut();
+      await stage.clock.advance(1000, 50);
+      await stage.clock.letBreathe();
+    }
+    expect(stage.pairs.length).toBeGreaterThan(5);
+    expect(stage.pairs.length).toBeLessThan(30);
+    expect(stage.phases.at(-1)?.detail).toMatch(/out of reach; the next try is in \d+\.\d s/);
+  });
+
+  test("Two replicas with different seeds do not come back at the same moments", () => {
+    const delays = (seed: number): number[] => {
+      const random = new Random(seed);
+      return Array.from({ length: 5 }, (_, attempt) => retryDelayMs(attempt, random));
+    };
+    expect(delays(1)).not.toEqual(delays(2));
+    expect(delays(1)).toEqual(delays(1));
+  });
+});
+
+describe("Refusals that end the participation", () => {
+  for (const code of ["WRONG_LAYOUT", "WRONG_PROTOCOL", "RUN_FULL", "REPLACED", "TOO_FAST"] as const) {
+    test(`${code} ends with its sentence, and nothing is tried again`, async () => {
+      const stage = new ReplicaStage();
+      await stage.begin();
+      stage.pair.open();
+      const { closeCode, sentence } = REFUSALS[code];
+      await stage.say("refusal", { code, sentence, recovery: "none", version: 0, incarnation: 1 });
+      stage.pair.far.close(closeCode, code);
+      await settled();
+      await stage.clock.advance(60_000, 1000);
+      expect(stage.ending).toEqual({ kind: "failed", sentence });
+      expect(stage.pairs).toHaveLength(1);
+    });
+  }
+
+  test("RUN_OVER finishes, and the close code says so where the refusal was lost", async () => {
+    const stage = await joined();
+    stage.pair.far.close(REFUSALS.RUN_OVER.closeCode, "RUN_OVER");
+    await stage.turn();
+    expect(stage.ending).toEqual({ kind: "finished", reason: REFUSALS.RUN_OVER.sentence });
+  });
+
+  test("[F6] Bytes that are no frame end the link, not the replica", async () => {
+    const stage = await joined();
+    stage.pair.toNear.push(Uint8Array.of(1, 2, 3));
+    stage.pair.deliverToNear();
+    await reconnected(stage);
+    expect(stage.ending).toBeUndefined();
+  });
+});
+
+describe("Lost devices", () => {
+  test("A lost device is replaced, and training goes on from the last center", async () => {
+    const stage = await joined();
+    await stage.nextPush();
+    await stage.answer(1, filled(0.5));
+    await stage.turn();
+    const spare = spareProgram();
+    stage.spares.push(spare);
+    stage.program.isBroken = true;
+    stage.loseDevice("the driver was updated");
+    await settled();
+    await stage.turn();
+    expect(stage.losses).toEqual(["the driver was updated"]);
+    await stage.trainTo(1, spare);
+    expect(spare.base).toEqual(filled(0.5));
+    const push = await stage.nextPush();
+    expect(push.header).toMatchObject({ exchange: 2, baseVersion: 11 });
+    expect(vectorIn(push)).toEqual(filled(0.5 * 0.875));
+  });
+
+  test("The answer to a push of the lost device gives the new one the center, because nobody knows what was sent", async () => {
+    const stage = await joined();
+    await stage.nextPush();
+    const spare = spareProgram();
+    stage.spares.push(spare);
+    stage.loseDevice("gone");
+    await stage.turn();
+    await stage.trainTo(1, spare);
+    await stage.answer(1, filled(0.25));
+    await stage.turn();
+    expect(spare.base).toEqual(filled(0.25));
+    expect(spare.parameters).toEqual(filled(0.25 + 0.75 / 2));
+  });
+
+  test("A device that fails before it says that it is lost is waited for, and a fault without a loss ends in a sentence", async () => {
+    const lost = await joined();
+    lost.spares.push(spareProgram());
+    lost.program.isBroken = true;
+    await lost.turn();
+    lost.loseDevice("a moment later");
+    await lost.clock.advance(500);
+    await lost.turn();
+    expect(lost.losses).toEqual(["a moment later"]);
+    expect(lost.ending).toBeUndefined();
+
+    const faulty = await joined();
+    faulty.program.isBroken = true;
+    await faulty.turn();
+    await faulty.clock.advance(2000);
+    expect(faulty.ending).toEqual({ kind: "failed", sentence: "Training stopped: the device is gone" });
+  });
+});

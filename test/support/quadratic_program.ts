@@ -1,0 +1,105 @@
+/**
+ * A program over plain arrays whose loss is half the squared distance to a target: every step can be followed with paper
+ * and pencil. For tests of the protocol only; learning is tested on the real engine.
+ */
+
+import type { Evaluation, Program, StepSettings, Taken } from "../../shared/engine/backend.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
+import type { ModelDescription } from "../../shared/model/model.ts";
+
+export class QuadraticProgram implements Program {
+  readonly plan: Plan;
+  readonly target: Float32Array;
+  parameters: Float32Array<ArrayBuffer>;
+  base: Float32Array<ArrayBuffer>;
+  sent: Float32Array<ArrayBuffer>;
+  velocity: Float32Array<ArrayBuffer>;
+  gradient: Float32Array<ArrayBuffer>;
+  /** All that was ever taken. */
+  steps = 0;
+  readonly drawn: Uint32Array[] = [];
+  /** Throws from now on, as a lost device does. */
+  isBroken = false;
+  isClosed = false;
+  #taken = { steps: 0, lossSum: 0 };
+
+  constructor(model: ModelDescription, datasetExamples: number, target = 1) {
+    this.plan = compilePlan(model, { batch: 4, datasetExamples, normalisation: { mean: 0, deviation: 1 } });
+    const { elements } = this.plan.layout;
+    this.target = new Float32Array(elements).fill(target);
+    this.parameters = new Float32Array(elements);
+    this.base = new Float32Array(elements);
+    this.sent = new Float32Array(elements);
+    this.velocity = new Float32Array(elements);
+    this.gradient = new Float32Array(elements);
+  }
+
+  loadExamples(): void {}
+
+  writeParameters(parameters: Float32Array): void {
+    this.parameters = parameters.slice() as Float32Array<ArrayBuffer>;
+    this.base = parameters.slice() as Float32Array<ArrayBuffer>;
+    this.velocity.fill(0);
+  }
+
+  async readParameters(): Promise<Float32Array<ArrayBuffer>> {
+    return this.parameters.slice();
+  }
+
+  step(examples: Uint32Array, { learningRate, momentum }: StepSettings): void {
+    this.gradientStep(examples);
+    for (let index = 0; index < this.parameters.length; index++) {
+      this.velocity[index] = momentum * this.velocity[index]! - learningRate * this.gradient[index]!;
+      this.parameters[index]! += this.velocity[index]!;
+    }
+  }
+
+  gradientStep(examples: Uint32Array): void {
+    if (this.isBroken) throw new Error("the device is gone");
+    this.drawn.push(examples);
+    this.gradient = this.parameters.map((value, index) => value - this.target[index]!);
+    this.steps++;
+    this.#taken.steps++;
+    this.#taken.lossSum += this.gradient.reduce((sum, value) => sum + (value * value) / 2, 0);
+  }
+
+  async takeDifference(): Promise<Taken> {
+    this.sent = this.parameters.slice();
+    return this.#take(this.parameters.map((value, index) => value - this.base[index]!));
+  }
+
+  async takeGradient(): Promise<Taken> {
+    return this.#take(this.gradient.slice());
+  }
+
+  settle(center: Float32Array, movingRate: number): void {
+    if (this.isBroken) throw new Error("the device is gone");
+    this.parameters = this.parameters.map((value, index) => value - movingRate * (this.sent[index]! - center[index]!));
+    this.base = center.slice() as Float32Array<ArrayBuffer>;
+  }
+
+  rebase(center: Float32Array, keepParameters: boolean): void {
+    this.base = center.slice() as Float32Array<ArrayBuffer>;
+    if (keepParameters) return;
+    this.parameters = center.slice() as Float32Array<ArrayBuffer>;
+    this.velocity.fill(0);
+  }
+
+  async evaluate(): Promise<Evaluation> {
+    return { correct: 0, meanLoss: 0 };
+  }
+
+  async idle(): Promise<void> {
+    if (this.isBroken) throw new Error("the device is gone");
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+
+  #take(values: Float32Array<ArrayBuffer>): Taken {
+    const { steps, lossSum } = this.#taken;
+    this.#taken = { steps: 0, lossSum: 0 };
+    return { values, steps, meanLoss: steps === 0 ? 0 : lossSum / steps };
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * A real replica on a stage where the test plays everybody else: the coordinator (message by message), the network (a
+ * socket pair per connection), the clock and the device (a quadratic loss).
+ */
+
+import { expect } from "vitest";
+import type { Phase, ReplicaProgress } from "../../client/messages.ts";
+import type { ConnectLink } from "../../client/replica/connection.ts";
+import type { Device } from "../../client/replica/local_training.ts";
+import { Replica, type Ending } from "../../client/replica/replica.ts";
+import { Random } from "../../shared/random.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { encodeHead } from "../../shared/wire/frame.ts";
+import {
+  readFromReplica,
+  TYPE,
+  type CoordinatorMessageName,
+  type FromReplica,
+  type Header,
+} from "../../shared/wire/messages.ts";
+import { ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
+import { HandClock, settled } from "./hand_clock.ts";
+import { QuadraticProgram } from "./quadratic_program.ts";
+import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./run_fixture.ts";
+import { SocketPair } from "./socket_pair.ts";
+
+export const ELEMENTS = TINY_LAYOUT.elements;
+export const TAU = 3;
+const BATCH = 4;
+const EXAMPLES = 20;
+
+export function filled(value: number): Float32Array<ArrayBuffer> {
+  return new Float32Array(ELEMENTS).fill(value);
+}
+
+export type Got<K extends FromReplica["kind"]> = Extract<FromReplica, { kind: K }>;
+
+export class ReplicaStage {
+  readonly clock = new HandClock();
+  readonly pairs: SocketPair[] = [];
+  readonly phases: { readonly phase: Phase; readonly detail: string | undefined }[] = [];
+  readonly program = new QuadraticProgram(TINY_MODEL, EXAMPLES);
+  readonly replica: Replica;
+  progress: ReplicaProgress | undefined;
+  ending: Ending | undefined;
+  /** Devices for replacement, and what was said of the loss. */
+  readonly spares: QuadraticProgram[] = [];
+  readonly losses: string[] = [];
+  readonly loseDevice: (sentence: string) => void;
+
+  constructor(settings: Partial<RunSettings> = {}) {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.loseDevice = resolve;
+    this.replica = new Replica({
+      settings: { ...TINY_SETTINGS, batch: BATCH, communicationPeriod: TAU, learningRate: 0.5, ...settings },
+      device: deviceOf(this.program, promise),
+      clock: this.clock,
+      random: new Random(3),
+      connect: this.#connect,
+      replaceDevice: async (sentence) => {
+        this.losses.push(sentence);
+        const program = this.spares.shift();
+        if (!program) throw new Error("no other device");
+        return deviceOf(program, new Promise(() => {}));
+      },
+      onPhase: (phase, detail) => this.phases.push({ phase, detail }),
+      onProgress: (progress) => (this.progress = progress),
+    });
+  }
+
+  readonly #connect: ConnectLink = (events) => {
+    const pair = new SocketPair(events);
+    this.pairs.push(pair);
+    return pair.near;
+  };
+
+  /** The newest connection. */
+  get pair(): SocketPair {
+    return this.pairs.at(-1)!;
+  }
+
+  get phase(): Phase | undefined {
+    return this.phases.at(-1)?.phase;
+  }
+
+  async begin(): Promise<void> {
+    void this.replica.run().then((ending) => (this.ending = ending));
+    await settled();
+  }
+
+  /** Runs the replica up to its hello, answers it, and leaves it before its first local step. */
+  async join(center = filled(0), header: Partial<Header<"welcome">> = {}): Promise<Got<"hello">> {
+    await this.begin();
+    return this.welcome(center, header);
+  }
+
+  async welcome(center: Float32Array | undefined, header: Partial<Header<"welcome">> = {}): Promise<Got<"hello">> {
+    this.pair.open();
+    const hello = this.receive("hello");
+    const rest = { replica: "r1", token: "t1", incarnation: 1, version: 10, resumed: false, lastExchange: 0 };
+    await this.say("welcome", { ...rest, ...header }, center);
+    return hello;
+  }
+
+  /** The next message of the replica; fails where there is none or another one. */
+  receive<K extends FromReplica["kind"]>(kind: K): Got<K> {
+    const bytes = this.pair.toFar.shift();
+    if (!bytes) throw new Error(`expected ${kind}, and the replica said nothing`);
+    const message = readFromReplica(bytes, 4 * ELEMENTS);
+    if ("refusal" in message) throw new Error(`the replica sent what a coordinator refuses: ${message.refusal}`);
+    expect(message.kind).toBe(kind);
+    return message as Got<K>;
+  }
+
+  expectSilence(): void {
+    expect(this.pair.toFar).toHaveLength(0);
+  }
+
+  /** Sends and delivers. */
+  async say<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Float32Array): Promise<void> {
+    this.send(name, header, vector);
+    this.pair.deliverToNear();
+    await settled();
+  }
+
+  /** Sends; the test delivers, drops or doubles it. */
+  send<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Float32Array): void {
+    const payload = vector ? new Uint8Array(vector.slice().buffer) : undefined;
+    this.pair.far.send(encodeHead(TYPE[name], header, payload?.byteLength ?? 0), payload);
+  }
+
+  async answer(
+    exchange: number,
+    center: Float32Array | undefined,
+    header: Partial<Header<"answer">> = {},
+  ): Promise<void> {
+    const rest = { exchange, version: 10 + exchange, staleness: 2, movingRate: 0.25, repeated: false };
+    await this.say("answer", { ...rest, ...header }, center);
+  }
+
+  async refuse(
+    code: RefusalCode,
+    center: Float32Array | undefined,
+    header: Partial<Header<"refusal">> = {},
+  ): Promise<void> {
+    const { recovery, sentence } = ruleOf(code);
+    await this.say("refusal", { code, sentence, recovery, version: 50, incarnation: 1, ...header }, center);
+  }
+
+  /** Lets the replica train until it has taken `steps` local steps in all. */
+  async trainTo(steps: number, program = this.program): Promise<void> {
+    for (let tries = 0; program.steps < steps; tries++) {
+      if (tries > 100 + 2 * steps) throw new Error(`the replica does not train (${program.steps} of ${steps} steps)`);
+      await this.turn();
+    }
+  }
+
+  /** Trains up to the next push. */
+  async nextPush(): Promise<Got<"push">> {
+    for (let tries = 0; this.pair.toFar.length === 0; tries++) {
+      if (tries > 20 * TAU) throw new Error("the replica does not push");
+      await this.turn();
+    }
+    return this.receive("push");
+  }
+
+  /** The replica's numbers as they are now; it tells them four times a second. */
+  async numbers(): Promise<ReplicaProgress> {
+    await this.clock.advance(300);
+    await this.turn();
+    if (!this.progress) throw new Error("the replica told no numbers");
+    return this.progress;
+  }
+
+  /** Lets what arrived take effect: the loop looks between two steps. */
+  async turn(): Promise<void> {
+    if (!(await this.clock.letBreathe())) await this.clock.advance(500, 500);
+  }
+}
+
+export function spareProgram(): QuadraticProgram {
+  return new QuadraticProgram(TINY_MODEL, EXAMPLES);
+}
+
+export function vectorIn(message: FromReplica): Float32Array<ArrayBuffer> {
+  return new Float32Array(message.payload.slice().buffer);
+}
+
+function deviceOf(program: QuadraticProgram, lost: Promise<string>): Device {
+  return {
+    backend: "wasm",
+    description: "paper and pencil",
+    samplesPerSecond: 5,
+    program,
+    lost,
+    stepsPerLook: 1,
+    loaded: [{ first: 0, count: EXAMPLES }],
+  };
+}
