@@ -26,10 +26,12 @@ async function runAndKill(folder: string, afterMs: number): Promise<{ checkpoint
     const [kind, number] = text.split(" ") as ["checkpoint" | "line", string];
     acknowledged[kind] = Math.max(acknowledged[kind], Number(number));
   });
-  await once(lines, "line");
-  await sleep(afterMs);
   const closed = once(lines, "close");
+  const exited = once(victim, "exit");
+  await Promise.race([once(lines, "line"), exited]);
+  await sleep(afterMs);
   victim.kill("SIGKILL");
+  expect(await exited).toEqual([null, "SIGKILL"]);
   await closed;
   return acknowledged;
 }

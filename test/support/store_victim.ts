@@ -3,7 +3,6 @@
  * Started by `test/null/store_kill.test.ts` with the run's folder as its argument.
  */
 
-import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointWriter } from "../../coordinator/store/checkpoint_writer.ts";
 import { readCheckpoint } from "../../coordinator/store/checkpoint.ts";
@@ -21,7 +20,7 @@ async function writeCheckpoints(): Promise<void> {
     const parameters = new Float32Array(layout.elements).fill(version);
     const velocity = new Float32Array(layout.elements).fill(-version);
     await writer.write({ version, parameters, velocity, state: { samples: version * 64 } });
-    writeSync(1, `checkpoint ${version}\n`);
+    process.stdout.write(`checkpoint ${version}\n`);
   }
 }
 
@@ -34,7 +33,7 @@ async function appendLines(): Promise<void> {
       const mine = ++exchange;
       const common = { at: new Date().toISOString(), incarnation: 1, replica: "r".repeat(mine % 50), exchange: mine };
       await ledger.append({ ...common, verdict: "applied", staleness: 0, version: mine, steps: 10, samples: 640 });
-      writeSync(1, `line ${mine}\n`);
+      process.stdout.write(`line ${mine}\n`);
     }
   };
   await Promise.all([append(), append(), append()]);

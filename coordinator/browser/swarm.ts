@@ -1,0 +1,79 @@
+/**
+ * Local volunteers: headless browsers that open the volunteer page and train (`drove train --volunteers N`). A browser
+ * each, not tabs of one: raw headless Chromium takes one page only, they share no GPU process that could take all of them
+ * down, and no profile in which the page would see that another tab trains already. It costs about 0.3 GB each
+ * (proportional set size, Chromium 156 on SwiftShader) where tabs would cost 0.1.
+ */
+
+import { BrowserError } from "./find.ts";
+import { RawBrowser } from "./raw_browser.ts";
+
+export interface SwarmRequest {
+  readonly executable: string;
+  /** The coordinator's address, as volunteers open it. */
+  readonly url: string;
+  readonly volunteers: number;
+  readonly backend: "auto" | "webgpu" | "wasm";
+  /** From `probe.ts`; with a certificate of one's own also `--ignore-certificate-errors-spki-list=…`. */
+  readonly flags: readonly string[];
+  /** Told when a browser ends that nobody stopped. */
+  readonly onDeath: (sentence: string) => void;
+}
+
+export class Swarm {
+  /** Resolves when every browser has ended, stopped or not. */
+  readonly ended: Promise<void>;
+  readonly #browsers: readonly RawBrowser[];
+  #living: number;
+  #stopping = false;
+
+  private constructor(browsers: readonly RawBrowser[], onDeath: (sentence: string) => void) {
+    this.#browsers = browsers;
+    this.#living = browsers.length;
+    const watched = browsers.map(async (browser, index) => {
+      const sentence = await browser.ended;
+      this.#living--;
+      if (!this.#stopping) onDeath(`Volunteer ${index + 1} of ${browsers.length} is gone: ${sentence}`);
+    });
+    this.ended = Promise.all(watched).then(() => {});
+  }
+
+  /** Resolves when all browsers run; the pages join by themselves some seconds later. */
+  static async start(request: SwarmRequest): Promise<Swarm> {
+    const { executable, flags, volunteers, onDeath } = request;
+    if (!Number.isInteger(volunteers) || volunteers < 0) {
+      throw new Error(`invariant violation: a swarm of ${volunteers} volunteers`);
+    }
+    const url = volunteerUrl(request);
+    const launched = await Promise.allSettled(
+      Array.from({ length: volunteers }, () => RawBrowser.launch({ executable, url, flags })),
+    );
+    const browsers = launched.flatMap((launch) => (launch.status === "fulfilled" ? [launch.value] : []));
+    const failed = launched.find((launch) => launch.status === "rejected");
+    if (failed) {
+      await Promise.all(browsers.map((browser) => browser.stop()));
+      throw failed.reason instanceof Error ? failed.reason : new BrowserError(String(failed.reason));
+    }
+    return new Swarm(browsers, onDeath);
+  }
+
+  /** Browsers that run. */
+  get living(): number {
+    return this.#living;
+  }
+
+  /** Ends all browsers of this swarm, and nothing else. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#browsers.map((browser) => browser.stop()));
+    await this.ended;
+  }
+}
+
+/** The volunteer page, told to start by itself (it does so only in automated browsers). */
+export function volunteerUrl({ url, backend }: Pick<SwarmRequest, "url" | "backend">): string {
+  const address = new URL(url);
+  address.searchParams.set("start", "1");
+  address.searchParams.set("backend", backend);
+  return address.href;
+}
