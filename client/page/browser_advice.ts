@@ -1,0 +1,76 @@
+/**
+ * What this browser and this address allow, told before anything runs: whether WebGPU can be reached, and if not, what
+ * the volunteer can do about it. Looks at names only; it asks no device.
+ */
+
+import { isLoopback } from "./addresses.ts";
+import type { BackendWish } from "./training.ts";
+
+export interface Surroundings {
+  readonly secureContext: boolean;
+  readonly hasWebGpu: boolean;
+  readonly hostname: string;
+  readonly port: string;
+  readonly userAgent: string;
+}
+
+export function surroundings(): Surroundings {
+  return {
+    secureContext: window.isSecureContext,
+    hasWebGpu: "gpu" in navigator,
+    hostname: location.hostname,
+    port: location.port,
+    userAgent: navigator.userAgent,
+  };
+}
+
+/** A sentence with the fix, or nothing where WebGPU is within reach or not asked for. */
+export function adviceFor(around: Surroundings, backend: BackendWish): string | undefined {
+  if (backend === "wasm" || (around.hasWebGpu && around.secureContext)) return undefined;
+  const consequence =
+    backend === "webgpu"
+      ? "This run or link asks for WebGPU only, so training cannot start here."
+      : "Training still works, on the processor (WASM), only slower.";
+  if (!around.secureContext && !isLoopback(around.hostname)) {
+    const local = `http://localhost${around.port === "" ? "" : `:${around.port}`}`;
+    return `Browsers open the GPU only to pages from https:// or from localhost, and this one came over plain http from ${around.hostname}. ${consequence} For the GPU, ask whoever runs Drove for its https:// address, or on the coordinator's own machine open ${local}.`;
+  }
+  return `${missingWebGpu(around.userAgent)} ${consequence}`;
+}
+
+/** What to try where WebGPU is there by name but gives no adapter. */
+export function adapterAdvice(userAgent: string): string {
+  switch (familyOf(userAgent)) {
+    case "firefox":
+      return "If this machine has a GPU, update its driver and Firefox, and look under about:support for “WebGPU”.";
+    case "safari":
+      return "If this machine has a GPU, update the system; WebGPU needs Safari 26 or newer.";
+    case "chromium":
+      return "If this machine has a GPU, switch on “Use graphics acceleration when available” in the browser's system settings, and look under chrome://gpu for “WebGPU”.";
+    default:
+      return "If this machine has a GPU, update its driver and the browser.";
+  }
+}
+
+/** Versions: caniuse.com/webgpu, November 2026. */
+function missingWebGpu(userAgent: string): string {
+  switch (familyOf(userAgent)) {
+    case "firefox":
+      return "This Firefox offers no WebGPU. It is on from Firefox 141 on Windows and 145 on Macs with Apple silicon; elsewhere open about:config and set dom.webgpu.enabled to true, or use Chrome or Edge.";
+    case "safari":
+      return "This Safari offers no WebGPU. Update to Safari 26 (macOS 26, iOS 26) or newer.";
+    case "chromium":
+      return /Linux/.test(userAgent) && !/Android/.test(userAgent)
+        ? "This browser offers no WebGPU. On Linux open chrome://flags/#enable-unsafe-webgpu, enable it and relaunch."
+        : "This browser offers no WebGPU. Update it (Chrome or Edge 113 or newer; 121 on Android), and switch on “Use graphics acceleration when available” in its system settings.";
+    default:
+      return "This browser offers no WebGPU. Current versions of Chrome, Edge, Safari and Firefox do.";
+  }
+}
+
+function familyOf(userAgent: string): "firefox" | "safari" | "chromium" | "other" {
+  if (/Firefox\//.test(userAgent)) return "firefox";
+  if (/Chrome\/|Chromium\//.test(userAgent)) return "chromium";
+  if (/Safari\//.test(userAgent)) return "safari";
+  return "other";
+}

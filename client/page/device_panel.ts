@@ -1,0 +1,46 @@
+/** Which device computes, why this one, and what both backends reached when they were measured. */
+
+import type { BackendChoice, BackendMeasurement } from "../messages.ts";
+import { adapterAdvice } from "./browser_advice.ts";
+import { byId, make, setText } from "./dom.ts";
+import { whole } from "./format.ts";
+
+const NAMES: Record<BackendMeasurement["backend"], string> = {
+  webgpu: "WebGPU",
+  wasm: "WASM",
+};
+
+export class DevicePanel {
+  readonly #panel = byId("device", HTMLElement);
+  readonly #name = byId("device-name", HTMLElement);
+  readonly #reason = byId("device-reason", HTMLElement);
+  readonly #measured = byId("measured", HTMLElement);
+  readonly #advice = byId("device-advice", HTMLElement);
+
+  clear(): void {
+    this.#panel.hidden = true;
+  }
+
+  show(choice: BackendChoice): void {
+    this.#panel.hidden = false;
+    setText(this.#name, `${choice.device} (${NAMES[choice.backend]})`);
+    setText(this.#reason, choice.reason);
+    const fastest = Math.max(1, ...choice.measured.map((one) => one.samplesPerSecond ?? 0));
+    this.#measured.replaceChildren(
+      ...choice.measured.map((one) => entryOf(one, fastest, one.backend === choice.backend)),
+    );
+    const gpu = choice.measured.find((one) => one.backend === "webgpu");
+    const noAdapter = gpu !== undefined && gpu.samplesPerSecond === undefined && window.isSecureContext && "gpu" in navigator;
+    this.#advice.hidden = !noAdapter;
+    setText(this.#advice, noAdapter ? adapterAdvice(navigator.userAgent) : "");
+  }
+}
+
+function entryOf(one: BackendMeasurement, fastest: number, chosen: boolean): HTMLElement {
+  const entry = make("li", chosen ? "chosen" : "");
+  const speed = one.samplesPerSecond === undefined ? "not measured" : `${whole(one.samplesPerSecond)} images/s`;
+  const bar = make("i", "bar");
+  bar.style.setProperty("--part", String((one.samplesPerSecond ?? 0) / fastest));
+  entry.append(make("span", "", NAMES[one.backend]), make("b", "", speed), bar, make("span", "small", one.note ?? one.device));
+  return entry;
+}

@@ -1,0 +1,61 @@
+/** A run's settings in plain words: what is trained, for whom, with what, and what that takes of a volunteer's machine. */
+
+import { layoutOf } from "../../shared/model/layout.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { SOLVERS, type Order, type Rule } from "../../shared/solver/catalogue.ts";
+import type { BackendWish } from "./training.ts";
+import { bytes, counted, percent, whole } from "./format.ts";
+
+export interface Explanation {
+  readonly title: string;
+  readonly network: string;
+  readonly data: string;
+  readonly method: string;
+  readonly goal: string;
+  readonly compute: string;
+  readonly download: string;
+  readonly exchange: string;
+}
+
+const RULES: Record<Rule, string> = {
+  elastic: "every machine trains a replica of its own, and replica and shared center pull at each other",
+  gradient: "every machine sends its gradients, and the shared center takes the steps",
+  "accumulated-gradient": "every machine sends the sum of its steps, and the shared center adds it",
+  "pseudo-gradient": "every machine sends how far it moved, and the shared center steps that way",
+};
+
+const ORDERS: Record<Order, string> = {
+  barrier: "all wait for each other",
+  "round-robin": "machines take turns",
+  locked: "first come, first served",
+  "lock-free": "nobody waits for anybody",
+};
+
+const COMPUTES: Record<BackendWish, string> = {
+  auto: "It trains on the GPU through WebGPU, or on the processor through WebAssembly: both are measured, and the faster one is used.",
+  webgpu: "It trains on the GPU through WebGPU, as this run or your link asks for.",
+  wasm: "It trains on the processor through WebAssembly, as this run or your link asks for.",
+};
+
+export function explain(settings: RunSettings, backend: BackendWish): Explanation {
+  const { model, data } = settings;
+  const layout = layoutOf(model);
+  const solver = SOLVERS[settings.solver];
+  const { height, width, channels } = model.input;
+  const pixels = height * width * channels;
+  const exchangeBytes = bytes(layout.elements * 4);
+  const steps = settings.communicationPeriod;
+  return {
+    title: data.title,
+    network: `${model.name}, ${whole(layout.parameters)} parameters`,
+    data: `${data.name}: ${whole(data.trainExamples)} images of ${width} × ${height}, ${counted(model.classes, "class", "classes")}`,
+    method: `${settings.solver}: ${RULES[solver.rule]}; ${ORDERS[solver.order]}`,
+    goal:
+      settings.targetAccuracy === null
+        ? `the best accuracy on ${whole(data.testExamples)} images that nobody trains on`
+        : `${percent(settings.targetAccuracy)} of ${whole(data.testExamples)} images right that nobody trains on`,
+    compute: `${COMPUTES[backend]} A fan may speed up, and a battery drains faster.`,
+    download: `Up to ${bytes(data.trainExamples * (pixels + 1))} of training images, from this address only.`,
+    exchange: `${exchangeBytes} up and ${exchangeBytes} down after every ${counted(steps, "step", "steps")} of ${counted(settings.batch, "image", "images")}, for as long as it trains. Avoid it on a metered connection.`,
+  };
+}

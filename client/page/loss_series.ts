@@ -1,0 +1,30 @@
+/** This replica's losses since Start, raw and smoothed, thinned out by half whenever there are too many to draw. */
+
+const MOST_POINTS = 1200;
+/** About the last dozen exchanges. */
+const SMOOTHING = 0.15;
+
+export class LossSeries {
+  #seconds: number[] = [];
+  #raw: number[] = [];
+  #smooth: number[] = [];
+
+  add(seconds: number, loss: number): void {
+    const before = this.#smooth.at(-1);
+    this.#seconds.push(seconds);
+    this.#raw.push(loss);
+    this.#smooth.push(before === undefined ? loss : before + SMOOTHING * (loss - before));
+    if (this.#seconds.length > MOST_POINTS) this.#thin();
+  }
+
+  lines(): [number[], number[], number[]] {
+    return [this.#seconds, this.#raw, this.#smooth];
+  }
+
+  #thin(): void {
+    const keep = (_value: number, index: number): boolean => index % 2 === 0;
+    this.#seconds = this.#seconds.filter(keep);
+    this.#raw = this.#raw.filter(keep);
+    this.#smooth = this.#smooth.filter(keep);
+  }
+}

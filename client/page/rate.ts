@@ -1,0 +1,25 @@
+/** How fast a total grows, over the last seconds: from the oldest of the kept readings to the newest. */
+
+const WINDOW_SECONDS = 5;
+
+interface Reading {
+  readonly seconds: number;
+  readonly total: number;
+}
+
+export class Rate {
+  #readings: Reading[] = [];
+
+  /** Per second; undefined before there are two readings, or after the total was set back. */
+  add(seconds: number, total: number): number | undefined {
+    const last = this.#readings.at(-1);
+    if (last !== undefined && total < last.total) this.#readings = [];
+    this.#readings.push({ seconds, total });
+    this.#readings = this.#readings.filter(
+      (reading, index) => reading.seconds >= seconds - WINDOW_SECONDS || index === this.#readings.length - 2,
+    );
+    const [first] = this.#readings;
+    if (first === undefined || seconds <= first.seconds) return undefined;
+    return (total - first.total) / (seconds - first.seconds);
+  }
+}

@@ -1,0 +1,71 @@
+/** The door for what the coordinator publishes: JSON text becomes a `RunView`, or nothing. */
+
+import * as v from "valibot";
+import type { RunView } from "../../shared/run_view.ts";
+import { SOLVER_NAMES } from "../../shared/solver/catalogue.ts";
+
+const number = v.number();
+const staleness = v.object({ mean: number, p50: number, p99: number, max: number, counts: v.array(number) });
+
+const replica = v.object({
+  id: v.string(),
+  backend: v.picklist(["webgpu", "wasm", "none"]),
+  device: v.string(),
+  connected: v.boolean(),
+  samples: number,
+  samplesPerSecond: number,
+  exchanges: number,
+  applied: number,
+  refused: number,
+  staleness,
+  share: number,
+});
+
+const historyPoint = v.object({
+  seconds: number,
+  samples: number,
+  accuracy: number,
+  testLoss: number,
+  trainLoss: number,
+  images: number,
+});
+
+/** Fields that a newer coordinator adds are dropped, not refused. */
+const schema: v.GenericSchema<unknown, RunView> = v.object({
+  run: v.string(),
+  model: v.string(),
+  data: v.string(),
+  solver: v.picklist(SOLVER_NAMES),
+  state: v.picklist(["waiting", "training", "reached", "stopped"]),
+  seconds: number,
+  version: number,
+  incarnation: number,
+  accuracy: v.nullable(number),
+  testLoss: v.nullable(number),
+  trainLoss: v.nullable(number),
+  targetAccuracy: v.nullable(number),
+  samples: number,
+  samplesPerSecond: number,
+  exchanges: number,
+  applied: number,
+  refused: number,
+  repeated: number,
+  refusals: v.record(v.string(), number),
+  overlappedApplies: number,
+  bytesUp: number,
+  bytesDown: number,
+  staleness,
+  replicas: v.array(replica),
+  history: v.array(historyPoint),
+});
+
+export function readRunView(text: string): RunView | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const checked = v.safeParse(schema, json);
+  return checked.success ? checked.output : undefined;
+}

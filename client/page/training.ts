@@ -1,0 +1,119 @@
+/**
+ * One stretch of training from Start to its end: owns the Web Worker, which exists only meanwhile. Stop is kept even
+ * where the worker does not answer: it is terminated.
+ */
+
+import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker } from "../messages.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { addressOf, socketAddress } from "./addresses.ts";
+
+export type BackendWish = "auto" | "webgpu" | "wasm";
+
+/** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */
+const STOP_DEADLINE_MS = 200;
+
+export interface TrainingListener {
+  phase(phase: Phase, detail: string | undefined): void;
+  loading(loadedExamples: number, examples: number): void;
+  backend(choice: BackendChoice): void;
+  progress(progress: ReplicaProgress): void;
+  /** A sentence with the fix; the phase `failed` follows. */
+  failed(sentence: string): void;
+}
+
+export class Training {
+  readonly #listener: TrainingListener;
+  #worker: Worker | undefined;
+  #deadline = 0;
+
+  constructor(settings: RunSettings, backend: BackendWish, listener: TrainingListener) {
+    this.#listener = listener;
+    const worker = new Worker(new URL("../worker/worker.ts", import.meta.url), { type: "module", name: "drove" });
+    this.#worker = worker;
+    worker.addEventListener("message", (event: MessageEvent<FromWorker>) => this.#take(event.data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      const cause = event.message === "" || event.message === undefined ? "" : ` (${event.message})`;
+      this.#fail(`The part of this page that computes broke off${cause}. Reload the page to get the current client, and start again.`);
+    });
+    worker.addEventListener("messageerror", () => {
+      this.#fail("The part of this page that computes sent something unreadable. Reload the page and start again.");
+    });
+    this.#send({ kind: "start", settings, socketUrl: socketAddress(), dataUrl: addressOf(""), backend });
+  }
+
+  pause(): void {
+    this.#send({ kind: "pause" });
+  }
+
+  resume(): void {
+    this.#send({ kind: "resume" });
+  }
+
+  /** Lets the worker say goodbye to the coordinator, for as long as the deadline. */
+  stop(): void {
+    this.#send({ kind: "stop" });
+    this.#endBy("stopped", undefined);
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #take(message: FromWorker): void {
+    if (this.#worker === undefined) return;
+    switch (message.kind) {
+      case "phase":
+        this.#takePhase(message.phase, message.detail);
+        return;
+      case "loading":
+        this.#listener.loading(message.loadedExamples, message.examples);
+        return;
+      case "backend":
+        this.#listener.backend(message.choice);
+        return;
+      case "progress":
+        this.#listener.progress(message.progress);
+        return;
+      case "failed":
+        this.#fail(message.sentence);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #takePhase(phase: Phase, detail: string | undefined): void {
+    switch (phase) {
+      case "stopped":
+        this.#end(phase, detail);
+        return;
+      case "finished":
+      case "failed":
+        // The last numbers, or the sentence, may still be on their way.
+        this.#endBy(phase, detail);
+        return;
+      default:
+        // After Stop nothing but the end is news.
+        if (this.#deadline === 0) this.#listener.phase(phase, detail);
+    }
+  }
+
+  #fail(sentence: string): void {
+    if (this.#worker === undefined) return;
+    this.#listener.failed(sentence);
+    this.#end("failed", undefined);
+  }
+
+  #endBy(phase: Phase, detail: string | undefined): void {
+    if (this.#worker === undefined || this.#deadline !== 0) return;
+    this.#deadline = window.setTimeout(() => this.#end(phase, detail), STOP_DEADLINE_MS);
+  }
+
+  #end(phase: Phase, detail: string | undefined): void {
+    clearTimeout(this.#deadline);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#listener.phase(phase, detail);
+  }
+}
