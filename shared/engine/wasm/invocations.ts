@@ -139,9 +139,8 @@ function convolveFilterGradient(operation: OperationOf<"convolve-filter-gradient
     call(
       "convolveFilterGradient", source, paddedImageBytes(window), paddedLineBytes(window), outputGradient,
       output.height, output.width, batch, chunkImages(window), size, input.channels, stride, output.channels,
-      map.scratch.packedBytes, weights,
+      map.scratch.packedBytes, weights, bias,
     ),
-    call("sumColumns", outputGradient, batch * output.height * output.width, output.channels, bias),
   ];
 }
 
@@ -157,14 +156,25 @@ function maxPool({ window, input, output, choice, relu }: OperationOf<"max-pool"
 
 function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map: MemoryMap): Invocation[] {
   const { window, outputGradient, choice, reluOutput } = operation;
+  const { batch, input, output, size, stride } = window;
   const inputGradient = map.tensor(operation.inputGradient);
-  const imageElements = elementsOf(window.input);
+  const bytes = batch * elementsOf(input) * WORD_BYTES;
+  // Windows side by side write every element they cover; where they overlap, or leave some out, zeros come first.
+  const apart = stride >= size && input.channels >= 4;
+  const covers = stride === size && output.height * size === input.height && output.width * size === input.width;
+  const gradient = apart
+    ? call(
+        "maxPoolGradient", map.tensor(outputGradient), map.tensor(choice), output.height, output.width, batch,
+        inputGradient, input.height, input.width, input.channels, size, stride,
+      )
+    : call(
+        "scatterPoolGradient", map.tensor(outputGradient), map.tensor(choice), elementsOf(output), batch,
+        inputGradient, elementsOf(input) * WORD_BYTES,
+      );
   return [
-    call(
-      "maxPoolGradient", map.tensor(outputGradient), map.tensor(choice), elementsOf(window.output), window.batch,
-      inputGradient, imageElements * WORD_BYTES,
-    ),
-    ...mask(inputGradient, reluOutput, window.batch * imageElements, map),
+    ...(apart && covers ? [] : [call("fillZero", inputGradient, bytes)]),
+    gradient,
+    ...mask(inputGradient, reluOutput, batch * elementsOf(input), map),
   ];
 }
 
@@ -203,8 +213,10 @@ function denseFilterGradient(operation: OperationOf<"dense-filter-gradient">, ma
   const outputGradient = map.tensor(operation.outputGradient);
   const { weights, bias } = addressesOf(operation, map.gradient);
   return [
-    call("denseFilterGradient", map.tensor(operation.input), outputGradient, batch, inputs, units, map.scratch.packedBytes, weights),
-    call("sumColumns", outputGradient, batch, units, bias),
+    call(
+      "denseFilterGradient", map.tensor(operation.input), outputGradient, batch, inputs, units,
+      map.scratch.packedBytes, weights, bias,
+    ),
   ];
 }
 

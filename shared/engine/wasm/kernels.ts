@@ -8,8 +8,8 @@ import { webAssembly, type WasmModule } from "./webassembly.ts";
 
 const KERNEL_NAMES = [
   "convolve", "convolveDataGradient", "convolveFilterGradient", "crop", "dense", "denseDataGradient", "denseFilterGradient",
-  "fillZero", "gather", "heavyBall", "maskByRelu", "maxPool", "maxPoolGradient", "pad", "settle", "softmaxCrossEntropy",
-  "sumColumns", "takeDifference",
+  "fillZero", "gather", "heavyBall", "maskByRelu", "maxPool", "maxPoolGradient", "pad", "scatterPoolGradient", "settle", "softmaxCrossEntropy",
+  "takeDifference",
 ] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];

@@ -10,8 +10,8 @@ const WORD_BYTES = 4;
 const PANEL_COLUMNS = 8;
 /** Packed panels of one strip of weights; together with the rows that meet them they stay in a 1 MB L2 cache. */
 const STRIP_BYTES = 256 * 1024;
-/** Pixels whose inputs and gradients stay in a 32 KB L1 cache while every tile of a filter gradient passes over them. */
-const CHUNK_PIXELS = 256;
+/** Images, and one panel of their output's gradient, that share a 32 KB L1 cache while the tiles of a filter gradient pass. */
+const CHUNK_BYTES = 28 * 1024;
 
 export interface Scratch {
   /** Packed weights. */
@@ -93,7 +93,8 @@ function panelsBytes(depth: number, columns: number): number {
 }
 
 export function chunkImages(window: WindowGeometry): number {
-  return Math.max(1, Math.round(CHUNK_PIXELS / pixelsOf(window)));
+  const panelBytes = panelsBytes(pixelsOf(window), PANEL_COLUMNS);
+  return Math.max(1, Math.floor(CHUNK_BYTES / (paddedImageBytes(window) + panelBytes)));
 }
 
 function pixelsOf({ output }: WindowGeometry): number {

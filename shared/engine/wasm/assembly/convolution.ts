@@ -3,9 +3,9 @@
 //
 // Inputs come padded already (`pad` below), so that no inner loop tests a border.
 
-import { FLOAT_BYTES, storeFirst } from "./lanes";
+import { FLOAT_BYTES } from "./lanes";
 import { columnTile4, columnTile8, TILE_ROWS } from "./column_tiles";
-import { packPanels, packPanelsTransposed, PANEL_COLUMNS, PANEL_ROW_BYTES } from "./panels";
+import { packPanels, packPanelsTransposed, PANEL_COLUMNS, PANEL_ROW_BYTES, sumPanels } from "./panels";
 import { BLOCK_TILES, multiplyBlock, multiplyRows } from "./products";
 import { ADD, TILE_TABLE_BYTES } from "./row_tiles";
 
@@ -52,12 +52,13 @@ export function convolveDataGradient(
 }
 
 /**
- * Overwrites the weights' gradient: each weight sums input * outputGradient over all pixels. The output gradient of
+ * Overwrites the gradients of weights and bias: each weight sums input * outputGradient over all pixels. The output gradient of
  * `chunkImages` images at a time is packed and, with their input, stays close while every tile of weights passes over it.
  */
 export function convolveFilterGradient(
   input: usize, inputImageBytes: usize, inputLineBytes: usize, outputGradient: usize, outputHeight: i32, outputWidth: i32,
   images: i32, chunkImages: i32, size: i32, channels: i32, stride: i32, outChannels: i32, packed: usize, gradient: usize,
+  biasGradient: usize,
 ): void {
   const outPixelBytes = (<usize>outChannels) * FLOAT_BYTES;
   const run = size * channels;
@@ -65,6 +66,7 @@ export function convolveFilterGradient(
     const count = min(chunkImages, images - image);
     const pixels = outputHeight * outputWidth;
     packPanels(outputGradient, count * pixels, outChannels, outPixelBytes, packed);
+    sumPanels(packed, count * pixels, outChannels, biasGradient, image > 0);
     for (let line = 0; line < size; line++) {
       addLineProducts(
         input + (<usize>line) * inputLineBytes, inputImageBytes, (<usize>stride) * inputLineBytes,
@@ -127,19 +129,5 @@ export function crop(
       target += lineBytes;
     }
     source += paddedImageBytes;
-  }
-}
-
-/** sums [columns] of a matrix [rows, columns]: the gradient of a bias. */
-export function sumColumns(matrix: usize, rows: i32, columns: i32, sums: usize): void {
-  const rowBytes = (<usize>columns) * FLOAT_BYTES;
-  for (let column = 0; column < columns; column += 4) {
-    let from = matrix + (<usize>column) * FLOAT_BYTES;
-    let sum = f32x4.splat(0);
-    for (let row = 0; row < rows; row++) {
-      sum = f32x4.add(sum, v128.load(from));
-      from += rowBytes;
-    }
-    storeFirst(sums + (<usize>column) * FLOAT_BYTES, sum, columns - column);
   }
 }

@@ -2,7 +2,7 @@
 
 import { columnTile4, columnTile8, TILE_ROWS } from "./column_tiles";
 import { FLOAT_BYTES } from "./lanes";
-import { packColumns, packPanels, PANEL_COLUMNS, PANEL_ROW_BYTES } from "./panels";
+import { packColumns, packPanels, PANEL_COLUMNS, PANEL_ROW_BYTES, sumPanels } from "./panels";
 import { multiplyRows } from "./products";
 
 /** output [batch, units] = input [batch, inputs] * weights + bias, then relu if asked. `rows…` hold the addresses of the rows. */
@@ -27,11 +27,13 @@ export function denseDataGradient(
  */
 export function denseFilterGradient(
   input: usize, outputGradient: usize, batch: i32, inputs: i32, units: i32, packed: usize, gradient: usize,
+  biasGradient: usize,
 ): void {
   const unitBytes = (<usize>units) * FLOAT_BYTES;
   const panelBytes = (<usize>batch) * PANEL_ROW_BYTES;
   const panels = packed + panelBytes;
   packPanels(outputGradient, batch, units, unitBytes, panels);
+  sumPanels(panels, batch, units, biasGradient, false);
   for (let row = 0; row < inputs; row += TILE_ROWS) {
     const rows = inputs - row;
     packColumns(input + (<usize>row) * FLOAT_BYTES, batch, (<usize>inputs) * FLOAT_BYTES, packed);

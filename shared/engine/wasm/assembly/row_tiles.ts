@@ -5,12 +5,20 @@
 
 import { madd, storeFirst } from "./lanes";
 
+// @ts-ignore: decorator
+@inline
 export const TILE_ROWS: i32 = 6;
 /** Bytes of one tile's entries in a table of row addresses (u32 each). */
+// @ts-ignore: decorator
+@inline
 export const TILE_TABLE_BYTES: usize = 24;
-const UNROLL: i32 = 4;
+// @ts-ignore: decorator
+@inline
+const UNROLL: i32 = 5;
 
 /** Without a bias a tile is added to what is there. */
+// @ts-ignore: decorator
+@inline
 export const ADD: usize = 0;
 
 /**
@@ -61,8 +69,15 @@ export function rowTile8(
       a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
       a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
       a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      panel += 128;
-      a0 += 16; a1 += 16; a2 += 16; a3 += 16; a4 += 16; a5 += 16;
+      b0 = v128.load(panel, 128); b1 = v128.load(panel, 144);
+      a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+      a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+      a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+      a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+      a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+      a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+      panel += 160;
+      a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
     }
     for (; k > 0; k--) {
       b0 = v128.load(panel); b1 = v128.load(panel, 16);
@@ -130,8 +145,15 @@ export function rowTile4(
       a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30);
       a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40);
       a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50);
-      panel += 64;
-      a0 += 16; a1 += 16; a2 += 16; a3 += 16; a4 += 16; a5 += 16;
+      b0 = v128.load(panel, 64);
+      a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00);
+      a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10);
+      a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20);
+      a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30);
+      a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40);
+      a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50);
+      panel += 80;
+      a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
     }
     for (; k > 0; k--) {
       b0 = v128.load(panel);
