@@ -3,6 +3,7 @@
  * connections to; limits, timeouts and the port's own errors are here.
  */
 
+import { X509Certificate } from "node:crypto";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -14,7 +15,7 @@ import { readClientFiles } from "./client_files.ts";
 import { Routes, type ServedShard } from "./routes.ts";
 import type { ServedRun } from "./served_run.ts";
 import { Sockets } from "./sockets.ts";
-import { certificateFor } from "./tls.ts";
+import { certificateFor, keyHashOf } from "./tls.ts";
 
 export interface ServerOptions {
   readonly run: ServedRun;
@@ -35,6 +36,8 @@ export interface RunningServer {
   /** That one and the links for other machines, where they can reach it. */
   readonly links: readonly string[];
   readonly port: number;
+  /** Of https: the hash by which programs may trust a self-signed certificate. */
+  readonly keyHash: string | undefined;
   close(): Promise<void>;
 }
 
@@ -78,6 +81,7 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
     url: links[0]!,
     links,
     port,
+    keyHash: certificate ? keyHashOf(new X509Certificate(certificate.cert)) : undefined,
     close: () =>
       new Promise((resolve) => {
         routes.close();

@@ -3,6 +3,7 @@
  * accept once. On other machines than this one a browser gives WebGPU only to https pages.
  */
 
+import { createHash, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
@@ -21,6 +22,11 @@ const VALID_DAYS = 397;
 export async function certificateFor(tls: TlsConfig, host: string): Promise<Certificate> {
   if (tls === "self-signed") return selfSigned(host);
   return { cert: await readPem(tls.certificate, "CERTIFICATE"), key: await readPem(tls.key, "PRIVATE KEY") };
+}
+
+/** By which programs know a certificate that nobody vouches for: base64 of the SHA-256 of its public key. */
+export function keyHashOf(certificate: X509Certificate): string {
+  return createHash("sha256").update(certificate.publicKey.export({ type: "spki", format: "der" })).digest("base64");
 }
 
 async function selfSigned(host: string): Promise<Certificate> {

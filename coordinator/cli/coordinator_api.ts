@@ -1,0 +1,67 @@
+/**
+ * A coordinator as commands ask it: JSON over http or https. A self-signed one is trusted by the SHA-256 of its public key,
+ * which it prints, and by nothing less.
+ */
+
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { TLSSocket } from "node:tls";
+import { ConfigError } from "../run_config.ts";
+import { keyHashOf } from "../server/tls.ts";
+import { CommandError } from "./exit_codes.ts";
+
+const TIMEOUT_MS = 10_000;
+
+/** `--trust` as the commands that ask coordinators describe it. */
+export const TRUST_FLAG = ["--trust <HASH>", "for a self-signed coordinator: the hash of its key, which it prints"] as const;
+
+/** A coordinator's address as people write it: with or without a scheme, with or without a path behind it. */
+export function coordinatorUrl(text: string): URL {
+  const withScheme = /^[a-z]+:\/\//i.test(text) ? text : `http://${text}`;
+  if (!URL.canParse(withScheme) || !/^https?:/i.test(withScheme)) {
+    throw new ConfigError(`"${text}" is no link of a run; accepted is one such as http://127.0.0.1:8080.`);
+  }
+  return new URL("/", withScheme);
+}
+
+/** What `path` answers, parsed. The caller knows the type: it is the same program at the other end. */
+export async function askCoordinator(url: URL, path: string, trust: string | undefined): Promise<unknown> {
+  const response = await answerOf(new URL(path, url), trust).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`No coordinator answers at ${url.href} (${error.code ?? error.message}); check the link, and that the run is on.`);
+  });
+  let text = "";
+  for await (const part of response.setEncoding("utf8")) text += String(part);
+  try {
+    if (response.statusCode === 200) return JSON.parse(text) as unknown;
+  } catch {
+    // Not JSON: the sentence below says what that means.
+  }
+  throw new CommandError(`${url.href} answers ${response.statusCode} without a run in it: it is no coordinator of Drove; check the link.`);
+}
+
+function answerOf(address: URL, trust: string | undefined): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const settings = { timeout: TIMEOUT_MS, agent: false } as const;
+    const asked =
+      address.protocol === "http:"
+        ? httpRequest(address, settings)
+        : httpsRequest(address, { ...settings, rejectUnauthorized: trust === undefined });
+    asked.on("response", (response) => {
+      if (trust === undefined || isTrusted(response, trust)) resolve(response);
+      else reject(new CommandError(`${address.origin} has another key than --trust names; copy the hash that the coordinator prints.`));
+    });
+    asked.on("timeout", () => asked.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)));
+    asked.on("error", (error: NodeJS.ErrnoException) => {
+      const isUntrusted = error.code === "DEPTH_ZERO_SELF_SIGNED_CERT" || error.code?.startsWith("UNABLE_TO_") === true;
+      reject(isUntrusted ? new CommandError(`${address.origin} has a certificate that nobody vouches for; add --trust with the hash that the coordinator prints.`) : error);
+    });
+    asked.end();
+  });
+}
+
+function isTrusted({ socket }: IncomingMessage, trust: string): boolean {
+  if (!(socket instanceof TLSSocket)) return true;
+  const certificate = socket.getPeerX509Certificate();
+  return certificate !== undefined && keyHashOf(certificate) === trust;
+}

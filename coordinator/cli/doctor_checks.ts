@@ -1,0 +1,120 @@
+/**
+ * What a machine needs for Drove, one check each: what was found, and what to do where it is missing. Only what no run
+ * can do without is required; the rest are hints.
+ */
+
+import { access, mkdir, statfs } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { locateBrowser } from "../browser/find.ts";
+import { installBrowser } from "../browser/install.ts";
+import { probeBrowser } from "../browser/probe.ts";
+import { loadMnist } from "../data/mnist.ts";
+import { readClientFiles } from "../server/client_files.ts";
+import { describeFailure } from "./exit_codes.ts";
+import { thousands } from "./output.ts";
+import { CHECKOUT, CLIENT_FOLDER } from "./places.ts";
+
+export interface Check {
+  readonly name: string;
+  readonly isOk: boolean;
+  /** False where runs work without it. */
+  readonly isRequired: boolean;
+  /** What was found, or a sentence with the fix. */
+  readonly detail: string;
+}
+
+export interface CheckRequest {
+  readonly install: boolean;
+  readonly port: number;
+  readonly runsFolder: string;
+  /** Told what takes long. */
+  readonly onStep: (sentence: string) => void;
+}
+
+const LEAST_NODE_MAJOR = 24;
+const LEAST_FREE_BYTES = 500e6;
+const WASM_FILES = [
+  "shared/engine/wasm/build/plain.wasm",
+  "shared/engine/wasm/build/relaxed.wasm",
+  "coordinator/center/build/center.wasm",
+] as const;
+
+type Finding = () => Promise<string>;
+
+export async function runChecks(request: CheckRequest): Promise<Check[]> {
+  const checks: Check[] = [];
+  const look = async (name: string, isRequired: boolean, finding: Finding): Promise<void> => {
+    checks.push(await finding().then(
+      (detail) => ({ name, isRequired, isOk: true, detail }),
+      (error: unknown) => ({ name, isRequired, isOk: false, detail: error instanceof Missing ? error.message : describeFailure(error) }),
+    ));
+  };
+  let browser: string | undefined;
+  await look("node", true, nodeVersion);
+  await look("wasm builds", true, wasmBuilds);
+  await look("pages", true, pages);
+  await look("data", true, data);
+  await look("browser", true, async () => {
+    browser = (await locateBrowser()) ?? (request.install ? await installBrowser(request.onStep) : undefined);
+    if (!browser) throw new Missing("No Chrome, Chromium or Edge is installed; run `drove doctor --install`, or set DROVE_BROWSER to one.");
+    return browser;
+  });
+  if (browser) await look("webgpu", false, () => webGpu(browser!));
+  await look("disk", false, () => freeDisk(request.runsFolder));
+  await look("port", false, () => freePort(request.port));
+  return checks;
+}
+
+class Missing extends Error {}
+
+async function nodeVersion(): Promise<string> {
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  if (major >= LEAST_NODE_MAJOR) return `Node ${process.versions.node}`;
+  throw new Missing(`This is Node ${process.versions.node}; Drove needs ${LEAST_NODE_MAJOR}, which \`npm ci\` installs for \`npx drove\` and npm scripts.`);
+}
+
+async function wasmBuilds(): Promise<string> {
+  for (const file of WASM_FILES) {
+    await access(join(CHECKOUT, file)).catch(() => {
+      throw new Missing(`${file} is not built; run \`npm run build\`.`);
+    });
+  }
+  return `${WASM_FILES.length} modules`;
+}
+
+async function pages(): Promise<string> {
+  const files = await readClientFiles(CLIENT_FOLDER);
+  return `${new Set(files.values()).size} files in ${CLIENT_FOLDER}`;
+}
+
+async function data(): Promise<string> {
+  const { train, test } = await loadMnist();
+  return `MNIST, ${thousands(train.count)} training and ${thousands(test.count)} test images`;
+}
+
+async function webGpu(browser: string): Promise<string> {
+  const { adapter, flags, isFallback } = await probeBrowser(browser);
+  if (adapter === undefined) throw new Missing("This browser has no WebGPU adapter; volunteers here compute with WASM.");
+  const how = flags.length === 0 ? "without flags" : `with ${flags.join(" ")}`;
+  return `${adapter}, ${how}${isFallback ? "; there is no GPU behind it, so WASM may be faster" : ""}`;
+}
+
+async function freeDisk(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const { bavail, bsize } = await statfs(folder);
+  const freeBytes = bavail * bsize;
+  const detail = `${(freeBytes / 1e9).toFixed(1)} GB free in ${folder}`;
+  if (freeBytes < LEAST_FREE_BYTES) throw new Missing(`Only ${detail}; a long run needs some hundred MB, so free some or name another --runs-folder.`);
+  return detail;
+}
+
+function freePort(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(new Missing(`Port ${port} on 127.0.0.1 cannot be listened on (${error.code}); pass another with --port (0 takes a free one).`)),
+    );
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(`${port} on 127.0.0.1 is free`)));
+  });
+}

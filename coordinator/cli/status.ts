@@ -1,0 +1,43 @@
+/** `drove status URL`: a look at a running coordinator, from anywhere that reaches it. */
+
+import type { Command } from "commander";
+import type { RunView } from "../../shared/run_view.ts";
+import { askCoordinator, coordinatorUrl, TRUST_FLAG } from "./coordinator_api.ts";
+import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
+import { JSON_FLAG, Output, percent, thousands } from "./output.ts";
+
+interface StatusOptions {
+  readonly json?: boolean;
+  readonly trust?: string;
+}
+
+export function addStatus(program: Command, done: (exitCode: ExitCode) => void): void {
+  program
+    .command("status")
+    .description("shows how a running coordinator is doing")
+    .argument("<URL>", "the run's link, such as http://127.0.0.1:8080")
+    .option(...TRUST_FLAG)
+    .option(...JSON_FLAG)
+    .addHelpText("after", `\nExample:\n  drove status http://127.0.0.1:8080\n${EXIT_CODES_HELP}`)
+    .action(async (url: string, options: StatusOptions) => {
+      const view = (await askCoordinator(coordinatorUrl(url), "/api/view", options.trust)) as RunView;
+      new Output(options.json ?? false).result(view, describe(view));
+      done(EXIT.ok);
+    });
+}
+
+function describe(view: RunView): string[] {
+  const { staleness } = view;
+  return [
+    `${view.run}: ${view.state}, ${view.model} on ${view.data} with ${view.solver}, incarnation ${view.incarnation}`,
+    `accuracy ${percent(view.accuracy)} (target ${percent(view.targetAccuracy)}), training loss ${view.trainLoss?.toFixed(4) ?? "-"}`,
+    `${thousands(view.seconds)} s, version ${view.version}, ${thousands(view.samples)} samples at ${thousands(view.samplesPerSecond)}/s, ` +
+      `${thousands(view.exchanges)} exchanges, ${thousands(view.refused)} refused`,
+    `staleness mean ${staleness.mean.toFixed(2)}, median ${staleness.p50}, 99th percentile ${staleness.p99}, maximum ${staleness.max}`,
+    ...view.replicas.map(
+      (replica) =>
+        `  ${replica.id} ${replica.connected ? "connected" : "left"}: ${replica.backend} on ${replica.device}, ` +
+        `${thousands(replica.samples)} samples at ${thousands(replica.samplesPerSecond)}/s, ${thousands(replica.exchanges)} exchanges`,
+    ),
+  ];
+}
