@@ -6,7 +6,7 @@
  * buffer each, of the layout's `elements`; operations name their tensors in it by offset.
  */
 
-import { elementsOf, inferShapes, type ImageShape, type ModelDescription, type ShapedLayer } from "../model/model.ts";
+import { elementsOf, inferShapes, ModelError, type ImageShape, type ModelDescription, type ShapedLayer } from "../model/model.ts";
 import { layoutOf, type ParameterLayout, type ParameterTensor } from "../model/layout.ts";
 import { assignSlots, type Lifetime } from "./slots.ts";
 
@@ -175,7 +175,7 @@ function fuse(layers: readonly ShapedLayer[], modelName: string): FusedLayer[] {
     }
     const previous = fused.pop();
     // A relu on the raw input or on another relu has nothing to be fused into.
-    if (!previous) throw new Error(`Model "${modelName}": layer "${shaped.layer.name}" has no layer before it.`);
+    if (!previous) throw new ModelError(`Model "${modelName}": layer "${shaped.layer.name}" has no layer before it.`);
     fused.push({ shaped: previous.shaped, relu: true });
   }
   return fused;
