@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import { compilePlan, tensorsOf, type Plan } from "../../shared/engine/plan.ts";
+import { MODELS } from "../../shared/model/catalogue.ts";
+import { ModelError, type ModelDescription } from "../../shared/model/model.ts";
+import { Random } from "../../shared/random.ts";
+
+const OPTIONS = { batch: 4, datasetExamples: 10, normalisation: { mean: 0, deviation: 1 } };
+
+/** Two tensors of one slot, alive at the same operation; undefined when there are none. */
+function slotClash(plan: Plan): string | undefined {
+  const operations = [...plan.forward, ...plan.backward];
+  const lives = plan.tensors.map((_, id) => {
+    const uses = operations.flatMap((operation, at) => (tensorsOf(operation).includes(id) ? [at] : []));
+    // Losses and correctness are read when all operations are done.
+    const last = id === plan.losses || id === plan.correct ? operations.length : Math.max(...uses);
+    return { first: Math.min(...uses), last };
+  });
+  for (const [a, one] of plan.tensors.entries()) {
+    for (const [b, other] of plan.tensors.entries()) {
+      if (a >= b || one.slot !== other.slot) continue;
+      if (lives[a]!.first <= lives[b]!.last && lives[b]!.first <= lives[a]!.last) return `${one.name} and ${other.name}`;
+    }
+  }
+  return undefined;
+}
+
+/** Convolutions, pools, relus and dense layers in any order that fits. */
+function randomModel(seed: number): ModelDescription {
+  const random = new Random(seed);
+  const layers: ModelDescription["layers"][number][] = [];
+  for (let index = 0; index < 2 + random.below(6); index++) {
+    const name = `layer${index}`;
+    const kind = random.below(3);
+    if (kind === 0) layers.push({ kind: "conv2d", name, kernel: 1 + random.below(2), channels: 1 + random.below(6) });
+    else if (kind === 1) layers.push({ kind: "max-pool", name, size: 2, stride: 1 });
+    else if (layers.length > 0) layers.push({ kind: "relu", name });
+  }
+  return {
+    name: `random ${seed}`,
+    input: { height: 12, width: 12, channels: 2 },
+    classes: 5,
+    layers: [...layers, { kind: "dense", name: "out", units: 5 }],
+  };
+}
+
+test("Tensors that share a slot never live at the same time", () => {
+  for (const model of [MODELS.lenet, MODELS.mlp, ...Array.from({ length: 50 }, (_, seed) => randomModel(seed))]) {
+    expect(slotClash(compilePlan(model, OPTIONS)), model.name).toBeUndefined();
+  }
+});
+
+test("Sharing slots saves memory, and each slot holds its largest tensor", () => {
+  const plan = compilePlan(MODELS.lenet, OPTIONS);
+  const separate = plan.tensors.reduce((sum, { elements }) => sum + elements, 0);
+  const shared = plan.slotElements.reduce((sum, elements) => sum + elements, 0);
+  expect(shared).toBeLessThan(0.75 * separate);
+  for (const { slot, elements, name } of plan.tensors) {
+    expect(plan.slotElements[slot], name).toBeGreaterThanOrEqual(elements);
+  }
+});
+
+test("A relu becomes the epilogue of the layer before it and is undone where that layer's gradient is written", () => {
+  const plan = compilePlan(MODELS.mlp, OPTIONS);
+  const kinds = plan.forward.map(({ kind }) => kind);
+  expect(kinds).toEqual(["gather", "dense", "dense", "softmax-cross-entropy"]);
+  const [hidden] = plan.forward.filter((operation) => operation.kind === "dense");
+  expect(hidden).toMatchObject({ name: "fc1", relu: true });
+  const gradient = plan.backward.find((operation) => operation.kind === "dense-data-gradient");
+  expect(gradient).toMatchObject({ name: "fc2", reluOutput: hidden!.output });
+});
+
+test("The backward pass ends at the first layer with parameters: nobody needs the gradient of the images", () => {
+  const plan = compilePlan(MODELS.lenet, OPTIONS);
+  expect(plan.backward.at(-1)).toMatchObject({ kind: "convolve-filter-gradient", name: "conv1" });
+  expect(plan.backward.some((operation) => operation.kind === "convolve-data-gradient" && operation.name === "conv1")).toBe(false);
+});
+
+test("A relu with no layer before it is refused, and the message names it", () => {
+  const model: ModelDescription = { ...MODELS.mlp, layers: [{ kind: "relu", name: "early" }, ...MODELS.mlp.layers] };
+  expect(() => compilePlan(model, OPTIONS)).toThrow(ModelError);
+  expect(() => compilePlan(model, OPTIONS)).toThrow(/"early"/);
+});
+
+test("A shape that does not fit is refused when the plan is compiled, and the message names the layer", () => {
+  const model: ModelDescription = {
+    ...MODELS.lenet,
+    layers: MODELS.lenet.layers.map((layer) => (layer.name === "conv2" ? { ...layer, kernel: 40 } : layer)),
+  };
+  expect(() => compilePlan(model, OPTIONS)).toThrow(ModelError);
+  expect(() => compilePlan(model, OPTIONS)).toThrow(/Layer "conv2": a 40x40 window does not fit into its input of 12x12x20/);
+});
