@@ -1,0 +1,389 @@
+// Filter gradient for devices with subgroups: the four lanes of a quad share their loads of the output gradient.
+//
+// Gradients of the weights and the bias of a convolution or a dense layer, as one GEMM over the pixels:
+//
+//   gradient[k, channel] = sum over pixels of window[pixel, k] * output_gradient[pixel, channel]
+//
+//   input           [batch, IN_HEIGHT, IN_WIDTH, IN_CHANNELS]
+//   output_gradient [batch, OUT_HEIGHT, OUT_WIDTH, OUT_CHANNELS]
+//   gradients       weights [SIZE * SIZE * IN_CHANNELS, OUT_CHANNELS] from WEIGHTS_OFFSET on, bias from BIAS_OFFSET on
+//
+// The bias is one more row of weights, k = DEPTH, whose input is always 1. The pixels are split into chunks of CHUNK, one
+// per workgroup in z, each writing its own copy SPLIT_ELEMENTS further on; sum_partials.wgsl adds the copies. Each
+// invocation keeps ROWS channels of 4 * COLUMNS neighbouring k in registers. All lanes of a workgroup have the same
+// channels, so a quad loads four pixels of a channel once, one per lane, and hands them round.
+// No invocation returns early: one beyond the edge repeats the last channel, or the bias, and stores equal bits.
+
+enable subgroups;
+
+override PIXELS: u32 = 1;
+override OUT_HEIGHT: u32 = 1;
+override OUT_WIDTH: u32 = 1;
+override IN_HEIGHT: u32 = 1;
+override IN_WIDTH: u32 = 1;
+override IN_CHANNELS: u32 = 1;
+override OUT_CHANNELS: u32 = 1;
+override SIZE: u32 = 1;
+override STRIDE: u32 = 1;
+override PADDING: u32 = 0;
+/// Pixels per workgroup in z, a multiple of 4.
+override CHUNK: u32 = 4;
+override SPLIT_ELEMENTS: u32 = 0;
+override WEIGHTS_OFFSET: u32 = 0;
+override BIAS_OFFSET: u32 = 0;
+
+/// The register tile: at most 20 rows (channels) by 2 columns (of 4 k).
+override ROWS: u32 = 20;
+override COLUMNS: u32 = 2;
+override INVOCATIONS: u32 = 4;
+
+override DEPTH: u32 = SIZE * SIZE * IN_CHANNELS;
+override CHECKED: bool = PADDING > 0;
+override VECTOR: bool = IN_CHANNELS % 4 == 0;
+
+@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read> input_vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
+
+/// Where a pixel's window begins: the address of its first element, and its corner in the input.
+struct Window {
+  base: u32,
+  y: i32,
+  x: i32,
+}
+
+/// One position in a window; the one after the last is the bias.
+struct Tap {
+  offset: u32,
+  y: i32,
+  x: i32,
+  is_bias: bool,
+}
+
+fn window_at(index: u32) -> Window {
+  let pixel = min(index, PIXELS - 1);
+  let row = pixel / OUT_WIDTH;
+  let image = row / OUT_HEIGHT;
+  let y = i32(row % OUT_HEIGHT * STRIDE) - i32(PADDING);
+  let x = i32(pixel % OUT_WIDTH * STRIDE) - i32(PADDING);
+  // Wraps below zero in the padding, and back when the tap's offset is added.
+  return Window(u32((i32(image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
+}
+
+fn tap_at(k: u32) -> Tap {
+  let is_bias = k >= DEPTH;
+  let depth = select(k, 0, is_bias);
+  let y = depth / (SIZE * IN_CHANNELS);
+  let along = depth % (SIZE * IN_CHANNELS);
+  return Tap(y * IN_WIDTH * IN_CHANNELS + along, i32(y), i32(along / IN_CHANNELS), is_bias);
+}
+
+fn is_inside(window: Window, tap: Tap) -> bool {
+  return u32(window.y + tap.y) < IN_HEIGHT && u32(window.x + tap.x) < IN_WIDTH;
+}
+
+fn element(window: Window, tap: Tap) -> f32 {
+  var value: f32;
+  if (CHECKED) {
+    let inside = is_inside(window, tap);
+    value = select(0.0, input[select(0u, window.base + tap.offset, inside)], inside);
+  } else {
+    value = input[window.base + tap.offset];
+  }
+  return select(value, 1.0, tap.is_bias);
+}
+
+fn vector(window: Window, tap: Tap) -> vec4f {
+  var value: vec4f;
+  if (CHECKED) {
+    let inside = is_inside(window, tap);
+    value = select(vec4f(), input_vectors[select(0u, window.base + tap.offset, inside) / 4], inside);
+  } else {
+    value = input_vectors[(window.base + tap.offset) / 4];
+  }
+  return select(value, vec4f(1.0), tap.is_bias);
+}
+
+/// window[pixel, k .. k + 3].
+fn taps_of(window: Window, t0: Tap, t1: Tap, t2: Tap, t3: Tap) -> vec4f {
+  if (VECTOR) {
+    return vector(window, t0);
+  }
+  return vec4f(element(window, t0), element(window, t1), element(window, t2), element(window, t3));
+}
+
+fn gradient_element(pixel: u32, channel: u32) -> f32 {
+  let value = output_gradient[min(pixel, PIXELS - 1) * OUT_CHANNELS + min(channel, OUT_CHANNELS - 1)];
+  if (PIXELS % CHUNK == 0) {
+    return value;
+  }
+  return select(0.0, value, pixel < PIXELS);
+}
+
+/// output_gradient[pixel .. pixel + 3, channel] for all four lanes of the quad; each lane has loaded its own pixel's.
+fn gradients_at(lane_pixel: u32, channel: u32) -> vec4f {
+  let own = gradient_element(lane_pixel, channel);
+  return vec4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
+}
+
+fn store_element(split: u32, k: u32, channel: u32, sum: f32) {
+  let row = min(channel, OUT_CHANNELS - 1);
+  let at = select(WEIGHTS_OFFSET + k * OUT_CHANNELS, BIAS_OFFSET, k >= DEPTH) + row;
+  gradients[split * SPLIT_ELEMENTS + at] = sum;
+}
+
+fn store(split: u32, k: u32, channel: u32, sum: vec4f) {
+  store_element(split, k, channel, sum.x);
+  store_element(split, k + 1, channel, sum.y);
+  store_element(split, k + 2, channel, sum.z);
+  store_element(split, k + 3, channel, sum.w);
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let k = id.x * 4 * COLUMNS;
+  let channel = group.y * ROWS;
+  let split = group.z;
+  let t0 = tap_at(k + 0);
+  let t1 = tap_at(k + 1);
+  let t2 = tap_at(k + 2);
+  let t3 = tap_at(k + 3);
+  let t4 = tap_at(k + 4);
+  let t5 = tap_at(k + 5);
+  let t6 = tap_at(k + 6);
+  let t7 = tap_at(k + 7);
+  var a0: vec4f;
+  var b0: vec4f;
+  var a1: vec4f;
+  var b1: vec4f;
+  var a2: vec4f;
+  var b2: vec4f;
+  var a3: vec4f;
+  var b3: vec4f;
+  var a4: vec4f;
+  var b4: vec4f;
+  var a5: vec4f;
+  var b5: vec4f;
+  var a6: vec4f;
+  var b6: vec4f;
+  var a7: vec4f;
+  var b7: vec4f;
+  var a8: vec4f;
+  var b8: vec4f;
+  var a9: vec4f;
+  var b9: vec4f;
+  var a10: vec4f;
+  var b10: vec4f;
+  var a11: vec4f;
+  var b11: vec4f;
+  var a12: vec4f;
+  var b12: vec4f;
+  var a13: vec4f;
+  var b13: vec4f;
+  var a14: vec4f;
+  var b14: vec4f;
+  var a15: vec4f;
+  var b15: vec4f;
+  var a16: vec4f;
+  var b16: vec4f;
+  var a17: vec4f;
+  var b17: vec4f;
+  var a18: vec4f;
+  var b18: vec4f;
+  var a19: vec4f;
+  var b19: vec4f;
+  for (var at = 0u; at < CHUNK; at += 4) {
+    let pixel = split * CHUNK + at;
+    let w0 = window_at(pixel);
+    let w1 = window_at(pixel + 1);
+    let w2 = window_at(pixel + 2);
+    let w3 = window_at(pixel + 3);
+    let a = mat4x4f(taps_of(w0, t0, t1, t2, t3), taps_of(w1, t0, t1, t2, t3), taps_of(w2, t0, t1, t2, t3), taps_of(w3, t0, t1, t2, t3));
+    var b: mat4x4f;
+    if (COLUMNS > 1) {
+      b = mat4x4f(taps_of(w0, t4, t5, t6, t7), taps_of(w1, t4, t5, t6, t7), taps_of(w2, t4, t5, t6, t7), taps_of(w3, t4, t5, t6, t7));
+    }
+    let lane_pixel = pixel + lane % 4;
+    if (ROWS > 0) {
+      let g = gradients_at(lane_pixel, channel + 0);
+      a0 += a * g;
+      if (COLUMNS > 1) { b0 += b * g; }
+    }
+    if (ROWS > 1) {
+      let g = gradients_at(lane_pixel, channel + 1);
+      a1 += a * g;
+      if (COLUMNS > 1) { b1 += b * g; }
+    }
+    if (ROWS > 2) {
+      let g = gradients_at(lane_pixel, channel + 2);
+      a2 += a * g;
+      if (COLUMNS > 1) { b2 += b * g; }
+    }
+    if (ROWS > 3) {
+      let g = gradients_at(lane_pixel, channel + 3);
+      a3 += a * g;
+      if (COLUMNS > 1) { b3 += b * g; }
+    }
+    if (ROWS > 4) {
+      let g = gradients_at(lane_pixel, channel + 4);
+      a4 += a * g;
+      if (COLUMNS > 1) { b4 += b * g; }
+    }
+    if (ROWS > 5) {
+      let g = gradients_at(lane_pixel, channel + 5);
+      a5 += a * g;
+      if (COLUMNS > 1) { b5 += b * g; }
+    }
+    if (ROWS > 6) {
+      let g = gradients_at(lane_pixel, channel + 6);
+      a6 += a * g;
+      if (COLUMNS > 1) { b6 += b * g; }
+    }
+    if (ROWS > 7) {
+      let g = gradients_at(lane_pixel, channel + 7);
+      a7 += a * g;
+      if (COLUMNS > 1) { b7 += b * g; }
+    }
+    if (ROWS > 8) {
+      let g = gradients_at(lane_pixel, channel + 8);
+      a8 += a * g;
+      if (COLUMNS > 1) { b8 += b * g; }
+    }
+    if (ROWS > 9) {
+      let g = gradients_at(lane_pixel, channel + 9);
+      a9 += a * g;
+      if (COLUMNS > 1) { b9 += b * g; }
+    }
+    if (ROWS > 10) {
+      let g = gradients_at(lane_pixel, channel + 10);
+      a10 += a * g;
+      if (COLUMNS > 1) { b10 += b * g; }
+    }
+    if (ROWS > 11) {
+      let g = gradients_at(lane_pixel, channel + 11);
+      a11 += a * g;
+      if (COLUMNS > 1) { b11 += b * g; }
+    }
+    if (ROWS > 12) {
+      let g = gradients_at(lane_pixel, channel + 12);
+      a12 += a * g;
+      if (COLUMNS > 1) { b12 += b * g; }
+    }
+    if (ROWS > 13) {
+      let g = gradients_at(lane_pixel, channel + 13);
+      a13 += a * g;
+      if (COLUMNS > 1) { b13 += b * g; }
+    }
+    if (ROWS > 14) {
+      let g = gradients_at(lane_pixel, channel + 14);
+      a14 += a * g;
+      if (COLUMNS > 1) { b14 += b * g; }
+    }
+    if (ROWS > 15) {
+      let g = gradients_at(lane_pixel, channel + 15);
+      a15 += a * g;
+      if (COLUMNS > 1) { b15 += b * g; }
+    }
+    if (ROWS > 16) {
+      let g = gradients_at(lane_pixel, channel + 16);
+      a16 += a * g;
+      if (COLUMNS > 1) { b16 += b * g; }
+    }
+    if (ROWS > 17) {
+      let g = gradients_at(lane_pixel, channel + 17);
+      a17 += a * g;
+      if (COLUMNS > 1) { b17 += b * g; }
+    }
+    if (ROWS > 18) {
+      let g = gradients_at(lane_pixel, channel + 18);
+      a18 += a * g;
+      if (COLUMNS > 1) { b18 += b * g; }
+    }
+    if (ROWS > 19) {
+      let g = gradients_at(lane_pixel, channel + 19);
+      a19 += a * g;
+      if (COLUMNS > 1) { b19 += b * g; }
+    }
+  }
+  if (ROWS > 0) {
+    store(split, k, channel + 0, a0);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 0, b0); }
+  }
+  if (ROWS > 1) {
+    store(split, k, channel + 1, a1);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 1, b1); }
+  }
+  if (ROWS > 2) {
+    store(split, k, channel + 2, a2);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 2, b2); }
+  }
+  if (ROWS > 3) {
+    store(split, k, channel + 3, a3);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 3, b3); }
+  }
+  if (ROWS > 4) {
+    store(split, k, channel + 4, a4);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 4, b4); }
+  }
+  if (ROWS > 5) {
+    store(split, k, channel + 5, a5);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 5, b5); }
+  }
+  if (ROWS > 6) {
+    store(split, k, channel + 6, a6);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 6, b6); }
+  }
+  if (ROWS > 7) {
+    store(split, k, channel + 7, a7);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 7, b7); }
+  }
+  if (ROWS > 8) {
+    store(split, k, channel + 8, a8);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 8, b8); }
+  }
+  if (ROWS > 9) {
+    store(split, k, channel + 9, a9);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 9, b9); }
+  }
+  if (ROWS > 10) {
+    store(split, k, channel + 10, a10);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 10, b10); }
+  }
+  if (ROWS > 11) {
+    store(split, k, channel + 11, a11);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 11, b11); }
+  }
+  if (ROWS > 12) {
+    store(split, k, channel + 12, a12);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 12, b12); }
+  }
+  if (ROWS > 13) {
+    store(split, k, channel + 13, a13);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 13, b13); }
+  }
+  if (ROWS > 14) {
+    store(split, k, channel + 14, a14);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 14, b14); }
+  }
+  if (ROWS > 15) {
+    store(split, k, channel + 15, a15);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 15, b15); }
+  }
+  if (ROWS > 16) {
+    store(split, k, channel + 16, a16);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 16, b16); }
+  }
+  if (ROWS > 17) {
+    store(split, k, channel + 17, a17);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 17, b17); }
+  }
+  if (ROWS > 18) {
+    store(split, k, channel + 18, a18);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 18, b18); }
+  }
+  if (ROWS > 19) {
+    store(split, k, channel + 19, a19);
+    if (COLUMNS > 1) { store(split, k + 4, channel + 19, b19); }
+  }
+}

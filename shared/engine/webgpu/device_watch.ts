@@ -1,0 +1,46 @@
+/**
+ * Watches a device for what WebGPU reports out of band: its loss, and errors that no call returned. Both become sentences;
+ * an error is thrown by the next call that asks.
+ */
+
+/** An error that the device reported after the call that caused it had returned. */
+export class GpuError extends Error {
+  override readonly name = "GpuError";
+}
+
+export class DeviceWatch {
+  readonly device: GPUDevice;
+  /** Resolves when the device is lost, but not when we closed it. */
+  readonly lost: Promise<string>;
+  #failure: GpuError | undefined;
+  #closed = false;
+  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
+    this.#failure ??= new GpuError(`The GPU reported an error: ${event.error.message}`);
+  };
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    device.addEventListener("uncapturederror", this.#onError);
+    this.lost = new Promise((resolve) => {
+      void device.lost.then(({ message, reason }) => {
+        if (this.#closed) return;
+        const detail = message === "" ? reason : message;
+        this.#failure = new GpuError(`The GPU device was lost: ${detail}`);
+        resolve(`The GPU device was lost: ${detail}`);
+      });
+    });
+  }
+
+  /** Throws what the device reported since the last check. A lost device throws every time. */
+  check(): void {
+    if (this.#closed) throw new GpuError("The WebGPU backend is closed.");
+    if (this.#failure) throw this.#failure;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.device.removeEventListener("uncapturederror", this.#onError);
+    this.device.destroy();
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Turns launches into GPU objects, all at once and once only: shader modules and pipelines are shared where source and
+ * constants agree, and every launch gets its bind group. Says what does not compile with line and column.
+ */
+
+import type { ShaderSources } from "../backend.ts";
+import { MAX_WORKGROUPS, type Dispatch } from "./dispatch.ts";
+
+/** A launch that is ready to be encoded. */
+export interface PreparedDispatch {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** Pipelines of one device, by shader and constants. */
+export class Kernels {
+  readonly #device: GPUDevice;
+  readonly #sources: ShaderSources;
+  readonly #modules = new Map<string, GPUShaderModule>();
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+
+  constructor(device: GPUDevice, sources: ShaderSources) {
+    this.#device = device;
+    this.#sources = sources;
+  }
+
+  /** All pipelines compile at the same time; rejects with a sentence that names the operation. */
+  prepare(dispatches: readonly Dispatch[]): Promise<PreparedDispatch[]> {
+    return Promise.all(dispatches.map((dispatch) => this.#prepareOne(dispatch)));
+  }
+
+  async #prepareOne(dispatch: Dispatch): Promise<PreparedDispatch> {
+    const { name, bindings, workgroups } = dispatch;
+    if (workgroups.some((count) => count > MAX_WORKGROUPS)) {
+      throw new Error(
+        `"${name}" needs ${workgroups.join("x")} workgroups; a device runs ${MAX_WORKGROUPS} a dimension.`,
+      );
+    }
+    const pipeline = await this.#pipeline(dispatch);
+    const bindGroup = this.#device.createBindGroup({
+      label: name,
+      layout: pipeline.getBindGroupLayout(0),
+      entries: bindings.map((resource, binding) => ({ binding, resource })),
+    });
+    return { name, pipeline, bindGroup, workgroups };
+  }
+
+  #pipeline(dispatch: Dispatch): Promise<GPUComputePipeline> {
+    const { shader, constants } = dispatch;
+    const key = `${shader} ${JSON.stringify(Object.entries(constants).toSorted())}`;
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      pipeline = this.#compile(dispatch);
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  async #compile({ name, shader, constants }: Dispatch): Promise<GPUComputePipeline> {
+    const module = this.#module(shader);
+    try {
+      return await this.#device.createComputePipelineAsync({
+        label: name,
+        layout: "auto",
+        compute: { module, entryPoint: "main", constants },
+      });
+    } catch (error) {
+      const messages = await compileErrors(module, shader);
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`The kernel of "${name}" did not compile. ${messages || reason}`, { cause: error });
+    }
+  }
+
+  #module(shader: string): GPUShaderModule {
+    let module = this.#modules.get(shader);
+    if (!module) {
+      const code = this.#sources.get(shader);
+      if (code === undefined) throw new Error(`The source of shader "${shader}" was not handed in.`);
+      module = this.#device.createShaderModule({ label: shader, code });
+      this.#modules.set(shader, module);
+    }
+    return module;
+  }
+}
+
+/** Every error of the compiler as `file:line:column message`. */
+async function compileErrors(module: GPUShaderModule, shader: string): Promise<string> {
+  const { messages } = await module.getCompilationInfo();
+  return messages
+    .filter(({ type }) => type === "error")
+    .map(({ lineNum, linePos, message }) => `${shader}.wgsl:${lineNum}:${linePos} ${message}`)
+    .join("\n");
+}

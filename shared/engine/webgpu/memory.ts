@@ -1,0 +1,114 @@
+/**
+ * Every buffer of a compiled plan, made once: one per slot of the plan, the parameter-sized vectors, the data set, and
+ * one scratch buffer that operations use one after another. Refuses by name what is too large for the device.
+ */
+
+import { elementsOf } from "../../model/model.ts";
+import type { ParameterTensor } from "../../model/layout.ts";
+import type { Plan, TensorId } from "../plan.ts";
+
+const WORD_BYTES = 4;
+
+/** Words of the loss total; 16 bytes keep it bindable as a vector. */
+export const TOTAL_WORDS = 4;
+
+/** Parameter-sized vectors. `scratch` of the exchange, `difference`, is one of them. */
+type VectorName = "parameters" | "gradient" | "velocity" | "base" | "sent" | "difference";
+
+export class PlanMemory {
+  readonly plan: Plan;
+  /** Bytes that this plan holds on the device. */
+  readonly bytes: number;
+  readonly vectors: Readonly<Record<VectorName, GPUBuffer>>;
+  readonly images: GPUBuffer;
+  readonly labels: GPUBuffer;
+  readonly examples: GPUBuffer;
+  /** Learning rate, momentum, weight decay. */
+  readonly settings: GPUBuffer;
+  /** The moving rate. */
+  readonly pull: GPUBuffer;
+  /** The sum of the steps' mean losses since the last readback. */
+  readonly total: GPUBuffer;
+  readonly scratch: GPUBuffer;
+  /** A vector and the loss total, for the host. */
+  readonly readback: GPUBuffer;
+  /** Losses and correctness of one batch, for the host. */
+  readonly evaluation: GPUBuffer;
+  readonly #slots: readonly GPUBuffer[];
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #device: GPUDevice;
+
+  constructor(device: GPUDevice, plan: Plan, scratchElements: number) {
+    this.plan = plan;
+    this.#device = device;
+    const { storage, uniform, staging } = usages();
+    const { batch, datasetExamples, layout } = plan;
+    const vector = (name: VectorName): GPUBuffer => this.#make(name, layout.elements, storage);
+    this.vectors = {
+      parameters: vector("parameters"),
+      gradient: vector("gradient"),
+      velocity: vector("velocity"),
+      base: vector("base"),
+      sent: vector("sent"),
+      difference: vector("difference"),
+    };
+    this.images = this.#make("data set", datasetExamples * imageWords(plan), storage);
+    this.labels = this.#make("labels of the data set", datasetExamples, storage);
+    this.examples = this.#make("examples of the batch", batch, storage);
+    this.settings = this.#make("settings", 4, uniform);
+    this.pull = this.#make("moving rate", 4, uniform);
+    this.total = this.#make("loss total", TOTAL_WORDS, storage);
+    this.scratch = this.#make("scratch", Math.max(scratchElements, 4), storage);
+    this.#slots = plan.slotElements.map((elements, slot) => this.#make(slotName(plan, slot), elements, storage));
+    this.readback = this.#make("readback", layout.elements + TOTAL_WORDS, staging);
+    this.evaluation = this.#make("evaluation readback", 2 * batch, staging);
+    this.bytes = this.#buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  tensor(id: TensorId): GPUBufferBinding {
+    const { slot, elements } = this.plan.tensors[id]!;
+    return { buffer: this.#slots[slot]!, offset: 0, size: elements * WORD_BYTES };
+  }
+
+  parameter({ offset, elements }: ParameterTensor): GPUBufferBinding {
+    return { buffer: this.vectors.parameters, offset: offset * WORD_BYTES, size: elements * WORD_BYTES };
+  }
+
+  close(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+
+  #make(name: string, elements: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    // Views as vectors of 4 need whole ones.
+    const size = Math.ceil(elements / 4) * 4 * WORD_BYTES;
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
+    const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    if (size > limit) {
+      const which = maxStorageBufferBindingSize <= maxBufferSize ? "maxStorageBufferBindingSize" : "maxBufferSize";
+      this.close();
+      throw new Error(
+        `Tensor "${name}" of model "${this.plan.model.name}" needs ${size} bytes; this device binds ${limit} (${which}). Take a smaller batch or data set.`,
+      );
+    }
+    const buffer = this.#device.createBuffer({ label: name, size, usage });
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+}
+
+/** Words of one image in the data set: whole ones, so that an image starts where a write may start. */
+export function imageWords(plan: Plan): number {
+  return Math.ceil(elementsOf(plan.model.input) / 4);
+}
+
+/** The largest tensor of a slot: the one that a refusal should name. */
+function slotName(plan: Plan, slot: number): string {
+  const [largest] = plan.tensors.filter((tensor) => tensor.slot === slot).toSorted((a, b) => b.elements - a.elements);
+  return largest?.name ?? `slot ${slot}`;
+}
+
+/** Looked up late: the constants exist only where WebGPU does. */
+function usages(): Readonly<Record<"storage" | "uniform" | "staging", GPUBufferUsageFlags>> {
+  const { STORAGE, UNIFORM, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
+  return { storage: STORAGE | COPY_DST | COPY_SRC, uniform: UNIFORM | COPY_DST, staging: MAP_READ | COPY_DST };
+}

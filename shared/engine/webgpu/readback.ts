@@ -1,0 +1,25 @@
+/** Brings the contents of one staging buffer to the host, one readback at a time. */
+
+export class Readback {
+  readonly #staging: GPUBuffer;
+  #busy = false;
+
+  constructor(staging: GPUBuffer) {
+    this.#staging = staging;
+  }
+
+  /** `enqueue` copies into the staging buffer; `use` sees its words and must copy what it keeps. */
+  async take<T>(enqueue: (staging: GPUBuffer) => void, use: (words: Float32Array<ArrayBuffer>) => T): Promise<T> {
+    if (this.#busy) throw new Error("A readback is under way; await it before the next one.");
+    this.#busy = true;
+    try {
+      enqueue(this.#staging);
+      await this.#staging.mapAsync(GPUMapMode.READ);
+      const result = use(new Float32Array(this.#staging.getMappedRange()));
+      this.#staging.unmap();
+      return result;
+    } finally {
+      this.#busy = false;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The WebGPU backend: trains a plan on a GPU (or in software) with the kernels of `shaders/`. It is handed a device and
+ * the kernels' sources, and never asks the environment for anything.
+ */
+
+import type { Backend, ShaderSources } from "../backend.ts";
+import { DeviceWatch } from "./device_watch.ts";
+import { compileProgram } from "./webgpu_program.ts";
+
+export interface DeviceInfo {
+  /** The adapter in words, for people. */
+  readonly description: string;
+  /** True where WebGPU runs in software. */
+  readonly isFallback: boolean;
+}
+
+/**
+ * `device` should have the `subgroups` feature where its adapter offers it (the kernels are up to 1.8 times faster in
+ * software with it), and the adapter's limits for buffers. The backend owns it from here on: `close` destroys it.
+ */
+export async function createWebGpuBackend(
+  device: GPUDevice,
+  info: DeviceInfo,
+  shaders: ShaderSources,
+): Promise<Backend> {
+  const watch = new DeviceWatch(device);
+  const traits = { isFallback: info.isFallback, hasSubgroups: device.features.has("subgroups") };
+  return {
+    name: "webgpu",
+    device: info.description,
+    isFallback: info.isFallback,
+    lost: watch.lost,
+    compile: (plan) => compileProgram(watch, shaders, traits, plan),
+    close: () => watch.close(),
+  };
+}
