@@ -13,11 +13,12 @@ const ROWS = 3;
 export class DroveStrip {
   readonly #field = make("div", "drove-field");
   readonly #caption = make("p", "small");
+  readonly #edge = make("p", "drove-edge small", "the center");
   readonly #boars = new Map<string, HTMLElement>();
 
   constructor(host: HTMLElement) {
     this.#field.setAttribute("aria-hidden", "true");
-    host.append(this.#field, this.#caption);
+    host.append(this.#edge, this.#field, this.#caption);
   }
 
   show(replicas: readonly ReplicaView[], own: string | undefined): void {
@@ -36,10 +37,11 @@ export class DroveStrip {
       const boar = this.#boarOf(replica.id);
       boar.classList.toggle("own", replica.id === own);
       boar.style.left = `${(1 - replica.staleness.mean / stalest) * 82}%`;
-      boar.style.top = `${8 + (index % ROWS) * 30}%`;
+      boar.style.top = `${6 + (index % ROWS) * 30}%`;
       boar.title = `${replica.id}: ${decimal(replica.staleness.mean, 1)} versions behind on average`;
     });
     setText(this.#caption, captionOf(here.length, mine, here.length - drawn.length));
+    this.#edge.hidden = here.length === 0;
   }
 
   #boarOf(id: string): HTMLElement {
@@ -58,5 +60,7 @@ function captionOf(here: number, mine: ReplicaView | undefined, notDrawn: number
   const more = notDrawn > 0 ? ` (${notDrawn} not drawn)` : "";
   if (mine === undefined) return `${counted(here, "machine trains", "machines train")} now${more}.`;
   const behind = `yours is ${decimal(mine.staleness.mean, 1)} versions behind on average`;
-  return others === 0 ? `Only your machine trains now${more}; ${behind}.` : `Your machine and ${counted(others, "other", "others")}${more}; ${behind}.`;
+  return others === 0
+    ? `Only your machine trains now${more}; ${behind}.`
+    : `Your machine and ${counted(others, "other", "others")}${more}; ${behind}.`;
 }

@@ -52,7 +52,7 @@ export function explain(settings: RunSettings, backend: BackendWish): Explanatio
     method: `${settings.solver}: ${RULES[solver.rule]}; ${ORDERS[solver.order]}`,
     goal:
       settings.targetAccuracy === null
-        ? `the best accuracy on ${whole(data.testExamples)} images that nobody trains on`
+        ? `The best accuracy on ${whole(data.testExamples)} images that nobody trains on`
         : `${percent(settings.targetAccuracy)} of ${whole(data.testExamples)} images right that nobody trains on`,
     compute: `${COMPUTES[backend]} A fan may speed up, and a battery drains faster.`,
     download: `Up to ${bytes(data.trainExamples * (pixels + 1))} of training images, from this address only.`,

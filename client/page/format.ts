@@ -50,6 +50,23 @@ export function duration(seconds: number): string {
   return `${Math.floor(rest / 3600)} h ${String(Math.floor((rest % 3600) / 60)).padStart(2, "0")} min`;
 }
 
+/** A time on an axis, short: "40 s", "1:20", "2 h 05". */
+export function clock(seconds: number): string {
+  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  const rest = Math.round(seconds);
+  if (rest < 3600) return `${Math.floor(rest / 60)}:${String(rest % 60).padStart(2, "0")}`;
+  return `${Math.floor(rest / 3600)} h ${String(Math.floor((rest % 3600) / 60)).padStart(2, "0")}`;
+}
+
+/** A value on an axis, with as many digits as it has. */
+export function tick(value: number): string {
+  return String(Number(value.toFixed(4)));
+}
+
+export function percentTick(ratio: number): string {
+  return `${tick(ratio * 100)} %`;
+}
+
 /** "1 replica", "2 replicas". */
 export function counted(count: number, one: string, many: string): string {
   return `${whole(count)} ${count === 1 ? one : many}`;

@@ -1,12 +1,16 @@
 /**
- * A line chart in the page's colours: uPlot draws, this decides how it looks, keeps it as wide as its box, and keys each
+ * A line chart over time in the page's colours: uPlot draws, this decides how it looks, keeps it as wide as its box, and keys each
  * line with its newest value, or the value under the pointer.
  */
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { make, setText } from "./dom.ts";
+import { clock, duration } from "./format.ts";
 import { colorOf, onThemeChange } from "./theme.ts";
+
+/** Seconds between two lines of the grid. */
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 
 export interface Line {
   readonly label: string;
@@ -23,8 +27,9 @@ export interface LineChartOptions {
   readonly label: string;
   readonly lines: readonly Line[];
   readonly height: number;
-  readonly formatX: (value: number) => string;
   readonly formatY: (value: number) => string;
+  /** As `formatY`, for the axis. */
+  readonly tickY: (value: number) => string;
   /** The ends of the y axis for the extremes of the data. */
   readonly rangeY: (min: number, max: number) => [number, number];
 }
@@ -82,7 +87,7 @@ export class LineChart {
       return text === "" ? "" : `${line.label} ${text}`;
     });
     const x = pointed === undefined ? undefined : data[0][pointed];
-    setText(this.#time, x === undefined ? "" : `at ${this.#options.formatX(x)}`);
+    setText(this.#time, x === undefined ? "" : `at ${duration(x)}`);
     if (pointed === undefined) {
       const known = texts.filter((text) => text !== "").join(", ");
       this.#drawing.setAttribute("aria-label", `${this.#options.label}. ${known === "" ? "No values yet" : `Newest: ${known}`}.`);
@@ -91,7 +96,7 @@ export class LineChart {
   }
 
   #uplotOptions(): uPlot.Options {
-    const { formatX, formatY, rangeY, lines, height } = this.#options;
+    const { tickY, rangeY, lines, height } = this.#options;
     const font = "12px system-ui, sans-serif";
     const axis: uPlot.Axis = {
       font,
@@ -111,8 +116,8 @@ export class LineChart {
         y: { range: (_plot, min, max) => (min === null || max === null ? [0, 1] : rangeY(min, max)) },
       },
       axes: [
-        { ...axis, space: 80, size: 30, values: (_plot, splits) => splits.map(formatX) },
-        { ...axis, space: 38, size: 52, values: (_plot, splits) => splits.map(formatY) },
+        { ...axis, space: 64, size: 26, incrs: TIME_STEPS, values: (_plot, splits) => splits.map(clock) },
+        { ...axis, space: 30, size: 50, values: (_plot, splits) => splits.map(tickY) },
       ],
       series: [
         {},
@@ -121,7 +126,8 @@ export class LineChart {
           stroke: () => colorOf(line.color),
           width: line.width ?? 2,
           spanGaps: true,
-          points: { show: false },
+          // A lone point makes no line.
+          points: { show: (plot) => plot.data[0].length < 3, size: 6 },
           ...(line.dash === undefined ? {} : { dash: line.dash }),
         })),
       ],

@@ -1,8 +1,8 @@
 /** This replica's losses since Start, raw and smoothed, thinned out by half whenever there are too many to draw. */
 
 const MOST_POINTS = 1200;
-/** About the last dozen exchanges. */
-const SMOOTHING = 0.15;
+/** Few readings at first, hence a short memory: about the last half dozen. */
+const SMOOTHING = 0.3;
 
 export class LossSeries {
   #seconds: number[] = [];

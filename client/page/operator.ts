@@ -80,7 +80,7 @@ function showHead(view: RunView): void {
   fields.write("speed", whole(view.samplesPerSecond));
   fields.write("samples", `${short(view.samples)} so far`);
   fields.write("connected", whole(here));
-  fields.write("left", gone === 0 ? "nobody left" : `${whole(gone)} left before`);
+  fields.write("left", gone === 0 ? "connected" : `connected; ${whole(gone)} left earlier`);
   fields.write("elapsed", duration(view.seconds));
   fields.write("remaining", `loss ${loss(view.trainLoss)}, held-out ${loss(view.testLoss)}`);
   const title = `${view.accuracy === null ? "" : `${percent(view.accuracy)} · `}${view.run} · Drove`;
@@ -124,10 +124,13 @@ function showTraffic(view: RunView): void {
 }
 
 const showLatest = latest(show);
+let over = false;
 
 new RunFeed({
   view: (view) => {
     notices.clear("view");
+    notices.clear("over");
+    over = view.state === "reached" || view.state === "stopped";
     showLatest(view);
   },
   live: () => {
@@ -135,6 +138,10 @@ new RunFeed({
     document.body.classList.remove("stale");
   },
   gone: () => {
+    if (over) {
+      notices.show("over", "good", "The run is over and its coordinator has ended. What you see is the result.");
+      return;
+    }
     document.body.classList.add("stale");
     setText(state, "coordinator gone");
     state.dataset["state"] = "gone";

@@ -3,7 +3,7 @@
 import type { ReplicaProgress } from "../messages.ts";
 import type { ReplicaView } from "../../shared/run_view.ts";
 import { byId, Fields, setText } from "./dom.ts";
-import { bytes, counted, decimal, duration, loss, percent, short, whole } from "./format.ts";
+import { bytes, counted, decimal, duration, loss, percent, short, tick, whole } from "./format.ts";
 import { LineChart } from "./line_chart.ts";
 import { LossSeries } from "./loss_series.ts";
 import { rangeOfLoss } from "./run_charts.ts";
@@ -26,6 +26,7 @@ export class OwnNumbers {
   readonly #fields = new Fields(FIELDS);
   readonly #section = byId("own", HTMLElement);
   readonly #refusal = byId("refusal", HTMLElement);
+  readonly #about = byId("about", HTMLDetailsElement);
   #chart: LineChart | undefined;
   #losses = new LossSeries();
   #exchanges = 0;
@@ -33,6 +34,7 @@ export class OwnNumbers {
   /** A new start: a new replica, a new curve. */
   begin(): void {
     this.#section.hidden = false;
+    this.#about.open = false;
     this.#losses = new LossSeries();
     this.#exchanges = 0;
     this.#refusal.hidden = true;
@@ -46,8 +48,8 @@ export class OwnNumbers {
         { label: "Smoothed", color: "--fir", width: 2.5 },
       ],
       height: 220,
-      formatX: duration,
       formatY: loss,
+      tickY: tick,
       rangeY: rangeOfLoss,
     });
     this.#chart.show(this.#losses.lines());

@@ -3,7 +3,7 @@
 import type { RunView } from "../../shared/run_view.ts";
 import type { Curves } from "./run_series.ts";
 import { LineChart } from "./line_chart.ts";
-import { duration, loss, percent } from "./format.ts";
+import { loss, percent, percentTick, tick } from "./format.ts";
 
 /** As much of the upper end as the run has reached: the last percents are the interesting ones. */
 export function rangeOfAccuracy(min: number, max: number): [number, number] {
@@ -27,8 +27,8 @@ export class AccuracyChart {
         { label: "Target", color: "--muted", width: 1.5, dash: [5, 5] },
       ],
       height,
-      formatX: duration,
       formatY: (value) => percent(value, 1),
+      tickY: percentTick,
       rangeY: rangeOfAccuracy,
     });
   }
@@ -49,8 +49,8 @@ export class RunLossChart {
         { label: "Held-out", color: "--bilberry", width: 2.5 },
       ],
       height,
-      formatX: duration,
       formatY: loss,
+      tickY: tick,
       rangeY: rangeOfLoss,
     });
   }

@@ -100,7 +100,7 @@ function showPhase(phase: Phase, detail: string | undefined): void {
       "trouble",
       "The coordinator is out of reach. This page keeps trying and goes on by itself; what your machine learned is kept meanwhile. If it lasts, check your connection, or ask whoever sent you the link.",
     );
-  } else if (phase === "training") {
+  } else {
     notices.clear("coordinator");
   }
   showTitle();
@@ -133,17 +133,21 @@ function introduce(known: RunSettings): void {
   fields.write("data", words.data);
   fields.write("goal", words.goal);
   fields.write("method", words.method);
-  fields.write("for-whom", `the run “${known.run}”, coordinated by ${location.host}`);
+  fields.write("for-whom", `The run “${known.run}”, coordinated by ${location.host}`);
   fields.write("term-compute", words.compute);
   fields.write("term-download", words.download);
   fields.write("term-exchange", words.exchange);
-  byId("facts", HTMLElement).hidden = false;
+  byId("about", HTMLElement).hidden = false;
   const advice = adviceFor(surroundings(), backendWish(known));
   if (advice !== undefined) notices.show("browser", "advice", advice);
 }
 
+function isOver(known: RunView | undefined): boolean {
+  return known?.state === "reached" || known?.state === "stopped";
+}
+
 function showEnd(newest: RunView): void {
-  const over = newest.state === "reached" || newest.state === "stopped";
+  const over = isOver(newest);
   controls.allowStart(settings !== undefined && !over);
   if (!over) {
     notices.clear("over");
@@ -177,6 +181,8 @@ new RunFeed({
     runCard.gone();
     // The question for the settings, or the worker, says it in its own words.
     if (settings === undefined || controls.phase === "reconnecting") return;
+    // A coordinator may end with its run.
+    if (controls.phase === "finished" || isOver(view)) return;
     notices.show(
       "coordinator",
       "trouble",
@@ -204,6 +210,6 @@ setInterval(() => {
 settings = await requestRunSettings((problem) => notices.show("settings", "trouble", problem));
 notices.clear("settings");
 introduce(settings);
-controls.allowStart(view === undefined || (view.state !== "reached" && view.state !== "stopped"));
+controls.allowStart(!isOver(view));
 // Headless volunteers of `drove join` have nobody who presses Start. A person's browser is never started by a link.
 if (link.get("start") === "1" && navigator.webdriver) start();
