@@ -1,0 +1,154 @@
+/**
+ * One press on Start, to its end: loads the first shard, measures the backends, and lets a replica train. Every ending is
+ * told to the page in words, and everything that was opened is closed again.
+ */
+
+import { compilePlan } from "../../shared/engine/plan.ts";
+import { Random } from "../../shared/random.ts";
+import type { FromWorker, Phase, ToWorker } from "../messages.ts";
+import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
+import { Devices } from "./devices.ts";
+import { Examples, examplesOf } from "./examples.ts";
+import { connectBySocket } from "./socket_link.ts";
+import { createWorkerClock } from "./worker_clock.ts";
+
+export type Start = Extract<ToWorker, { kind: "start" }>;
+
+export class Participation {
+  readonly #start: Start;
+  readonly #post: (message: FromWorker) => void;
+  readonly #clock = createWorkerClock();
+  /** Nobody's seed: two volunteers must not draw the same shards and delays. */
+  readonly #random = new Random(crypto.getRandomValues(new Uint32Array(1))[0]!);
+  readonly #abort = new AbortController();
+  readonly #ended = Promise.withResolvers<Ending>();
+  #replica: Replica | undefined;
+  #devices: Devices | undefined;
+  /** Of what happens before the replica exists. */
+  #preparing: Phase = "loading-data";
+  #isPaused = false;
+  #endPause: (() => void) | undefined;
+
+  constructor(start: Start, post: (message: FromWorker) => void) {
+    this.#start = start;
+    this.#post = post;
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    void this.#takePart().then(this.#ended.resolve, (error: unknown) =>
+      this.#ended.resolve({ kind: "failed", sentence: sentenceOf(error) }),
+    );
+    const ending = await this.#ended.promise;
+    this.#abort.abort();
+    this.#replica?.stop();
+    this.#devices?.close();
+    this.#post(wordsOf(ending));
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    if (this.#replica) this.#replica.pause();
+    else this.#tell({ kind: "phase", phase: "paused" });
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#endPause?.();
+    if (this.#replica) this.#replica.resume();
+    else this.#tell({ kind: "phase", phase: this.#preparing });
+  }
+
+  stop(): void {
+    if (this.#replica) this.#replica.stop();
+    else this.#ended.resolve({ kind: "stopped" });
+  }
+
+  /** Something broke where nobody was waiting for it. */
+  fail(sentence: string): void {
+    this.#ended.resolve({ kind: "failed", sentence });
+  }
+
+  async #takePart(): Promise<Ending> {
+    const { settings, dataUrl, socketUrl, backend } = this.#start;
+    const clock = this.#clock;
+    const { signal } = this.#abort;
+    const { model, batch, data } = settings;
+    this.#prepare("loading-data");
+    const plan = compilePlan(model, {
+      batch,
+      datasetExamples: examplesOf(settings),
+      normalisation: data.normalisation,
+    });
+    const examples = new Examples({
+      settings,
+      dataUrl,
+      clock,
+      random: this.#random,
+      signal,
+      fetch: (url, init) => fetch(url, init),
+      onLoaded: (loadedExamples, count) => this.#tell({ kind: "loading", loadedExamples, examples: count }),
+    });
+    await examples.first();
+    this.#prepare("measuring");
+    this.#devices = new Devices({
+      settings,
+      plan,
+      examples,
+      clock,
+      asked: backend === "auto" ? settings.backend : backend,
+      between: () => this.#between(),
+      onChoice: (choice) => this.#tell({ kind: "backend", choice }),
+    });
+    const devices = this.#devices;
+    const device = await devices.choose();
+    await this.#between();
+    this.#replica = new Replica({
+      settings,
+      device,
+      clock,
+      random: this.#random,
+      connect: connectBySocket(socketUrl),
+      replaceDevice: (whatHappened) => devices.replace(whatHappened),
+      onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),
+      onProgress: (progress) => this.#tell({ kind: "progress", progress }),
+    });
+    return this.#replica.run();
+  }
+
+  #prepare(phase: Phase): void {
+    this.#preparing = phase;
+    if (!this.#isPaused) this.#tell({ kind: "phase", phase });
+  }
+
+  /** Between two pieces of work before training: messages get in, a pause is kept, and a stop ends it. */
+  async #between(): Promise<void> {
+    await this.#clock.breathe();
+    this.#abort.signal.throwIfAborted();
+    while (this.#isPaused && !this.#replica) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#endPause = resolve;
+      await promise;
+      this.#abort.signal.throwIfAborted();
+    }
+  }
+
+  /** Unless it comes after the end. */
+  #tell(message: FromWorker): void {
+    if (!this.#abort.signal.aborted) this.#post(message);
+  }
+}
+
+function wordsOf(ending: Ending): FromWorker {
+  switch (ending.kind) {
+    case "stopped":
+      return { kind: "phase", phase: "stopped" };
+    case "finished":
+      return { kind: "phase", phase: "finished", detail: ending.reason };
+    case "failed":
+      return { kind: "failed", sentence: ending.sentence };
+    default:
+      return ending satisfies never;
+  }
+}
