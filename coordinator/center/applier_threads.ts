@@ -1,0 +1,121 @@
+/**
+ * The applier threads as the main thread sees them: `run` a job on the least busy one and get its outcome. Every job is
+ * answered: when a thread ends before its time, all open and later jobs are rejected with the reason, because half an
+ * apply may be in the center and only a restart from the checkpoint makes it whole.
+ */
+
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { ApplierSettings, Job, Outcome } from "./applier.ts";
+import type { FromThread, ThreadData, ToThread } from "./applier_thread.ts";
+import type { WasmMemory, WasmModule } from "./wasm_api.ts";
+
+export interface ThreadsOptions extends Omit<ApplierSettings, "index"> {
+  readonly module: WasmModule;
+  readonly memory: WasmMemory;
+}
+
+interface OpenJob {
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (reason: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly open: Map<number, OpenJob>;
+}
+
+export class ApplierThreads {
+  readonly #threads: Thread[];
+  #jobsStarted = 0;
+  #failure: Error | undefined;
+  #closing = false;
+  #whenIdle: (() => void) | undefined;
+
+  private constructor(threads: Thread[]) {
+    this.#threads = threads;
+    threads.forEach((thread, index) => {
+      thread.worker.on("message", (reply: FromThread) => this.#settle(thread, reply));
+      thread.worker.on("error", (error) => this.#fail(index, error));
+      thread.worker.on("exit", () => this.#fail(index, undefined));
+    });
+  }
+
+  static async start({ module, memory, ...settings }: ThreadsOptions): Promise<ApplierThreads> {
+    const threads = Array.from({ length: settings.threads }, (_, index): Thread => {
+      const workerData: ThreadData = { module, memory, settings: { ...settings, index } };
+      return { worker: new Worker(new URL("./applier_thread.ts", import.meta.url), { workerData }), open: new Map() };
+    });
+    const started = new ApplierThreads(threads);
+    try {
+      await Promise.all(threads.map(({ worker }) => once(worker, "online")));
+    } catch (cause) {
+      throw new Error("The center's applier threads could not be started.", { cause });
+    }
+    return started;
+  }
+
+  /** Why no job is taken any more, if a thread has ended before its time. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  run(job: Job): Promise<Outcome> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#closing) return Promise.reject(new Error("invariant violation: the center was used after its close"));
+    const thread = this.#threadFor(job);
+    const number = ++this.#jobsStarted;
+    return new Promise((resolve, reject) => {
+      thread.open.set(number, { resolve, reject });
+      const message: ToThread = { number, job };
+      thread.worker.postMessage(message);
+    });
+  }
+
+  /** Finishes what is open, then ends the threads. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (!this.#failure && this.#openJobs() > 0) {
+      await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    }
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+  }
+
+  /** Gradients and steps stay on one thread: in order of arrival, so that their sum does not depend on luck. */
+  #threadFor(job: Job): Thread {
+    const [first, ...others] = this.#threads;
+    if (!first) throw new Error("invariant violation: a center without applier threads");
+    if (job.kind === "accumulate" || job.kind === "step") return first;
+    return others.reduce((best, thread) => (thread.open.size < best.open.size ? thread : best), first);
+  }
+
+  #settle(thread: Thread, { number, outcome }: FromThread): void {
+    const job = thread.open.get(number);
+    thread.open.delete(number);
+    job?.resolve(outcome);
+    this.#reportIdle();
+  }
+
+  #fail(index: number, cause: Error | undefined): void {
+    if (this.#failure || (this.#closing && this.#openJobs() === 0)) return;
+    const reason = cause ? `: ${cause.message}` : "";
+    this.#failure = new Error(
+      `Applier thread ${index} of the center ended${reason}. Restart the coordinator; it goes on from the last checkpoint.`,
+      { cause },
+    );
+    for (const { open, worker } of this.#threads) {
+      for (const job of open.values()) job.reject(this.#failure);
+      open.clear();
+      void worker.terminate();
+    }
+    this.#reportIdle();
+  }
+
+  #openJobs(): number {
+    return this.#threads.reduce((sum, { open }) => sum + open.size, 0);
+  }
+
+  #reportIdle(): void {
+    if (this.#openJobs() === 0) this.#whenIdle?.();
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The inner loops of the center, as WebAssembly SIMD over one imported shared memory. `../kernels.ts` is their typed
+ * face; only the applier threads call them.
+ *
+ * Every pointer is the byte offset of a 64-byte aligned vector of f32 and every `count` is in elements and a multiple
+ * of 16, so one turn of a loop is one cache line of each vector and no loop has a tail. Nothing here is allocated and
+ * nothing is a static: each instantiation would write statics again, over a center that is in use.
+ *
+ * Plain SIMD on purpose: a relaxed multiply-add rounds once on some processors and twice on others, and the locked
+ * center has to equal its log replayed with Math.fround.
+ */
+
+const STEP_BYTES: usize = 64;
+
+/** Verdicts of the checking passes; `../kernels.ts` has the same numbers. */
+const SOUND: i32 = 0;
+const NOT_FINITE: i32 = 1;
+const OUT_OF_BOUNDS: i32 = 2;
+
+function endOf(start: usize, count: usize): usize {
+  return start + (count << 2);
+}
+
+/** area = base + area, and whether every sum is finite and at most `limit` in magnitude. */
+export function decode(base: usize, area: usize, count: usize, limit: f32): i32 {
+  const bound = f32x4.splat(limit);
+  const end = endOf(area, count);
+  // Lanes stay all ones while every element passes; a comparison with NaN is false, so NaN fails like an excess does.
+  let sound = i32x4.splat(-1);
+  let x = area;
+  for (; x < end; x += STEP_BYTES, base += STEP_BYTES) {
+    const s0 = f32x4.add(v128.load(base), v128.load(x));
+    const s1 = f32x4.add(v128.load(base, 16), v128.load(x, 16));
+    const s2 = f32x4.add(v128.load(base, 32), v128.load(x, 32));
+    const s3 = f32x4.add(v128.load(base, 48), v128.load(x, 48));
+    v128.store(x, s0);
+    v128.store(x, s1, 16);
+    v128.store(x, s2, 32);
+    v128.store(x, s3, 48);
+    const low = v128.and(f32x4.le(f32x4.abs(s0), bound), f32x4.le(f32x4.abs(s1), bound));
+    const high = v128.and(f32x4.le(f32x4.abs(s2), bound), f32x4.le(f32x4.abs(s3), bound));
+    sound = v128.and(sound, v128.and(low, high));
+  }
+  return i32x4.all_true(sound) ? SOUND : faultOf(area, count);
+}
+
+/** Whether every element is finite and at most `limit` in magnitude. */
+export function check(area: usize, count: usize, limit: f32): i32 {
+  const bound = f32x4.splat(limit);
+  const end = endOf(area, count);
+  let sound = i32x4.splat(-1);
+  for (let x = area; x < end; x += STEP_BYTES) {
+    const low = v128.and(f32x4.le(f32x4.abs(v128.load(x)), bound), f32x4.le(f32x4.abs(v128.load(x, 16)), bound));
+    const high = v128.and(f32x4.le(f32x4.abs(v128.load(x, 32)), bound), f32x4.le(f32x4.abs(v128.load(x, 48)), bound));
+    sound = v128.and(sound, v128.and(low, high));
+  }
+  return i32x4.all_true(sound) ? SOUND : faultOf(area, count);
+}
+
+/** Names the fault of a vector that failed; slow, and reached only by a refusal. */
+function faultOf(area: usize, count: usize): i32 {
+  const end = endOf(area, count);
+  for (let x = area; x < end; x += 4) {
+    if (!isFinite<f32>(load<f32>(x))) return NOT_FINITE;
+  }
+  return OUT_OF_BOUNDS;
+}
+
+/**
+ * The elastic apply, one swap for each element: center = old + rate * (area - old), area = old. What the area holds
+ * afterwards is the center that was used, which is the answer.
+ */
+export function swapElastic(center: usize, area: usize, count: usize, rate: f32): void {
+  const alpha = f32x4.splat(rate);
+  const end = endOf(center, count);
+  for (; center < end; center += STEP_BYTES, area += STEP_BYTES) {
+    const c0 = v128.load(center);
+    const c1 = v128.load(center, 16);
+    const c2 = v128.load(center, 32);
+    const c3 = v128.load(center, 48);
+    const x0 = v128.load(area);
+    const x1 = v128.load(area, 16);
+    const x2 = v128.load(area, 32);
+    const x3 = v128.load(area, 48);
+    v128.store(center, f32x4.add(c0, f32x4.mul(alpha, f32x4.sub(x0, c0))));
+    v128.store(center, f32x4.add(c1, f32x4.mul(alpha, f32x4.sub(x1, c1))), 16);
+    v128.store(center, f32x4.add(c2, f32x4.mul(alpha, f32x4.sub(x2, c2))), 32);
+    v128.store(center, f32x4.add(c3, f32x4.mul(alpha, f32x4.sub(x3, c3))), 48);
+    v128.store(area, c0);
+    v128.store(area, c1, 16);
+    v128.store(area, c2, 32);
+    v128.store(area, c3, 48);
+  }
+}
+
+/** The apply of a ready-made difference: center = old + rate * area, area = old. */
+export function swapDifference(center: usize, area: usize, count: usize, rate: f32): void {
+  const scale = f32x4.splat(rate);
+  const end = endOf(center, count);
+  for (; center < end; center += STEP_BYTES, area += STEP_BYTES) {
+    const c0 = v128.load(center);
+    const c1 = v128.load(center, 16);
+    const c2 = v128.load(center, 32);
+    const c3 = v128.load(center, 48);
+    v128.store(center, f32x4.add(c0, f32x4.mul(scale, v128.load(area))));
+    v128.store(center, f32x4.add(c1, f32x4.mul(scale, v128.load(area, 16))), 16);
+    v128.store(center, f32x4.add(c2, f32x4.mul(scale, v128.load(area, 32))), 32);
+    v128.store(center, f32x4.add(c3, f32x4.mul(scale, v128.load(area, 48))), 48);
+    v128.store(area, c0);
+    v128.store(area, c1, 16);
+    v128.store(area, c2, 32);
+    v128.store(area, c3, 48);
+  }
+}
+
+/** target = target + source. */
+export function addInto(target: usize, source: usize, count: usize): void {
+  const end = endOf(target, count);
+  for (; target < end; target += STEP_BYTES, source += STEP_BYTES) {
+    v128.store(target, f32x4.add(v128.load(target), v128.load(source)));
+    v128.store(target, f32x4.add(v128.load(target, 16), v128.load(source, 16)), 16);
+    v128.store(target, f32x4.add(v128.load(target, 32), v128.load(source, 32)), 32);
+    v128.store(target, f32x4.add(v128.load(target, 48), v128.load(source, 48)), 48);
+  }
+}
+
+/**
+ * One step of heavy-ball momentum from a sum of `contributions` gradients:
+ * velocity = momentum * velocity - learningRate * (sum / contributions); center = center + velocity; sum = 0.
+ */
+export function stepMomentum(
+  center: usize,
+  velocity: usize,
+  sum: usize,
+  count: usize,
+  learningRate: f32,
+  momentum: f32,
+  contributions: f32,
+): void {
+  const rate = f32x4.splat(learningRate);
+  const keep = f32x4.splat(momentum);
+  const divisor = f32x4.splat(contributions);
+  const end = endOf(center, count);
+  while (center < end) {
+    const gradient = f32x4.div(v128.load(sum), divisor);
+    const v = f32x4.sub(f32x4.mul(keep, v128.load(velocity)), f32x4.mul(rate, gradient));
+    v128.store(velocity, v);
+    v128.store(center, f32x4.add(v128.load(center), v));
+    v128.store(sum, f32x4.splat(0));
+    center += 16;
+    velocity += 16;
+    sum += 16;
+  }
+}
+
+/** target = source. */
+export function copy(target: usize, source: usize, count: usize): void {
+  memory.copy(target, source, count << 2);
+}

@@ -1,0 +1,89 @@
+/**
+ * Where everything lies in the center's one shared memory, and the pool of areas behind it:
+ *
+ *   control block | center | velocity | accumulator | area | area | …
+ *
+ * Each vector is padded to whole cache lines; the padding is zero and stays zero under every kernel. Only the main
+ * thread takes, returns and adds areas; the applier threads are told byte offsets.
+ */
+
+import { CONTROL_BYTES } from "./control.ts";
+import { WASM_PAGE_BYTES, webAssembly, type WasmMemory } from "./wasm_api.ts";
+
+const LINE_ELEMENTS = 16;
+/** All that 32 bits address but for the last page, so that the end of a vector never wraps to zero. */
+const MAXIMUM_PAGES = 65_535;
+
+/** Byte offsets and the padded length, as the applier threads need them. */
+export interface CenterLayout {
+  readonly paddedElements: number;
+  readonly center: number;
+  readonly velocity: number;
+  readonly accumulator: number;
+}
+
+export class CenterMemory {
+  readonly memory: WasmMemory;
+  readonly layout: CenterLayout;
+  readonly elements: number;
+  readonly #areaBytes: number;
+  readonly #free: number[] = [];
+  /** First byte behind the last area. */
+  #end: number;
+
+  constructor(elements: number) {
+    const paddedElements = Math.ceil(elements / LINE_ELEMENTS) * LINE_ELEMENTS;
+    this.elements = elements;
+    this.#areaBytes = paddedElements * 4;
+    this.layout = {
+      paddedElements,
+      center: CONTROL_BYTES,
+      velocity: CONTROL_BYTES + this.#areaBytes,
+      accumulator: CONTROL_BYTES + 2 * this.#areaBytes,
+    };
+    this.#end = CONTROL_BYTES + 3 * this.#areaBytes;
+    const initial = Math.ceil(this.#end / WASM_PAGE_BYTES);
+    if (initial > MAXIMUM_PAGES) {
+      throw new Error(`A center of ${elements} parameters does not fit into 4 GiB: train a smaller model.`);
+    }
+    this.memory = new webAssembly.Memory({ initial, maximum: MAXIMUM_PAGES, shared: true });
+  }
+
+  /** An area that nobody holds. What it contains is what its last holder left. */
+  takeArea(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const area = this.#end;
+    this.#growTo(area + this.#areaBytes);
+    this.#end = area + this.#areaBytes;
+    return area;
+  }
+
+  returnArea(area: number): void {
+    if (this.#free.includes(area)) throw new Error("invariant violation: an area was returned twice");
+    this.#free.push(area);
+  }
+
+  /** A view of the vector at `offset`, made anew each time because views do not follow the memory's growth. */
+  values(offset: number): Float32Array<SharedArrayBuffer> {
+    return new Float32Array(this.memory.buffer, offset, this.elements);
+  }
+
+  bytes(offset: number): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.memory.buffer, offset, this.elements * 4);
+  }
+
+  #growTo(endBytes: number): void {
+    const missingBytes = endBytes - this.memory.buffer.byteLength;
+    if (missingBytes <= 0) return;
+    try {
+      this.memory.grow(Math.ceil(missingBytes / WASM_PAGE_BYTES));
+    } catch (cause) {
+      throw new Error(
+        `No memory is left for another replica's copy of ${this.elements} parameters (4 GiB are addressable): ` +
+          "admit fewer replicas or train a smaller model.",
+        { cause },
+      );
+    }
+  }
+}
