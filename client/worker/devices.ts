@@ -138,7 +138,7 @@ export class Devices {
   #deviceOf(backend: Backend, program: Program, shard: Shard): Device {
     const loaded: ExampleRange[] = [];
     this.#program = program;
-    this.#options.examples.fill(program, shard, loaded, () => this.#program === program);
+    this.#options.examples.loadInto(program, shard, loaded, () => this.#program === program);
     const samplesPerSecond = this.#speedOf(backend.name);
     return {
       backend: backend.name,

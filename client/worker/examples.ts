@@ -62,12 +62,12 @@ export class Examples {
   }
 
   /** Puts the first shard into `program`, and the others one after the other; `loaded` grows along. Never rejects. */
-  fill(program: Program, first: Shard, loaded: ExampleRange[], isWanted: () => boolean): void {
+  loadInto(program: Program, first: Shard, loaded: ExampleRange[], isWanted: () => boolean): void {
     this.#put(program, first, loaded);
-    void this.#fillRest(program, loaded, isWanted);
+    void this.#loadRest(program, loaded, isWanted);
   }
 
-  async #fillRest(program: Program, loaded: ExampleRange[], isWanted: () => boolean): Promise<void> {
+  async #loadRest(program: Program, loaded: ExampleRange[], isWanted: () => boolean): Promise<void> {
     for (const address of this.#addresses.slice(1)) {
       try {
         const shard = await this.#fetch(address, LATER_TRIES);

@@ -37,8 +37,8 @@ export class QuadraticProgram implements Program {
   loadExamples(): void {}
 
   writeParameters(parameters: Float32Array): void {
-    this.parameters = parameters.slice() as Float32Array<ArrayBuffer>;
-    this.base = parameters.slice() as Float32Array<ArrayBuffer>;
+    this.parameters = parameters.slice();
+    this.base = parameters.slice();
     this.velocity.fill(0);
   }
 
@@ -75,13 +75,13 @@ export class QuadraticProgram implements Program {
   settle(center: Float32Array, movingRate: number): void {
     if (this.isBroken) throw new Error("the device is gone");
     this.parameters = this.parameters.map((value, index) => value - movingRate * (this.sent[index]! - center[index]!));
-    this.base = center.slice() as Float32Array<ArrayBuffer>;
+    this.base = center.slice();
   }
 
   rebase(center: Float32Array, keepParameters: boolean): void {
-    this.base = center.slice() as Float32Array<ArrayBuffer>;
+    this.base = center.slice();
     if (keepParameters) return;
-    this.parameters = center.slice() as Float32Array<ArrayBuffer>;
+    this.parameters = center.slice();
     this.velocity.fill(0);
   }
 

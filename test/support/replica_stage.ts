@@ -3,7 +3,6 @@
  * socket pair per connection), the clock and the device (a quadratic loss).
  */
 
-import { expect } from "vitest";
 import type { Phase, ReplicaProgress } from "../../client/messages.ts";
 import type { ConnectLink } from "../../client/replica/connection.ts";
 import type { Device } from "../../client/replica/local_training.ts";
@@ -108,12 +107,12 @@ export class ReplicaStage {
     if (!bytes) throw new Error(`expected ${kind}, and the replica said nothing`);
     const message = readFromReplica(bytes, 4 * ELEMENTS);
     if ("refusal" in message) throw new Error(`the replica sent what a coordinator refuses: ${message.refusal}`);
-    expect(message.kind).toBe(kind);
+    if (message.kind !== kind) throw new Error(`expected ${kind}, and the replica said ${message.kind}`);
     return message as Got<K>;
   }
 
   expectSilence(): void {
-    expect(this.pair.toFar).toHaveLength(0);
+    if (this.pair.toFar.length > 0) throw new Error("the replica said something");
   }
 
   /** Sends and delivers. */

@@ -1,0 +1,140 @@
+/** How a replica gets its training data: client/worker/examples.ts. */
+
+import { expect, test } from "vitest";
+import { Examples } from "../../client/worker/examples.ts";
+import type { ExampleRange } from "../../client/replica/sampler.ts";
+import { Random } from "../../shared/random.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { HandClock, settled } from "../support/hand_clock.ts";
+import { QuadraticProgram } from "../support/quadratic_program.ts";
+import { TINY_MODEL, TINY_SETTINGS } from "../support/run_fixture.ts";
+
+const PIXELS = 4;
+const SHARD_EXAMPLES = [5, 3, 4, 6];
+
+const SETTINGS: RunSettings = {
+  ...TINY_SETTINGS,
+  data: {
+    ...TINY_SETTINGS.data,
+    shards: SHARD_EXAMPLES.map((examples, index) => ({ url: `data/${index}.bin`, examples })),
+  },
+};
+
+/** Every image byte and label tells its shard. */
+function bytesOf(index: number): Uint8Array<ArrayBuffer> {
+  const examples = SHARD_EXAMPLES[index]!;
+  const bytes = new Uint8Array(examples * (PIXELS + 1)).fill(100 + index);
+  bytes.fill(index % 3, examples * PIXELS);
+  return bytes;
+}
+
+class DataStage {
+  readonly clock = new HandClock();
+  readonly asked: string[] = [];
+  readonly loadedTotals: number[] = [];
+  readonly abort = new AbortController();
+  respond = (url: string): Response => new Response(bytesOf(Number(/(\d)\.bin$/.exec(url)?.[1])));
+  readonly examples: Examples;
+
+  constructor(seed = 1) {
+    this.examples = new Examples({
+      settings: SETTINGS,
+      dataUrl: "http://coordinator.test:8080/run/",
+      clock: this.clock,
+      random: new Random(seed),
+      signal: this.abort.signal,
+      fetch: async (url) => {
+        this.asked.push(url);
+        return this.respond(url);
+      },
+      onLoaded: (loaded, examples) => {
+        if (examples !== 18) throw new Error(`${examples} examples were told of`);
+        this.loadedTotals.push(loaded);
+      },
+    });
+  }
+}
+
+test("Training may begin after one shard; the others follow, each at its own place in the data set", async () => {
+  const stage = new DataStage();
+  const first = await stage.examples.first();
+  expect(stage.asked).toHaveLength(1);
+  const program = new QuadraticProgram(TINY_MODEL, 18);
+  const loads = new Map<number, { images: Uint8Array; labels: Uint8Array }>();
+  program.loadExamples = (...args: unknown[]) => {
+    const [at, images, labels] = args as [number, Uint8Array, Uint8Array];
+    loads.set(at, { images, labels });
+  };
+  const loaded: ExampleRange[] = [];
+  stage.examples.loadInto(program, first, loaded, () => true);
+  expect(loaded).toEqual([{ first: first.first, count: first.count }]);
+  for (let turn = 0; turn < 10; turn++) await settled();
+  expect([...loads.keys()].toSorted((a, b) => a - b)).toEqual([0, 5, 8, 12]);
+  expect(loads.get(8)!.images).toEqual(new Uint8Array(4 * PIXELS).fill(102));
+  expect(loads.get(8)!.labels).toEqual(new Uint8Array(4).fill(2));
+  expect(loaded.reduce((sum, { count }) => sum + count, 0)).toBe(18);
+  expect(stage.loadedTotals.at(-1)).toBe(18);
+  expect(new URL(stage.asked[0]!).pathname).toMatch(/^\/run\/data\/\d\.bin$/);
+});
+
+test("Replicas begin with different shards", async () => {
+  const firsts = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((seed) => new DataStage(seed).examples.first()));
+  expect(new Set(firsts.map(({ first }) => first)).size).toBeGreaterThan(1);
+});
+
+test("A shard that does not come is asked for again, and what came short is not trusted", async () => {
+  const stage = new DataStage();
+  const whole = stage.respond;
+  let tries = 0;
+  stage.respond = (url) => {
+    tries++;
+    if (tries === 1) throw new TypeError("fetch failed");
+    if (tries === 2) return new Response(null, { status: 503 });
+    if (tries === 3) return new Response(new Uint8Array(7));
+    return whole(url);
+  };
+  const first = stage.examples.first();
+  await stage.clock.advance(5000);
+  expect((await first).images.length).toBeGreaterThan(0);
+  expect(tries).toBe(4);
+});
+
+test("Data that never comes ends in a sentence with the fix, a wrong address at once", async () => {
+  const gone = new DataStage();
+  gone.respond = () => new Response(null, { status: 404 });
+  await expect(gone.examples.first()).rejects.toThrow(/HTTP 404\).*Check that the coordinator is running/);
+  expect(gone.asked).toHaveLength(1);
+
+  const down = new DataStage();
+  down.respond = () => {
+    throw new TypeError("fetch failed");
+  };
+  const first = down.examples.first();
+  const failure = first.catch(String);
+  await down.clock.advance(60_000);
+  expect(await failure).toContain("fetch failed");
+  expect(down.asked).toHaveLength(9);
+});
+
+test("A label that the model has no class for is refused", async () => {
+  const stage = new DataStage();
+  stage.respond = (url) => {
+    const bytes = bytesOf(Number(/(\d)\.bin$/.exec(url)?.[1]));
+    bytes[bytes.length - 1] = 3;
+    return new Response(bytes);
+  };
+  await expect(stage.examples.first()).rejects.toThrow("label 3, but there are 3 classes");
+});
+
+test("[E4] Stop ends the loading", async () => {
+  const stage = new DataStage();
+  stage.respond = () => {
+    throw new TypeError("fetch failed");
+  };
+  const first = stage.examples.first();
+  const failure = first.catch(String);
+  stage.abort.abort();
+  await stage.clock.advance(1000);
+  expect(await failure).toContain("AbortError");
+  expect(stage.asked.length).toBeLessThan(3);
+});
