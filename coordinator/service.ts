@@ -4,6 +4,7 @@
  */
 
 import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { layoutOf, initialParameters, type ParameterLayout } from "../shared/model/layout.ts";
 import { MODELS } from "../shared/model/catalogue.ts";
 import { SOLVERS, type Solver } from "../shared/solver/catalogue.ts";
@@ -13,13 +14,16 @@ import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadDataset } from "./data/import.ts";
 import { cutShards } from "./data/shards.ts";
+import { EvaluationLoop, type JudgedCenter } from "./evaluation_loop.ts";
+import { Evaluator, type EvaluationResult } from "./evaluation/evaluator.ts";
+import { EvaluationSchedule } from "./evaluation/schedule.ts";
 import { Run } from "./run.ts";
 import { ConfigError, settingsFor, type RunConfig } from "./run_config.ts";
 import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { resultOf, type RunResult } from "./run_result.ts";
 import { start, type RunningServer } from "./server/server.ts";
-import { readCheckpoint, type Checkpoint } from "./store/checkpoint.ts";
+import { readCheckpoint, type Checkpoint, type Snapshot } from "./store/checkpoint.ts";
 import { CheckpointWriter } from "./store/checkpoint_writer.ts";
 import { StoreError } from "./store/durable_file.ts";
 import { Ledger, type LedgerEntry } from "./store/ledger.ts";
@@ -44,8 +48,7 @@ export type OwnEnd = "target" | "time";
 const TICK_MS = 1000;
 
 export async function startService(config: RunConfig, options: ServiceOptions): Promise<Service> {
-  const model = MODELS[config.model];
-  const layout = layoutOf(model);
+  const layout = layoutOf(MODELS[config.model]);
   const dataset = await loadDataset(options.dataRoot, config.data);
   refuseMisfit(config, dataset);
   const folder = await RunFolder.open({
@@ -80,6 +83,7 @@ interface Assembly {
 async function assemble({ config, options, layout, dataset, folder, undo }: Assembly): Promise<Service> {
   const { onFailure, onNote } = options;
   const solver: Solver = SOLVERS[config.solver];
+  const model = MODELS[config.model];
   const nowMs = (): number => performance.now();
 
   const checkpoint = folder.resumed ? await readCheckpoint(folder.path, layout) : undefined;
@@ -137,12 +141,14 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   undo.push(async () => checkpointing.stop());
   // The first one before anybody joins: from here on the run can be resumed.
   await checkpointing.write(checkpointing.snapshot());
+  const evaluator = await Evaluator.create({ model, test: dataset.test, normalisation: dataset.normalisation });
+  undo.push(() => evaluator.close());
 
   const { host, port, tls } = config;
   const checkpointAgeSeconds = (): number | null => checkpointing.ageSeconds();
   const { clientFolder } = options;
   const server = await start({ run, host, port, tls, clientFolder, shards, checkpointAgeSeconds, onFailure });
-  return new Service({ config, folder, dataset, center, ledger, run, writer, checkpointing, server, nowMs });
+  return new Service({ config, folder, dataset, center, ledger, run, writer, checkpointing, evaluator, server, nowMs, onNote });
 }
 
 /** The model must take these images and give these classes. */
@@ -178,8 +184,10 @@ interface Parts {
   readonly run: Run;
   readonly writer: CheckpointWriter;
   readonly checkpointing: Checkpointing;
+  readonly evaluator: Evaluator;
   readonly server: RunningServer;
   readonly nowMs: () => number;
+  readonly onNote: (sentence: string) => void;
 }
 
 export class Service {
@@ -187,12 +195,34 @@ export class Service {
   readonly #ended = Promise.withResolvers<OwnEnd>();
   readonly #acceptingSinceMs: number;
   readonly #ticker: NodeJS.Timeout;
+  readonly #evaluation: EvaluationLoop;
+  #proven: JudgedCenter | undefined;
   #closing: Promise<RunResult> | undefined;
 
   constructor(parts: Parts) {
+    const { run, center, checkpointing, evaluator, config, dataset, nowMs, onNote } = parts;
     this.#parts = parts;
-    this.#acceptingSinceMs = parts.nowMs();
+    this.#acceptingSinceMs = nowMs();
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#evaluation = new EvaluationLoop({
+      evaluator,
+      schedule: new EvaluationSchedule({
+        cores: availableParallelism(),
+        testExamples: dataset.test.count,
+        targetAccuracy: config.targetAccuracy,
+        cpuMsPerImage: evaluator.cpuMsPerImage,
+        startMs: nowMs(),
+      }),
+      version: () => center.version,
+      snapshot: () => checkpointing.snapshot(),
+      record: (result) => run.recordEvaluation(result),
+      onTarget: (judged) => {
+        this.#proven = judged;
+        this.#ended.resolve("target");
+      },
+      onProblem: onNote,
+      nowMs,
+    });
   }
 
   get run(): Run {
@@ -226,8 +256,8 @@ export class Service {
   }
 
   /** Ends the run: replicas are told, the center and the result are on disk when this resolves. */
-  close(state: "reached" | "stopped", reason: string): Promise<RunResult> {
-    this.#closing ??= this.#close(state, reason);
+  close(reason: string): Promise<RunResult> {
+    this.#closing ??= this.#close(reason);
     return this.#closing;
   }
 
@@ -241,32 +271,52 @@ export class Service {
     if (config.maxMinutes !== null && this.#seconds >= 60 * config.maxMinutes) this.#ended.resolve("time");
   }
 
-  async #close(state: "reached" | "stopped", reason: string): Promise<RunResult> {
-    const { run, folder, dataset, center, ledger, writer, checkpointing, server } = this.#parts;
+  async #close(reason: string): Promise<RunResult> {
+    const { run, folder, dataset, center, ledger, writer, checkpointing, evaluator, server } = this.#parts;
     const seconds = this.#seconds;
     clearInterval(this.#ticker);
     checkpointing.stop();
-    run.finish(state, reason);
+    // A proof that comes from now on is too late.
+    const judged = this.#evaluation.stop();
+    run.finish(this.#proven ? "reached" : "stopped", reason);
+    const view = run.view();
     await server.close();
     // Finishes the pushes in flight; their lines are in the ledger's queue one turn later.
     await center.close();
     await new Promise((resolve) => setImmediate(resolve));
-    const snapshot = checkpointing.snapshot();
-    const { version } = snapshot;
-    await checkpointing.write(snapshot);
-    const result = resultOf(run.view(), {
+    await judged;
+    const { snapshot, evaluation } = await this.#finalCenter();
+    const result = resultOf(view, {
       reason,
-      evaluation: undefined,
-      version,
+      evaluation,
+      version: snapshot.version,
       testImages: dataset.test.count,
       trainImages: dataset.train.count,
       seconds,
       checkpoint: folder.checkpointPath,
     });
+    await evaluator.close();
     await folder.writeJson(folder.resultPath, result);
     await writer.close();
     await ledger.close();
     await folder.release();
     return result;
+  }
+
+  /** The center that the run leaves, judged on all test images and on disk: the proven one, or else the last one. */
+  async #finalCenter(): Promise<{ snapshot: Snapshot; evaluation: EvaluationResult | undefined }> {
+    const { checkpointing, run } = this.#parts;
+    if (this.#proven) {
+      const { snapshot, result } = this.#proven;
+      // Written twice: the reader takes the newer of the two kept checkpoints, and the one from before may be newer.
+      await checkpointing.write(structuredClone(snapshot));
+      await checkpointing.write(snapshot);
+      return { snapshot, evaluation: result };
+    }
+    const snapshot = checkpointing.snapshot();
+    const evaluation = snapshot.version === 0 ? undefined : await this.#evaluation.judge(snapshot);
+    if (evaluation) run.recordEvaluation(evaluation);
+    await checkpointing.write(checkpointing.snapshot());
+    return { snapshot, evaluation };
   }
 }

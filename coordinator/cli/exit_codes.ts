@@ -4,6 +4,7 @@
  */
 
 import { BrowserError } from "../browser/find.ts";
+import { EvaluationError } from "../evaluation/wasm_sources.ts";
 import { StoreError } from "../store/durable_file.ts";
 import { DataError } from "../data/idx.ts";
 import { ConfigError } from "../run_config.ts";
@@ -35,7 +36,7 @@ export function exitCodeOf(error: unknown): ExitCode {
 
 /** The sentence of an expected failure, the whole stack of a bug. */
 export function describeFailure(error: unknown): string {
-  const expected = [ConfigError, CommandError, BrowserError, DataError, StoreError, ClientBuildError, ModelError];
+  const expected = [ConfigError, CommandError, BrowserError, DataError, StoreError, EvaluationError, ClientBuildError, ModelError];
   if (expected.some((kind) => error instanceof kind)) return (error as Error).message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `Drove failed where it should not; please report this:\n${stack}`;

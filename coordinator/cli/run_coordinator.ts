@@ -17,7 +17,6 @@ import { startProgress } from "./progress.ts";
 export type RunOptions = ConfigOptions & { readonly json?: boolean; readonly resume?: boolean };
 
 interface End {
-  readonly state: "reached" | "stopped";
   readonly reason: string;
   /** True where the run ended for want of something, not because it was meant to. */
   readonly isFailure: boolean;
@@ -49,7 +48,7 @@ export async function runCoordinator(options: RunOptions, defaults: Partial<RunC
   clearInterval(timer);
   progress.update(service.run.view());
   progress.stop();
-  const result = await service.close(end.state, end.reason);
+  const result = await service.close(end.reason);
   await volunteers?.stop();
   output.result(result, report(result, service.folder.resultPath));
   const missed = config.targetAccuracy !== null && result.state !== "reached";
@@ -84,12 +83,12 @@ function firstEnd(service: Service, volunteers: LocalVolunteers | undefined, con
   const target = percent(config.targetAccuracy);
   const byItself = service.ended.then((why): End =>
     why === "target"
-      ? { state: "reached", reason: `The target of ${target} is reached.`, isFailure: false }
-      : { state: "stopped", reason: `The time of ${config.maxMinutes} minutes is over.`, isFailure: false },
+      ? { reason: `The target of ${target} is reached.`, isFailure: false }
+      : { reason: `The time of ${config.maxMinutes} minutes is over.`, isFailure: false },
   );
   const bySignal = new Promise<End>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      process.once(signal, () => resolve({ state: "stopped", reason: `The coordinator was stopped (${signal}).`, isFailure: false }));
+      process.once(signal, () => resolve({ reason: `The coordinator was stopped (${signal}).`, isFailure: false }));
     }
   });
   const ways = [byItself, bySignal];
@@ -104,7 +103,7 @@ async function withoutVolunteers(service: Service, volunteers: LocalVolunteers):
     await new Promise((resolve) => setTimeout(resolve, VIEW_INTERVAL_MS));
   }
   const reason = `The local volunteers are gone (${how}) and nobody else trains; \`drove doctor\` says what this machine lacks.`;
-  return { state: "stopped", reason, isFailure: true };
+  return { reason, isFailure: true };
 }
 
 function report(result: RunResult, path: string): string[] {
