@@ -1,6 +1,6 @@
 /**
- * LeNet's training step on the WASM backend, operation by operation: `node test/bench/kernels_wasm.ts [--json] [--plain]
- * [--batch 64]`. Medians over rounds in which every operation runs once, so that a neighbour's load meets all alike.
+ * A training step on the WASM backend, operation by operation: `node test/bench/kernels_wasm.ts [--model lenet] [--batch 64]
+ * [--plain] [--json]`. Medians over rounds in which every operation runs once, so that a neighbour's load meets all alike.
  */
 
 import { parseArgs } from "node:util";
@@ -9,9 +9,9 @@ import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke, type Instance, type Invocation } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
 import { webAssembly } from "../../shared/engine/wasm/webassembly.ts";
-import { MODELS } from "../../shared/model/catalogue.ts";
+import { isModelName, MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
-import type { ModelDescription } from "../../shared/model/model.ts";
+import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
 import { mnistExamples } from "../support/mnist_examples.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
@@ -89,13 +89,12 @@ async function measure(model: ModelDescription, batch: number, variant: keyof ty
   return [...timed.map((one) => summary(one.name, one.timesMs, one.flops)), summary("step", steps, flops)];
 }
 
+/** MNIST's bytes, whatever the model's image shape: they are only to be calculated with. */
 function load(instance: Instance, map: MemoryMap): void {
-  const { images, labels } = mnistExamples(EXAMPLES);
-  if (images.length === EXAMPLES * map.plan.model.input.height * map.plan.model.input.width * map.plan.model.input.channels) {
-    new Uint8Array(instance.memory, map.images, images.length).set(images);
-  }
-  new Uint8Array(instance.memory, map.labels, labels.length).set(labels);
-  const { layout } = map.plan;
+  const { layout, model } = map.plan;
+  const imageBytes = new Uint8Array(instance.memory, map.images, EXAMPLES * elementsOf(model.input));
+  const { images } = mnistExamples(EXAMPLES);
+  for (let index = 0; index < imageBytes.length; index++) imageBytes[index] = images[index % images.length]!;
   new Float32Array(instance.memory, map.parameters, layout.elements).set(initialParameters(layout, 1));
 }
 
@@ -116,14 +115,20 @@ const GEMM_512: ModelDescription = {
 };
 
 const { values } = parseArgs({
-  options: { json: { type: "boolean" }, plain: { type: "boolean" }, batch: { type: "string", default: "64" } },
+  options: {
+    json: { type: "boolean" },
+    plain: { type: "boolean" },
+    batch: { type: "string", default: "64" },
+    model: { type: "string", default: "lenet" },
+  },
 });
 const variant = values.plain ? "plain" : "relaxed";
-const lenet = await measure(MODELS.lenet, Number(values.batch), variant);
+if (!isModelName(values.model)) throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
+const model = await measure(MODELS[values.model], Number(values.batch), variant);
 const gemm = (await measure(GEMM_512, 512, variant)).filter(({ operation }) => operation.endsWith("gemm 512"));
-const results = [...lenet, ...gemm];
+const results = [...model, ...gemm];
 if (values.json) {
-  process.stdout.write(`${JSON.stringify({ variant, results })}\n`);
+  process.stdout.write(`${JSON.stringify({ model: values.model, variant, results })}\n`);
 } else {
   for (const { operation, ms, gflops } of results) {
     const rate = gflops === undefined ? "" : `${gflops.toFixed(1)} GFLOP/s`;

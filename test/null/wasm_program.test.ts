@@ -120,6 +120,15 @@ test("A gradient step leaves the parameters, an evaluation leaves the losses", a
   expect((await trained.takeGradient()).steps).toBe(1);
 });
 
+test("A diverged run has NaN as its loss and goes on", async () => {
+  const trained = await program();
+  for (let step = 0; step < 12; step++) trained.step(BATCH, { ...SETTINGS, learningRate: 1e20 });
+  expect((await trained.takeDifference()).meanLoss).toBeNaN();
+  trained.writeParameters(start);
+  trained.step(BATCH, SETTINGS);
+  expect((await trained.takeDifference()).meanLoss).toBeGreaterThan(0);
+});
+
 test("[E1] Steps reuse one memory: what the program holds does not grow", async () => {
   const trained = await program();
   trained.step(BATCH, SETTINGS);

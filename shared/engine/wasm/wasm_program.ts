@@ -5,9 +5,9 @@
 
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
-import type { Plan, TensorId } from "../plan.ts";
+import type { Plan } from "../plan.ts";
 import { invocationsOf } from "./invocations.ts";
-import { instantiate, invoke, type Instance, type Invocation, type Kernel } from "./kernels.ts";
+import { instantiate, invoke, type Instance, type Invocation } from "./kernels.ts";
 import { MemoryMap } from "./memory_map.ts";
 import type { WasmModule } from "./webassembly.ts";
 
@@ -18,13 +18,44 @@ export async function compileProgram(module: WasmModule, plan: Plan): Promise<Pr
   return new WasmProgram(map, forward, backward, await instantiate(module, map));
 }
 
+/** What a step touches from outside the kernels, as views over the program's memory made once. */
+interface Open {
+  readonly instance: Instance;
+  readonly examples: Uint32Array;
+  /** Of the last forward pass, one element per example. */
+  readonly losses: Float32Array;
+  readonly correct: Float32Array;
+  readonly vector: Readonly<Record<VectorName, Float32Array<ArrayBuffer>>>;
+}
+
+type VectorName = "parameters" | "gradient" | "velocity" | "base" | "difference";
+
+function open(instance: Instance, map: MemoryMap): Open {
+  const { batch, layout, losses, correct } = map.plan;
+  const vector = (address: number): Float32Array<ArrayBuffer> => new Float32Array(instance.memory, address, layout.elements);
+  return {
+    instance,
+    examples: new Uint32Array(instance.memory, map.examples, batch),
+    losses: new Float32Array(instance.memory, map.tensor(losses), batch),
+    correct: new Float32Array(instance.memory, map.tensor(correct), batch),
+    vector: {
+      parameters: vector(map.parameters),
+      gradient: vector(map.gradient),
+      velocity: vector(map.velocity),
+      base: vector(map.base),
+      difference: vector(map.difference),
+    },
+  };
+}
+
 class WasmProgram implements Program {
   readonly plan: Plan;
   readonly #map: MemoryMap;
   readonly #forward: readonly Invocation[];
   readonly #backward: readonly Invocation[];
   readonly #taken: Float32Array<ArrayBuffer>;
-  #instance: Instance | undefined;
+  /** Undefined once closed, so that the memory can go. */
+  #ifOpen: Open | undefined;
   #steps = 0;
   #lossSum = 0;
 
@@ -33,7 +64,7 @@ class WasmProgram implements Program {
     this.#map = map;
     this.#forward = forward;
     this.#backward = backward;
-    this.#instance = instance;
+    this.#ifOpen = open(instance, map);
     this.#taken = new Float32Array(map.plan.layout.elements);
   }
 
@@ -49,66 +80,72 @@ class WasmProgram implements Program {
     }
     const label = labels.findIndex((value) => value >= model.classes);
     if (label >= 0) throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
-    const { memory } = this.#open();
+    const { memory } = this.#open.instance;
     new Uint8Array(memory, this.#map.images + first * imageBytes, images.length).set(images);
     new Uint8Array(memory, this.#map.labels + first, count).set(labels);
   }
 
   writeParameters(parameters: Float32Array): void {
     this.#checkVector("parameters", parameters);
-    this.#vector(this.#map.parameters).set(parameters);
-    this.#vector(this.#map.base).set(parameters);
-    this.#vector(this.#map.velocity).fill(0);
+    const { vector } = this.#open;
+    vector.parameters.set(parameters);
+    vector.base.set(parameters);
+    vector.velocity.fill(0);
   }
 
   async readParameters(): Promise<Float32Array<ArrayBuffer>> {
-    return this.#vector(this.#map.parameters).slice();
+    return this.#open.vector.parameters.slice();
   }
 
   step(examples: Uint32Array, settings: StepSettings): void {
     this.gradientStep(examples);
     const { parameters, velocity, gradient } = this.#map;
     const { learningRate, momentum, weightDecay } = settings;
-    this.#kernel("heavyBall")(
+    this.#open.instance.kernels.heavyBall(
       parameters, velocity, gradient, this.plan.layout.elements, learningRate, momentum, weightDecay,
     );
   }
 
   gradientStep(examples: Uint32Array): void {
     this.#runForward(examples);
-    invoke(this.#open(), this.#backward);
-    this.#lossSum += this.#sum(this.plan.losses);
+    const { instance, losses } = this.#open;
+    invoke(instance, this.#backward);
+    this.#lossSum += sum(losses);
     this.#steps += 1;
   }
 
   async takeDifference(): Promise<Taken> {
     const { parameters, base, sent, difference } = this.#map;
-    this.#kernel("takeDifference")(parameters, base, sent, difference, this.plan.layout.elements);
-    return this.#take(difference);
+    const { instance, vector } = this.#open;
+    instance.kernels.takeDifference(parameters, base, sent, difference, this.plan.layout.elements);
+    return this.#take(vector.difference);
   }
 
   async takeGradient(): Promise<Taken> {
-    return this.#take(this.#map.gradient);
+    return this.#take(this.#open.vector.gradient);
   }
 
   settle(center: Float32Array, movingRate: number): void {
     this.#checkVector("center", center);
     const { parameters, sent, base } = this.#map;
-    this.#vector(base).set(center);
-    this.#kernel("settle")(parameters, sent, base, this.plan.layout.elements, movingRate);
+    const { instance, vector } = this.#open;
+    vector.base.set(center);
+    instance.kernels.settle(parameters, sent, base, this.plan.layout.elements, movingRate);
   }
 
   rebase(center: Float32Array, keepParameters: boolean): void {
     this.#checkVector("center", center);
-    this.#vector(this.#map.base).set(center);
+    const { vector } = this.#open;
+    vector.base.set(center);
     if (keepParameters) return;
-    this.#vector(this.#map.parameters).set(center);
-    this.#vector(this.#map.velocity).fill(0);
+    vector.parameters.set(center);
+    vector.velocity.fill(0);
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
     this.#runForward(examples);
-    return { correct: this.#sum(this.plan.correct), meanLoss: this.#sum(this.plan.losses) / this.plan.batch };
+    const { correct, losses } = this.#open;
+    return { correct: sum(correct), meanLoss: sum(losses) / this.plan.batch };
   }
 
   async idle(): Promise<void> {
@@ -116,7 +153,7 @@ class WasmProgram implements Program {
   }
 
   close(): void {
-    this.#instance = undefined;
+    this.#ifOpen = undefined;
   }
 
   #runForward(examples: Uint32Array): void {
@@ -124,33 +161,21 @@ class WasmProgram implements Program {
     if (examples.length !== batch) {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
     }
-    const outside = examples.find((example) => example >= datasetExamples);
-    if (outside !== undefined) throw new Error(`Example ${outside} is outside the data set of ${datasetExamples}.`);
-    const instance = this.#open();
-    new Uint32Array(instance.memory, this.#map.examples, batch).set(examples);
+    for (const example of examples) {
+      if (example >= datasetExamples) throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
+    }
+    const { instance, examples: batchExamples } = this.#open;
+    batchExamples.set(examples);
     invoke(instance, this.#forward);
   }
 
-  #take(address: number): Taken {
+  #take(values: Float32Array<ArrayBuffer>): Taken {
     const steps = this.#steps;
     const meanLoss = steps === 0 ? 0 : this.#lossSum / (steps * this.plan.batch);
     this.#steps = 0;
     this.#lossSum = 0;
-    this.#taken.set(this.#vector(address));
+    this.#taken.set(values);
     return { values: this.#taken, steps, meanLoss };
-  }
-
-  #sum(tensor: TensorId): number {
-    const values = new Float32Array(this.#open().memory, this.#map.tensor(tensor), this.plan.batch);
-    return values.reduce((total, value) => total + value, 0);
-  }
-
-  #vector(address: number): Float32Array<ArrayBuffer> {
-    return new Float32Array(this.#open().memory, address, this.plan.layout.elements);
-  }
-
-  #kernel(name: "heavyBall" | "takeDifference" | "settle"): Kernel {
-    return this.#open().kernels[name];
   }
 
   #checkVector(name: string, vector: Float32Array): void {
@@ -160,8 +185,14 @@ class WasmProgram implements Program {
     }
   }
 
-  #open(): Instance {
-    if (!this.#instance) throw new Error("The program is closed.");
-    return this.#instance;
+  get #open(): Open {
+    if (!this.#ifOpen) throw new Error("The program is closed.");
+    return this.#ifOpen;
   }
+}
+
+function sum(values: Float32Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
