@@ -1,6 +1,7 @@
 /**
- * The run as it goes, from the coordinator's server-sent events: a whole view each time. A lost connection is said at
- * once and retried until it is back; a connection that has gone quiet is tested with one request.
+ * The run as it goes, from the coordinator's server-sent events: a whole view each time. Where the stream is refused
+ * (the coordinator serves a limited number of them) single views are asked for instead; where nothing is answered, that
+ * is said at once and retried until it is.
  */
 
 import type { RunView } from "../../shared/run_view.ts";
@@ -9,7 +10,11 @@ import { readRunView } from "./run_view_reader.ts";
 
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 10_000;
+/** Events come twice a second; a silence this long may be a dead network. */
 const QUIET_MS = 15_000;
+const ASK_TIMEOUT_MS = 5000;
+/** Between two views where there is no stream. */
+const ASK_EVERY_MS = 3000;
 
 export interface RunFeedListener {
   view(view: RunView): void;
@@ -26,11 +31,12 @@ export class RunFeed {
   #events: EventSource | undefined;
   #retryMs = FIRST_RETRY_MS;
   #timer = 0;
+  /** Grows with every connection, so that late answers to an older one are told apart. */
+  #attempt = 0;
 
   constructor(listener: RunFeedListener) {
     this.#listener = listener;
     this.#connect();
-    // A tab that comes back does not wait for the rest of its retry.
     window.addEventListener("online", () => this.#connect());
     window.addEventListener("pagehide", () => this.#close());
     window.addEventListener("pageshow", (event) => {
@@ -48,13 +54,17 @@ export class RunFeed {
     });
     events.addEventListener("message", (event: MessageEvent<unknown>) => {
       if (typeof event.data === "string") this.#take(event.data);
+      this.#expectSomething();
     });
-    events.addEventListener("error", () => this.#lost());
+    // The browser's own reconnecting gives up after an HTTP error, hence ours.
+    events.addEventListener("error", () => {
+      this.#close();
+      void this.#ask();
+    });
   }
 
   #take(text: string): void {
     this.#retryMs = FIRST_RETRY_MS;
-    this.#expectSomething();
     const view = readRunView(text);
     if (view === undefined) this.#listener.unreadable();
     else this.#listener.view(view);
@@ -62,31 +72,44 @@ export class RunFeed {
 
   #expectSomething(): void {
     clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => void this.#test(), QUIET_MS);
+    this.#timer = window.setTimeout(() => {
+      this.#close();
+      void this.#ask();
+    }, QUIET_MS);
   }
 
-  /** Quiet may mean an idle run or a dead network: one request tells which. */
-  async #test(): Promise<void> {
-    const events = this.#events;
+  /** One view without the stream, and then another try at it. */
+  async #ask(): Promise<void> {
+    const attempt = this.#attempt;
+    const text = await this.#askOnce();
+    if (attempt !== this.#attempt) return;
+    if (text === undefined) {
+      this.#listener.gone();
+      this.#connectIn(this.#retryMs);
+      this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
+      return;
+    }
+    this.#listener.live();
+    this.#take(text);
+    this.#connectIn(ASK_EVERY_MS);
+  }
+
+  async #askOnce(): Promise<string | undefined> {
     try {
-      const response = await fetch(addressOf("api/view"), { signal: AbortSignal.timeout(5000), cache: "no-store" });
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const text = await response.text();
-      if (events === this.#events) this.#take(text);
+      const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
+      const response = await fetch(addressOf("api/view"), { signal, cache: "no-store" });
+      return response.ok ? await response.text() : undefined;
     } catch {
-      if (events === this.#events) this.#lost();
+      return undefined;
     }
   }
 
-  /** The browser's own reconnecting gives up after an HTTP error, hence ours. */
-  #lost(): void {
-    this.#close();
-    this.#listener.gone();
-    this.#timer = window.setTimeout(() => this.#connect(), this.#retryMs);
-    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
+  #connectIn(delayMs: number): void {
+    this.#timer = window.setTimeout(() => this.#connect(), delayMs);
   }
 
   #close(): void {
+    this.#attempt++;
     clearTimeout(this.#timer);
     this.#events?.close();
     this.#events = undefined;

@@ -3,7 +3,7 @@
  * it was seen live while this page was open.
  */
 
-import type { RunView } from "../../shared/run_view.ts";
+import type { HistoryPoint, RunView } from "../../shared/run_view.ts";
 
 const MOST_LIVE_POINTS = 2000;
 
@@ -21,13 +21,18 @@ export interface Curves {
   readonly trainLoss: (number | null)[];
 }
 
+/** The evaluation before the first exchange knows of no training yet. */
+function pointOf({ seconds, samples, accuracy, testLoss, trainLoss }: HistoryPoint): Point {
+  return { seconds, accuracy, testLoss, trainLoss: samples === 0 ? null : trainLoss };
+}
+
 export class RunSeries {
   #run = "";
   #live: Point[] = [];
 
   curves(view: RunView): Curves {
     this.#take(view);
-    const points: Point[] = [...view.history, ...this.#live].toSorted((a, b) => a.seconds - b.seconds);
+    const points: Point[] = [...view.history.map(pointOf), ...this.#live].toSorted((a, b) => a.seconds - b.seconds);
     return {
       seconds: points.map((point) => point.seconds),
       accuracy: points.map((point) => point.accuracy),

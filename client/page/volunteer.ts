@@ -79,7 +79,8 @@ function start(): void {
   showPhase("loading-data", undefined);
   training = new Training(settings, backendWish(settings), {
     phase: showPhase,
-    loading: (loaded, examples) => controls.detail(`${whole(loaded)} of ${counted(examples, "image", "images")}`),
+    loading: (loaded, examples) =>
+      controls.detail(loaded < examples ? `${whole(loaded)} of ${counted(examples, "image", "images")} fetched` : ""),
     backend: (choice: BackendChoice) => devicePanel.show(choice),
     progress: (newest) => {
       progress = newest;
@@ -122,12 +123,12 @@ function showTitle(): void {
 
 function backendWish(known: RunSettings): BackendWish {
   const asked = link.get("backend");
-  return asked === "webgpu" || asked === "wasm" || asked === "auto" ? asked : known.backend;
+  return asked === "webgpu" || asked === "wasm" ? asked : known.backend;
 }
 
 function introduce(known: RunSettings): void {
   const words = explain(known, backendWish(known));
-  setText(byId("title", HTMLElement), words.title);
+  setText(byId("title", HTMLElement), words.title.replace(/\.$/, ""));
   const fields = new Fields(["network", "data", "goal", "method", "for-whom", "term-compute", "term-download", "term-exchange"]);
   fields.write("network", words.network);
   fields.write("data", words.data);
