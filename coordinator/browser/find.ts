@@ -19,11 +19,21 @@ export interface Surroundings {
   readonly exists: (path: string) => boolean;
 }
 
-export const THIS_MACHINE: Surroundings = { platform: process.platform, environment: process.env, exists: isExecutable };
+const THIS_MACHINE: Surroundings = {
+  platform: process.platform,
+  environment: process.env,
+  exists: isExecutable,
+};
 
 /** Stable releases first, and Chrome before Chromium before Edge: the order of how often their WebGPU is tested. */
 const LINUX_NAMES = [
-  "google-chrome-stable", "google-chrome", "chrome", "chromium", "chromium-browser", "microsoft-edge-stable", "microsoft-edge",
+  "google-chrome-stable",
+  "google-chrome",
+  "chrome",
+  "chromium",
+  "chromium-browser",
+  "microsoft-edge-stable",
+  "microsoft-edge",
 ] as const;
 
 /** Looked at after the PATH, which may be short under cron or systemd. */
@@ -58,7 +68,9 @@ export function findBrowser(surroundings: Surroundings = THIS_MACHINE): string |
   if (named) {
     const found = [named, ...onPath(surroundings, named)].find(exists);
     if (found) return found;
-    throw new BrowserError(`DROVE_BROWSER names ${named}, which cannot be run; set it to a Chrome, Chromium or Edge, or unset it.`);
+    throw new BrowserError(
+      `DROVE_BROWSER names ${named}, which cannot be run; set it to a Chrome, Chromium or Edge, or unset it.`,
+    );
   }
   return candidates(surroundings).find(exists);
 }
@@ -75,25 +87,25 @@ export async function locateBrowser(): Promise<string | undefined> {
 
 function candidates(surroundings: Surroundings): string[] {
   const { platform, environment } = surroundings;
-  switch (platform) {
-    case "darwin":
-      return ["/Applications", ...(environment["HOME"] ? [posix.join(environment["HOME"], "Applications")] : [])].flatMap(
-        (folder) => MAC_APPLICATIONS.map((application) => posix.join(folder, application)),
-      );
-    case "win32": {
-      const roots = ["PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA"].flatMap((name) => environment[name] ?? []);
-      return WINDOWS_PROGRAMS.flatMap((program) => roots.map((root) => win32.join(root, program)));
-    }
-    default:
-      return [...LINUX_NAMES.flatMap((name) => onPath(surroundings, name)), ...LINUX_PATHS];
+  if (platform === "darwin") {
+    const folders = [
+      "/Applications",
+      ...(environment["HOME"] ? [posix.join(environment["HOME"], "Applications")] : []),
+    ];
+    return folders.flatMap((folder) => MAC_APPLICATIONS.map((application) => posix.join(folder, application)));
   }
+  if (platform === "win32") {
+    const roots = ["PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA"].flatMap((name) => environment[name] ?? []);
+    return WINDOWS_PROGRAMS.flatMap((program) => roots.map((root) => win32.join(root, program)));
+  }
+  return [...LINUX_NAMES.flatMap((name) => onPath(surroundings, name)), ...LINUX_PATHS];
 }
 
 function onPath({ platform, environment }: Surroundings, name: string): string[] {
-  const { delimiter, join } = platform === "win32" ? win32 : posix;
+  const path = platform === "win32" ? win32 : posix;
   if (name.includes("/") || name.includes("\\")) return [];
-  const folders = (environment["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  return folders.map((folder) => join(folder, name));
+  const folders = (environment["PATH"] ?? "").split(path.delimiter).filter((folder) => folder !== "");
+  return folders.map((folder) => path.join(folder, name));
 }
 
 function isExecutable(path: string): boolean {

@@ -16,7 +16,7 @@ export interface InstallSurroundings {
   readonly osRelease: string;
 }
 
-export interface InstallStep {
+interface InstallStep {
   readonly command: string;
   readonly arguments: readonly string[];
 }

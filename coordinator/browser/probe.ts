@@ -24,7 +24,10 @@ export interface BrowserProbe {
 const REPORT_TIMEOUT_MS = 30_000;
 const SOFTWARE_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"] as const;
 const LINUX_GPU_FLAGS = [
-  "--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-angle=vulkan", "--disable-vulkan-surface",
+  "--enable-unsafe-webgpu",
+  "--enable-features=Vulkan",
+  "--use-angle=vulkan",
+  "--disable-vulkan-surface",
 ] as const;
 
 /** Asks for a device too: an adapter that gives none is of no use. */
@@ -65,7 +68,11 @@ async function askForAdapter(executable: string, flags: readonly string[]): Prom
   const { server, url, report } = await startPage();
   const timeout = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    timeout.reject(new BrowserError(`${executable} did not show a page within ${REPORT_TIMEOUT_MS / 1000} s; set DROVE_BROWSER to another Chrome, Chromium or Edge.`));
+    timeout.reject(
+      new BrowserError(
+        `${executable} did not show a page within ${REPORT_TIMEOUT_MS / 1000} s; set DROVE_BROWSER to another Chrome, Chromium or Edge.`,
+      ),
+    );
   }, REPORT_TIMEOUT_MS);
   let browser: RawBrowser | undefined;
   try {
@@ -119,12 +126,13 @@ function describe(adapter: Adapter): string {
 /** Only then are Linux' GPU flags worth 1.5 s. */
 function hasGpuDevice(): boolean {
   if (process.platform !== "linux") return false;
-  const names = (folder: string): string[] => {
-    try {
-      return readdirSync(folder);
-    } catch {
-      return [];
-    }
-  };
-  return names("/dev/dri").some((name) => name.startsWith("renderD")) || names("/dev").includes("nvidia0");
+  return namesIn("/dev/dri").some((name) => name.startsWith("renderD")) || namesIn("/dev").includes("nvidia0");
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }

@@ -85,7 +85,11 @@ export class RawBrowser {
   /** Resolves when the process has started (not when the page is there); rejects with a sentence if it cannot. */
   static async launch(launch: BrowserLaunch): Promise<RawBrowser> {
     const profile = await mkdtemp(join(tmpdir(), "drove-browser-"));
-    const surroundings = { platform: process.platform, isRoot: process.getuid?.() === 0, sharedMemoryBytes: sharedMemoryBytes() };
+    const surroundings = {
+      platform: process.platform,
+      isRoot: process.getuid?.() === 0,
+      sharedMemoryBytes: sharedMemoryBytes(),
+    };
     const child = spawn(launch.executable, browserArguments(launch, profile, surroundings), {
       // A process group of its own, so that all of it can be ended and nothing else.
       detached: process.platform !== "win32",
@@ -95,7 +99,9 @@ export class RawBrowser {
       await once(child, "spawn");
     } catch (error) {
       await rm(profile, { recursive: true, force: true });
-      throw new BrowserError(`${launch.executable} cannot be started (${(error as Error).message}); set DROVE_BROWSER to a Chrome, Chromium or Edge.`);
+      throw new BrowserError(
+        `${launch.executable} cannot be started (${(error as Error).message}); set DROVE_BROWSER to a Chrome, Chromium or Edge.`,
+      );
     }
     return new RawBrowser(child, startGuard(child.pid, profile), profile);
   }

@@ -35,7 +35,7 @@ export class Swarm {
       this.#living--;
       if (!this.#stopping) onDeath(`Volunteer ${index + 1} of ${browsers.length} is gone: ${sentence}`);
     });
-    this.ended = Promise.all(watched).then(() => {});
+    this.ended = Promise.all(watched).then(() => undefined);
   }
 
   /** Resolves when all browsers run; the pages join by themselves some seconds later. */

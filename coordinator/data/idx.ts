@@ -47,7 +47,9 @@ export function parseIdx(bytes: Uint8Array<ArrayBuffer>, file: string): Idx {
   }
   const headerBytes = 4 + 4 * dimensionCount;
   if (dimensionCount === 0 || bytes.length < headerBytes) {
-    throw new DataError(`${file} announces ${dimensionCount} dimensions and ends inside its header; copy it again from its source.`);
+    throw new DataError(
+      `${file} announces ${dimensionCount} dimensions and ends inside its header; copy it again from its source.`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes);
   const dimensions = Array.from({ length: dimensionCount }, (_, index) => view.getUint32(4 + 4 * index));
@@ -72,7 +74,9 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new DataError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}); check that it exists and may be read.`);
+    throw new DataError(
+      `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}); check that it exists and may be read.`,
+    );
   }
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {

@@ -10,7 +10,7 @@ import { assembleDataset, type Dataset, type DatasetFiles, type NamedIdx } from 
 import { DataError, readIdxFile, type Idx } from "./idx.ts";
 import { loadMnist } from "./mnist.ts";
 
-export interface FourFiles {
+interface FourFiles {
   readonly trainImages: string;
   readonly trainLabels: string;
   readonly testImages: string;
@@ -45,7 +45,9 @@ const descriptionSchema = v.object({ name: v.string(), title: v.string() });
 export async function importIdx(request: ImportRequest): Promise<Dataset> {
   const { root, name, source } = request;
   if (!NAME.test(name)) {
-    throw new DataError(`"${name}" cannot name a data set; use lower-case letters, digits, dots and dashes, at most 64.`);
+    throw new DataError(
+      `"${name}" cannot name a data set; use lower-case letters, digits, dots and dashes, at most 64.`,
+    );
   }
   const folder = join(root, name);
   if (name === "mnist" || (await exists(folder))) {
@@ -53,7 +55,8 @@ export async function importIdx(request: ImportRequest): Promise<Dataset> {
   }
   const paths = typeof source === "string" ? await findFour(source) : source;
   const files = await readFour(paths);
-  const title = request.title ?? `Classifying images (${name}, ${files.trainImages.dimensions[0]?.toLocaleString("en")} images).`;
+  const title =
+    request.title ?? `Classifying images (${name}, ${files.trainImages.dimensions[0]?.toLocaleString("en")} images).`;
   const dataset = assembleDataset(name, title, files);
   const aside = join(root, `.${name}.${process.pid}.tmp`);
   try {
@@ -88,7 +91,12 @@ export async function loadDataset(root: string, name: string): Promise<Dataset> 
   }
   const folder = join(root, name);
   const { title } = await readDescription(join(folder, DESCRIPTION_FILE));
-  const [trainImages, trainLabels, testImages, testLabels] = PARTS.map((part) => join(folder, `${part}.idx`)) as [string, string, string, string];
+  const [trainImages, trainLabels, testImages, testLabels] = PARTS.map((part) => join(folder, `${part}.idx`)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   return assembleDataset(name, title, await readFour({ trainImages, trainLabels, testImages, testLabels }));
 }
 
@@ -121,18 +129,20 @@ async function findFour(folder: string): Promise<FourFiles> {
 }
 
 function example(part: keyof FourFiles): string {
-  const [set, kind] = [part.startsWith("train") ? "train" : "t10k", part.endsWith("Images") ? "images-idx3" : "labels-idx1"];
+  const [set, kind] = [
+    part.startsWith("train") ? "train" : "t10k",
+    part.endsWith("Images") ? "images-idx3" : "labels-idx1",
+  ];
   return `${set}-${kind}-ubyte`;
 }
 
 async function readFour(paths: FourFiles): Promise<DatasetFiles> {
-  const read = async (file: string): Promise<NamedIdx> => ({ file, ...(await readIdxFile(file)) });
-  return {
-    trainImages: await read(paths.trainImages),
-    trainLabels: await read(paths.trainLabels),
-    testImages: await read(paths.testImages),
-    testLabels: await read(paths.testLabels),
-  };
+  const files = PARTS.map(async (part): Promise<[string, NamedIdx]> => {
+    const file = paths[part];
+    return [part, { file, ...(await readIdxFile(file)) }];
+  });
+  // PARTS are the keys of DatasetFiles.
+  return Object.fromEntries(await Promise.all(files)) as unknown as DatasetFiles;
 }
 
 /** What `parseIdx` takes apart; written anew because the source may have been compressed. */

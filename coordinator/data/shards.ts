@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { Dataset } from "./dataset.ts";
 
 /** 3.9 MB of MNIST: long enough for full speed on a line, short enough for a progress bar to move. */
-export const EXAMPLES_PER_SHARD = 5000;
+const EXAMPLES_PER_SHARD = 5000;
 
 export class Shard {
   /** `data/<name>/<first 16 hex of sha256>.bin`: relative to the coordinator's address, immutable. */
@@ -36,8 +36,6 @@ export function cutShards({ name, train }: Dataset, examplesPerShard = EXAMPLES_
     throw new Error(`invariant violation: ${examplesPerShard} examples per shard`);
   }
   const imageBytes = train.images.length / train.count;
-  const view = (bytes: Uint8Array<ArrayBuffer>, begin: number, end: number): Buffer =>
-    Buffer.from(bytes.buffer, bytes.byteOffset + begin, end - begin);
   const shards: Shard[] = [];
   for (let first = 0; first < train.count; first += examplesPerShard) {
     const end = Math.min(first + examplesPerShard, train.count);
@@ -45,4 +43,8 @@ export function cutShards({ name, train }: Dataset, examplesPerShard = EXAMPLES_
     shards.push(new Shard(name, images, view(train.labels, first, end)));
   }
   return shards;
+}
+
+function view(bytes: Uint8Array<ArrayBuffer>, begin: number, end: number): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + begin, end - begin);
 }

@@ -54,11 +54,20 @@ async function evaluate(program: Program, { scope, ...rest }: EvaluationRequest)
     correct += judged.correct;
     lossSum += judged.lossSum;
     const remaining = images.length - looked;
-    stoppedEarly = rest.stopWhenBelow !== null && remaining > 0 && isOutOfReach(rest.stopWhenBelow, correct, remaining, images.length);
+    stoppedEarly =
+      rest.stopWhenBelow !== null &&
+      remaining > 0 &&
+      isOutOfReach(rest.stopWhenBelow, correct, remaining, images.length);
   }
   const { user, system } = process.threadCpuUsage(begun);
   return {
-    scope, images: looked, correct, accuracy: correct / looked, meanLoss: lossSum / looked, cpuMs: (user + system) / 1000, stoppedEarly,
+    scope,
+    images: looked,
+    correct,
+    accuracy: correct / looked,
+    meanLoss: lossSum / looked,
+    cpuMs: (user + system) / 1000,
+    stoppedEarly,
   };
 }
 
@@ -80,5 +89,8 @@ async function judgePart(program: Program, part: Uint32Array): Promise<Judged> {
   const whole = await judge(program, filled);
   const copies = await judge(program, filler);
   const copied = (BATCH - part.length) / BATCH;
-  return { correct: Math.round(whole.correct - copied * copies.correct), lossSum: whole.lossSum - copied * copies.lossSum };
+  return {
+    correct: Math.round(whole.correct - copied * copies.correct),
+    lossSum: whole.lossSum - copied * copies.lossSum,
+  };
 }

@@ -69,7 +69,9 @@ export class Evaluator {
       return new Evaluator(worker, answer.cpuMsPerImage);
     }
     await worker.terminate();
-    throw new EvaluationError(answer.kind === "problem" ? answer.sentence : "invariant violation: a result before any task");
+    throw new EvaluationError(
+      answer.kind === "problem" ? answer.sentence : "invariant violation: a result before any task",
+    );
   }
 
   /** The parameters are copied at once; the caller may go on using them. */

@@ -12,7 +12,7 @@ export interface EvaluationRequest {
 }
 
 /** About this many, whatever the size of the test set. */
-export const SUBSET_IMAGES = 1000;
+const SUBSET_IMAGES = 1000;
 
 /** How many subsets make up the whole test set. */
 export function subsetCount(testExamples: number): number {

@@ -62,12 +62,18 @@ export async function writeCheckpoint(
 ): Promise<{ readonly bytes: number }> {
   const { version, state } = snapshot;
   const parts = encodeSafetensors(namedTensors(layout, snapshot), {
-    format: `drove checkpoint ${FORMAT}`, version: String(version), layout: layout.hash,
+    format: `drove checkpoint ${FORMAT}`,
+    version: String(version),
+    layout: layout.hash,
   });
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part);
   const stateFile: StateFile = {
-    format: FORMAT, version, layoutHash: layout.hash, tensorsSha256: hash.digest("hex"), state,
+    format: FORMAT,
+    version,
+    layoutHash: layout.hash,
+    tensorsSha256: hash.digest("hex"),
+    state,
   };
   const tensorsPath = join(folder, CHECKPOINT_FILE);
   const statePath = join(folder, STATE_FILE);
@@ -197,7 +203,9 @@ function namedTensors(layout: ParameterLayout, { parameters, velocity }: Snapsho
       throw new Error(`invariant violation: a vector of ${vector.length} elements for a layout of ${layout.elements}`);
     }
     return layout.tensors.map(({ name, shape, offset, elements }) => ({
-      name: prefix + name, shape, values: vector.subarray(offset, offset + elements),
+      name: prefix + name,
+      shape,
+      values: vector.subarray(offset, offset + elements),
     }));
   };
   return [...cut("", parameters), ...(velocity ? cut(VELOCITY_PREFIX, velocity) : [])];
@@ -212,19 +220,27 @@ function toCheckpoint(state: StateFile, tensorFile: TensorFile, layout: Paramete
   return {
     version: state.version,
     parameters: gather(tensorFile, layout, "", file),
-    velocity: tensorFile.tensors.size > layout.tensors.length ? gather(tensorFile, layout, VELOCITY_PREFIX, file) : null,
+    velocity:
+      tensorFile.tensors.size > layout.tensors.length ? gather(tensorFile, layout, VELOCITY_PREFIX, file) : null,
     state: state.state,
   };
 }
 
 /** The opposite of `namedTensors`: one vector in the layout's order, gaps zero. */
-function gather(tensorFile: TensorFile, layout: ParameterLayout, prefix: string, file: string): Float32Array<ArrayBuffer> {
+function gather(
+  tensorFile: TensorFile,
+  layout: ParameterLayout,
+  prefix: string,
+  file: string,
+): Float32Array<ArrayBuffer> {
   const vector = new Float32Array(layout.elements);
   const bytes = new Uint8Array(vector.buffer);
   for (const { name, elements, offset } of layout.tensors) {
     const stored = tensorFile.tensors.get(prefix + name);
     if (stored?.dtype !== "F32" || stored.bytes.length !== elements * 4) {
-      throw new StoreError(`${file} lacks the tensor "${prefix + name}" with ${elements} elements; it is from another model.`);
+      throw new StoreError(
+        `${file} lacks the tensor "${prefix + name}" with ${elements} elements; it is from another model.`,
+      );
     }
     bytes.set(stored.bytes, offset * 4);
   }

@@ -70,7 +70,10 @@ export class CheckpointWriter {
     const { snapshot } = this.#writing;
     const vectors = [snapshot.parameters, ...(snapshot.velocity ? [snapshot.velocity] : [])];
     this.#worker.ref();
-    this.#worker.postMessage(snapshot, vectors.map(({ buffer }) => buffer));
+    this.#worker.postMessage(
+      snapshot,
+      vectors.map(({ buffer }) => buffer),
+    );
   }
 
   #settle(answer: CheckpointWorkerAnswer): void {

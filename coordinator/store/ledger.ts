@@ -20,7 +20,9 @@ const entrySchema = v.object({
   incarnation: count,
   replica: v.string(),
   exchange: count,
-  verdict: v.custom<"applied" | RefusalCode>((value) => value === "applied" || (typeof value === "string" && isRefusalCode(value))),
+  verdict: v.custom<"applied" | RefusalCode>(
+    (value) => value === "applied" || (typeof value === "string" && isRefusalCode(value)),
+  ),
   /** Versions between pull and apply; null where the push was refused before it was known. */
   staleness: v.nullable(count),
   /** The center's version after it. */
@@ -78,7 +80,10 @@ export class Ledger {
   /** What is on disk at this moment, oldest first, without holding it all. */
   async *entries(): AsyncGenerator<LedgerEntry> {
     if (this.#bytes === 0) return;
-    const lines = createInterface({ input: createReadStream(this.path, { end: this.#bytes - 1 }), crlfDelay: Infinity });
+    const lines = createInterface({
+      input: createReadStream(this.path, { end: this.#bytes - 1 }),
+      crlfDelay: Infinity,
+    });
     let number = 0;
     for await (const line of lines) {
       number++;
@@ -128,7 +133,9 @@ function parseEntry(line: string, place: string): LedgerEntry {
   try {
     return v.parse(entrySchema, JSON.parse(line));
   } catch {
-    throw new StoreError(`${place} is not a line of a ledger; restore the file from a backup, or move it away to begin a new one.`);
+    throw new StoreError(
+      `${place} is not a line of a ledger; restore the file from a backup, or move it away to begin a new one.`,
+    );
   }
 }
 

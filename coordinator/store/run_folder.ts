@@ -55,12 +55,15 @@ export class RunFolder {
       throw writeError(root, error);
     });
     if (request.name === undefined) {
-      if (resume) throw new StoreError(`Which run shall go on? Name one of those in ${root}: ${await describeRuns(root)}.`);
+      if (resume)
+        throw new StoreError(`Which run shall go on? Name one of those in ${root}: ${await describeRuns(root)}.`);
       return RunFolder.#createUnnamed(root, `${request.model}-${request.data}-${request.solver}`);
     }
     const { name } = request;
     if (!NAME.test(name)) {
-      throw new StoreError(`"${name}" cannot name a run; use letters, digits, dots, dashes and underscores, at most 100.`);
+      throw new StoreError(
+        `"${name}" cannot name a run; use letters, digits, dots, dashes and underscores, at most 100.`,
+      );
     }
     return resume ? RunFolder.#resume(root, name) : RunFolder.#create(root, name);
   }
@@ -107,7 +110,9 @@ export class RunFolder {
     const path = join(root, name);
     const files = await readdir(path).catch(() => undefined);
     if (!files?.includes("run.json")) {
-      throw new StoreError(`There is no run named "${name}" in ${root} to go on with; there are: ${await describeRuns(root)}.`);
+      throw new StoreError(
+        `There is no run named "${name}" in ${root} to go on with; there are: ${await describeRuns(root)}.`,
+      );
     }
     return RunFolder.#locked(root, name, true);
   }

@@ -30,13 +30,16 @@ export class RunLock {
     try {
       await writeFile(aside, JSON.stringify(own));
       // Twice: the second time after a stale lock was removed.
-      if ((await tryLink(aside, path)) || ((await removeStale(path)) && (await tryLink(aside, path)))) return new RunLock(path);
+      if ((await tryLink(aside, path)) || ((await removeStale(path)) && (await tryLink(aside, path))))
+        return new RunLock(path);
     } catch (error) {
       throw error instanceof StoreError ? error : writeError(path, error);
     } finally {
       await rm(aside, { force: true });
     }
-    throw new StoreError(`Another coordinator is just starting the run in ${folder}; wait for it, or choose another name.`);
+    throw new StoreError(
+      `Another coordinator is just starting the run in ${folder}; wait for it, or choose another name.`,
+    );
   }
 
   async release(): Promise<void> {

@@ -17,7 +17,7 @@ export interface TensorFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-export interface StoredTensor {
+interface StoredTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   /** A view of the file. */
@@ -32,7 +32,19 @@ const entrySchema = v.object({ dtype: v.string(), shape: v.array(count), data_of
 const headerSchema = v.objectWithRest({ __metadata__: v.optional(v.record(v.string(), v.string())) }, entrySchema);
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
 };
 
 /** The file as a list of pieces: the header, then views of the tensors themselves. */
@@ -79,7 +91,14 @@ export function parseSafetensors(bytes: Uint8Array<ArrayBuffer>, file: string): 
   const tensors = new Map<string, StoredTensor>();
   let end = 0;
   const inOrder = Object.entries(entries).toSorted(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0]);
-  for (const [name, { dtype, shape, data_offsets: [first, last] }] of inOrder) {
+  for (const [
+    name,
+    {
+      dtype,
+      shape,
+      data_offsets: [first, last],
+    },
+  ] of inOrder) {
     const elementBytes = ELEMENT_BYTES[dtype] ?? refuse(`its tensor "${name}" has the unknown type ${dtype}`);
     if (first !== end) refuse(`its tensor "${name}" begins at ${first} instead of ${end}`);
     const shapedBytes = shape.reduce((product, length) => product * length, elementBytes);
@@ -89,6 +108,7 @@ export function parseSafetensors(bytes: Uint8Array<ArrayBuffer>, file: string): 
     tensors.set(name, { dtype, shape, bytes: bytes.subarray(dataBegin + first, dataBegin + last) });
     end = last;
   }
-  if (dataBegin + end !== bytes.length) refuse(`its tensors take ${end} bytes and it holds ${bytes.length - dataBegin}`);
+  if (dataBegin + end !== bytes.length)
+    refuse(`its tensors take ${end} bytes and it holds ${bytes.length - dataBegin}`);
   return { metadata, tensors };
 }

@@ -22,7 +22,9 @@ beforeAll(async () => {
   executable = (await locateBrowser())!;
   server = createServer((request, response) => {
     if (request.method === "POST") {
-      request.setEncoding("utf8").on("data", (text: string) => visits.push(JSON.parse(text) as (typeof visits)[number]));
+      request
+        .setEncoding("utf8")
+        .on("data", (text: string) => visits.push(JSON.parse(text) as (typeof visits)[number]));
       response.end();
       return;
     }
@@ -62,22 +64,26 @@ async function profilesOf(pid: number): Promise<string> {
 test("The probe finds an adapter that gives a device, and the flags that lead to it", async () => {
   const probe = await probeBrowser(executable);
   expect(probe.adapter).toMatch(/\w/);
-  if (probe.isFallback) expect(probe.flags).toContain("--use-webgpu-adapter=swiftshader");
+  expect(probe.flags.includes("--use-webgpu-adapter=swiftshader")).toBe(probe.isFallback);
 });
 
 test("A browser that does not start is a sentence, not a wait", async () => {
-  await expect(probeBrowser("/nowhere/chromium")).rejects.toThrow(/\/nowhere\/chromium cannot be started .*set DROVE_BROWSER/);
+  await expect(probeBrowser("/nowhere/chromium")).rejects.toThrow(
+    /\/nowhere\/chromium cannot be started .*set DROVE_BROWSER/,
+  );
   const folder = await mkdtemp(join(tmpdir(), "drove-fake-"));
   const fake = join(folder, "chromium");
   await writeFile(fake, "#!/bin/sh\necho 'No usable sandbox! Update your kernel' >&2\nexit 1\n");
   await chmod(fake, 0o755);
-  await expect(probeBrowser(fake)).rejects.toThrow(/chromium did not work: The browser cannot start its sandbox here; allow/);
+  await expect(probeBrowser(fake)).rejects.toThrow(
+    /chromium did not work: The browser cannot start its sandbox here; allow/,
+  );
   await rm(folder, { recursive: true });
 });
 
 test("A swarm opens the page once per volunteer, automated and visible, and leaves nothing behind", async () => {
   visits.length = 0;
-  const onDeath = vi.fn();
+  const onDeath = vi.fn<(sentence: string) => void>();
   const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "wasm", flags: [], onDeath });
   await vi.waitFor(() => expect(visits).toHaveLength(2), { timeout: 30_000, interval: 100 });
   expect(visits[0]).toEqual({ query: "?start=1&backend=wasm", webdriver: true, visibility: "visible" });

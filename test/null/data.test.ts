@@ -30,7 +30,10 @@ function idx(dimensions: readonly number[], values: readonly number[], type = 0x
 async function writeSet(name: string, labels: { train: number[]; test: number[] }, suffix = ""): Promise<string> {
   const source = join(folder, name);
   await mkdir(source);
-  for (const [set, part] of [["train", labels.train], ["t10k", labels.test]] as const) {
+  for (const [set, part] of [
+    ["train", labels.train],
+    ["t10k", labels.test],
+  ] as const) {
     const pack = (bytes: Uint8Array): Uint8Array => (suffix === ".gz" ? gzipSync(bytes) : bytes);
     const pixels = part.flatMap((label) => Array.from({ length: 6 }, () => label * 50));
     await writeFile(join(source, `${set}-images-idx3-ubyte${suffix}`), pack(idx([part.length, 2, 3], pixels)));
@@ -45,15 +48,17 @@ test("A whole IDX file gives its dimensions and a view of its values", () => {
   expect([...values]).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
+/** The sentence with which a file is refused. */
+function refused(bytes: Uint8Array<ArrayBuffer>): string {
+  try {
+    parseIdx(bytes, "x-ubyte");
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "";
+}
+
 test("A damaged IDX file is refused with its name and what is wrong", () => {
-  const refused = (bytes: Uint8Array<ArrayBuffer>): string => {
-    try {
-      parseIdx(bytes, "x-ubyte");
-    } catch (error) {
-      return (error as Error).message;
-    }
-    return "";
-  };
   expect(refused(Uint8Array.of(0, 0))).toMatch(/x-ubyte holds 2 bytes, too few/);
   expect(refused(Uint8Array.of(0x1f, 0x8b, 8, 1))).toMatch(/begins with 1f 8b 08 01/);
   expect(refused(idx([1], [0, 0, 0, 0], 0x0d))).toMatch(/holds 32-bit floats/);
@@ -84,14 +89,22 @@ test("Shards hold every example once, are views, and are named by what they hold
   expect(shards.map(({ examples }) => examples)).toEqual(Array.from({ length: 12 }, () => 5000));
   const third = shards[2]!;
   expect(third.parts[0].buffer).toBe(mnist.train.images.buffer);
-  expect(third.bytes.equals(Buffer.concat([
-    mnist.train.images.subarray(10_000 * 784, 15_000 * 784), mnist.train.labels.subarray(10_000, 15_000),
-  ]))).toBe(true);
+  expect(
+    third.bytes.equals(
+      Buffer.concat([
+        mnist.train.images.subarray(10_000 * 784, 15_000 * 784),
+        mnist.train.labels.subarray(10_000, 15_000),
+      ]),
+    ),
+  ).toBe(true);
   const hash = createHash("sha256").update(third.bytes).digest("hex").slice(0, 16);
   expect(third.path).toBe(`data/mnist/${hash}.bin`);
   expect(third.byteLength).toBe(5000 * 785);
   expect(new Set(shards.map(({ path }) => path)).size).toBe(12);
-  expect(cutShards(mnist, 7000).map(({ examples }) => examples)).toEqual([...Array.from({ length: 8 }, () => 7000), 4000]);
+  expect(cutShards(mnist, 7000).map(({ examples }) => examples)).toEqual([
+    ...Array.from({ length: 8 }, () => 7000),
+    4000,
+  ]);
 });
 
 test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that loads again, equal", async (suffix) => {
@@ -100,7 +113,12 @@ test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that lo
   const imported = await importIdx({ root, name: "greys", source, title: "Telling greys apart." });
   const loaded = await loadDataset(root, "greys");
   expect(loaded).toEqual(imported);
-  expect(loaded).toMatchObject({ name: "greys", title: "Telling greys apart.", classes: 3, shape: { height: 2, width: 3, channels: 1 } });
+  expect(loaded).toMatchObject({
+    name: "greys",
+    title: "Telling greys apart.",
+    classes: 3,
+    shape: { height: 2, width: 3, channels: 1 },
+  });
   expect(loaded.normalisation.mean).toBeCloseTo((0 + 50 + 100 + 50) / 4 / 255, 12);
   expect(await datasetNames(root)).toEqual(["mnist", "greys"]);
   await expect(importIdx({ root, name: "greys", source })).rejects.toThrow(/already a data set named "greys"/);
@@ -112,12 +130,15 @@ test("An import that does not fit together is refused and leaves nothing behind"
   const foreign = await writeSet("foreign", { train: [0, 1], test: [2] });
   await expect(importIdx({ root, name: "gap", source: gap })).rejects.toThrow(/none is 1; number the classes/);
   await expect(importIdx({ root, name: "foreign", source: foreign })).rejects.toThrow(/has the label 2, which/);
-  await expect(importIdx({ root, name: "none", source: folder })).rejects.toThrow(/must hold exactly one file like train-images-idx3-ubyte/);
+  await expect(importIdx({ root, name: "none", source: folder })).rejects.toThrow(
+    /must hold exactly one file like train-images-idx3-ubyte/,
+  );
   await expect(importIdx({ root, name: "../up", source: gap })).rejects.toThrow(/cannot name a data set/);
   const [trainImages, trainLabels] = [join(gap, "train-images-idx3-ubyte"), join(foreign, "train-labels-idx1-ubyte")];
   const testImages = join(foreign, "t10k-images-idx3-ubyte");
-  await expect(importIdx({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }))
-    .rejects.toThrow(/has 3 dimensions; a file of labels has one/);
+  await expect(
+    importIdx({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }),
+  ).rejects.toThrow(/has 3 dimensions; a file of labels has one/);
   await expect(loadDataset(root, "gap")).rejects.toThrow(/no data set named "gap"; known here: mnist/);
   expect(await readdir(root).catch(() => [])).toEqual([]);
 });

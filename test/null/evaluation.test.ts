@@ -74,13 +74,14 @@ test("A full evaluation ends when the target is out of reach, and not before", a
 });
 
 test("A test set that does not divide into batches is counted exactly, as the naive loops count it", async () => {
-  const test = part(mnist.test, 137);
-  const small = await Evaluator.create({ model: MODELS.mlp, test, normalisation: mnist.normalisation });
+  const heldOut = part(mnist.test, 137);
+  const small = await Evaluator.create({ model: MODELS.mlp, test: heldOut, normalisation: mnist.normalisation });
   const result = await small.evaluate(trained, ALL);
   await small.close();
   const plan = compilePlan(MODELS.mlp, { batch: 137, datasetExamples: 137, normalisation: mnist.normalisation });
-  const reference = new ReferenceTrainer(plan, test.images, test.labels, trained)
-    .evaluate(Uint32Array.from({ length: 137 }, (_, index) => index));
+  const reference = new ReferenceTrainer(plan, heldOut.images, heldOut.labels, trained).evaluate(
+    Uint32Array.from({ length: 137 }, (_, index) => index),
+  );
   expect(result).toMatchObject({ images: 137, correct: reference.correct });
   expect(result.meanLoss).toBeCloseTo(reference.meanLoss, 4);
 });
@@ -94,8 +95,14 @@ test("Parameters in shared memory may move on while they are judged", async () =
 });
 
 test("A closed evaluator and missing WASM files are sentences", async () => {
-  const small = await Evaluator.create({ model: MODELS.mlp, test: part(mnist.test, 100), normalisation: mnist.normalisation });
+  const small = await Evaluator.create({
+    model: MODELS.mlp,
+    test: part(mnist.test, 100),
+    normalisation: mnist.normalisation,
+  });
   await small.close();
   await expect(small.evaluate(trained, ALL)).rejects.toThrow("The evaluator has been closed.");
-  await expect(readWasmSources(pathToFileURL(`${tmpdir()}/nowhere/`))).rejects.toThrow(/plain\.wasm is missing; run: npm run build:wasm/);
+  await expect(readWasmSources(pathToFileURL(`${tmpdir()}/nowhere/`))).rejects.toThrow(
+    /plain\.wasm is missing; run: npm run build:wasm/,
+  );
 });

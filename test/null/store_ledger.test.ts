@@ -12,7 +12,17 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 function entry(exchange: number): LedgerEntry {
   const at = new Date(1_700_000_000_000 + exchange).toISOString();
-  return { at, incarnation: 1, replica: "r1", exchange, verdict: "applied", staleness: 2, version: exchange, steps: 10, samples: 640 };
+  return {
+    at,
+    incarnation: 1,
+    replica: "r1",
+    exchange,
+    verdict: "applied",
+    staleness: 2,
+    version: exchange,
+    steps: 10,
+    samples: 640,
+  };
 }
 
 async function exchangesIn(ledger: Ledger): Promise<number[]> {
@@ -88,13 +98,16 @@ test("A line in the middle that is none is named with its number", async () => {
   await ledger.close();
 });
 
-test.runIf(process.platform === "linux")("A full disk rejects loudly, the append that met it and all after it", async () => {
-  const path = join(root, "full.jsonl");
-  await symlink("/dev/full", path);
-  const ledger = await Ledger.open(path);
-  const sentence = /full\.jsonl cannot be written \(ENOSPC\): the disk is full; free some space and resume the run/;
-  const [first, second] = await Promise.allSettled([ledger.append(entry(1)), ledger.append(entry(2))]);
-  expect([first.status, second.status]).toEqual(["rejected", "rejected"]);
-  await expect(ledger.append(entry(3))).rejects.toThrow(sentence);
-  await ledger.close();
-});
+test.runIf(process.platform === "linux")(
+  "A full disk rejects loudly, the append that met it and all after it",
+  async () => {
+    const path = join(root, "full.jsonl");
+    await symlink("/dev/full", path);
+    const ledger = await Ledger.open(path);
+    const sentence = /full\.jsonl cannot be written \(ENOSPC\): the disk is full; free some space and resume the run/;
+    const [first, second] = await Promise.allSettled([ledger.append(entry(1)), ledger.append(entry(2))]);
+    expect([first.status, second.status]).toEqual(["rejected", "rejected"]);
+    await expect(ledger.append(entry(3))).rejects.toThrow(sentence);
+    await ledger.close();
+  },
+);

@@ -18,7 +18,11 @@ const what = { model: "lenet", data: "mnist", solver: "ea-wild", resume: false }
 
 test("A run without a name gets the first free one, also when several start at once", async () => {
   const folders = await Promise.all([1, 2, 3].map(() => RunFolder.open({ root, ...what })));
-  expect(folders.map(({ name }) => name).toSorted()).toEqual(["lenet-mnist-ea-wild-1", "lenet-mnist-ea-wild-2", "lenet-mnist-ea-wild-3"]);
+  expect(folders.map(({ name }) => name).toSorted()).toEqual([
+    "lenet-mnist-ea-wild-1",
+    "lenet-mnist-ea-wild-2",
+    "lenet-mnist-ea-wild-3",
+  ]);
   expect(await runNames(root)).toHaveLength(3);
   await Promise.all(folders.map((folder) => folder.release()));
 });
@@ -32,7 +36,9 @@ test("A run that exists is refused unless it shall go on, and one that does not 
   expect([again.resumed, await again.readJson(again.settingsPath)]).toEqual([true, { tau: 10 }]);
   expect(await again.readJson(again.resultPath)).toBeUndefined();
   await again.release();
-  await expect(RunFolder.open({ root, ...what, name: "other", resume: true })).rejects.toThrow(/no run named "other".*there are: .*mine/);
+  await expect(RunFolder.open({ root, ...what, name: "other", resume: true })).rejects.toThrow(
+    /no run named "other".*there are: .*mine/,
+  );
   await expect(RunFolder.open({ root, ...what, resume: true })).rejects.toThrow(/Which run shall go on/);
   await expect(RunFolder.open({ root, ...what, name: "../up" })).rejects.toThrow(/cannot name a run/);
 });
@@ -70,6 +76,7 @@ test.runIf(process.platform === "linux")("A process that merely has the same num
   const held = JSON.parse(await readFile(join(path, "lock"), "utf8")) as { birth: string };
   await writeFile(join(path, "lock"), JSON.stringify({ ...held, birth: "another-boot:1" }));
   const taken = await RunLock.take(path);
+  expect(await readFile(join(path, "lock"), "utf8")).toBe(JSON.stringify(held));
   await taken.release();
   await lock.release();
 });
