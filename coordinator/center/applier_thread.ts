@@ -35,3 +35,6 @@ port.on("message", ({ number, job }: ToThread) => {
   const reply: FromThread = { number, outcome: core.perform(job) };
   port.postMessage(reply);
 });
+
+/** The first message, once the kernels are instantiated. */
+port.postMessage("ready");

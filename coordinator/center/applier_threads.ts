@@ -46,13 +46,17 @@ export class ApplierThreads {
       const workerData: ThreadData = { module, memory, settings: { ...settings, index } };
       return { worker: new Worker(new URL("./applier_thread.ts", import.meta.url), { workerData }), open: new Map() };
     });
-    const started = new ApplierThreads(threads);
     try {
-      await Promise.all(threads.map(({ worker }) => once(worker, "online")));
+      // The first message says that a thread has its kernels.
+      await Promise.all(threads.map(({ worker }) => once(worker, "message")));
     } catch (cause) {
-      throw new Error("The center's applier threads could not be started.", { cause });
+      await Promise.all(threads.map(({ worker }) => worker.terminate()));
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`The center's threads could not be started (${reason}): run Drove with Node 24 or later.`, {
+        cause,
+      });
     }
-    return started;
+    return new ApplierThreads(threads);
   }
 
   /** Why no job is taken any more, if a thread has ended before its time. */
