@@ -89,6 +89,11 @@ export class Conversation {
     return this.#options.training.steps < Math.max(STEPS_ALONE, PERIODS_ALONE * communicationPeriod);
   }
 
+  /** Whether something is on its way to the coordinator or expected from it. */
+  get isExchanging(): boolean {
+    return this.#options.connection.isLive && (this.#state.kind === "pulling" || this.#state.kind === "pushed");
+  }
+
   /** Begins what is due. */
   advance(): void {
     const { connection, training, settings } = this.#options;

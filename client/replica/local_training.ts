@@ -58,6 +58,11 @@ export class LocalTraining {
     return this.#steps;
   }
 
+  /** Whether shards are still to come. */
+  get isLoading(): boolean {
+    return this.#sampler.examples < this.#program.plan.datasetExamples;
+  }
+
   /** A new replica with the center as its parameters. */
   begin(replicaId: string, center: Float32Array): void {
     this.#replicaId = replicaId;
