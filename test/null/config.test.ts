@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ConfigError, readConfig, settingsFor, type ConfigSources } from "../../coordinator/run_config.ts";
+import { FIELDS } from "../../coordinator/run_fields.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { layoutOf } from "../../shared/model/layout.ts";
 import { readRunSettings } from "../../shared/run_settings.ts";
@@ -22,7 +23,7 @@ function sentenceOf(sources: ConfigSources): string {
 test("Without a word the config is EA-wild on MNIST with LeNet, on this machine only", () => {
   expect(readConfig()).toEqual({
     name: null, model: "lenet", data: "mnist", solver: "ea-wild", exchange: "one-round-trip", batch: 64,
-    communicationPeriod: 10, learningRate: 0.05, momentum: 0.9, weightDecay: 0, elasticRate: 0.9, movingRate: null,
+    communicationPeriod: 10, learningRate: FIELDS.learningRate.initial, momentum: 0.9, weightDecay: 0, elasticRate: 0.9, movingRate: null,
     staleness: { kind: "none" }, backend: "auto", seed: 1, targetAccuracy: null, maxMinutes: null, volunteers: 0,
     applierThreads: 2, host: "127.0.0.1", port: 8080, tls: null, checkpointIntervalMs: 1000, runsFolder: "runs",
   });
