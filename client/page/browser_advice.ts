@@ -35,40 +35,35 @@ export function adviceFor(around: Surroundings, backend: BackendWish): string | 
     const local = `http://localhost${around.port === "" ? "" : `:${around.port}`}`;
     return `Browsers open the GPU only to pages from https:// or from localhost, and this one came over plain http from ${around.hostname}. ${consequence} For the GPU, ask whoever runs Drove for its https:// address, or on the coordinator's own machine open ${local}.`;
   }
-  return `${missingWebGpu(around.userAgent)} ${consequence}`;
+  return `${NO_WEBGPU[familyOf(around.userAgent)]} ${consequence}`;
 }
 
-/** What to try where WebGPU is there by name but gives no adapter. */
+type Family = "firefox" | "safari" | "chromium" | "other";
+
+/** Where WebGPU is there by name but gives no adapter. */
+const NO_ADAPTER: Record<Family, string> = {
+  firefox: "If this machine has a GPU, update its driver and Firefox, and look under about:support for “WebGPU”.",
+  safari: "If this machine has a GPU, update the system; WebGPU needs Safari 26 or newer.",
+  chromium:
+    "If this machine has a GPU, switch on “Use graphics acceleration when available” in the browser's system settings, and look under chrome://gpu for “WebGPU”.",
+  other: "If this machine has a GPU, update its driver and the browser.",
+};
+
+/** Where there is no WebGPU at all. */
+const NO_WEBGPU: Record<Family, string> = {
+  firefox:
+    "This Firefox offers no WebGPU. It is on from Firefox 141 on Windows and 145 on Macs with Apple silicon; elsewhere open about:config and set dom.webgpu.enabled to true, or use Chrome or Edge.",
+  safari: "This Safari offers no WebGPU. Update to Safari 26 (macOS 26, iOS 26) or newer.",
+  chromium:
+    "This browser offers no WebGPU. Update it (Chrome or Edge 113 or newer; 121 on Android), and switch on “Use graphics acceleration when available” in its system settings; on Linux also enable chrome://flags/#enable-unsafe-webgpu.",
+  other: "This browser offers no WebGPU. Current versions of Chrome, Edge, Safari and Firefox do.",
+};
+
 export function adapterAdvice(userAgent: string): string {
-  switch (familyOf(userAgent)) {
-    case "firefox":
-      return "If this machine has a GPU, update its driver and Firefox, and look under about:support for “WebGPU”.";
-    case "safari":
-      return "If this machine has a GPU, update the system; WebGPU needs Safari 26 or newer.";
-    case "chromium":
-      return "If this machine has a GPU, switch on “Use graphics acceleration when available” in the browser's system settings, and look under chrome://gpu for “WebGPU”.";
-    default:
-      return "If this machine has a GPU, update its driver and the browser.";
-  }
+  return NO_ADAPTER[familyOf(userAgent)];
 }
 
-/** Versions: caniuse.com/webgpu, November 2026. */
-function missingWebGpu(userAgent: string): string {
-  switch (familyOf(userAgent)) {
-    case "firefox":
-      return "This Firefox offers no WebGPU. It is on from Firefox 141 on Windows and 145 on Macs with Apple silicon; elsewhere open about:config and set dom.webgpu.enabled to true, or use Chrome or Edge.";
-    case "safari":
-      return "This Safari offers no WebGPU. Update to Safari 26 (macOS 26, iOS 26) or newer.";
-    case "chromium":
-      return /Linux/.test(userAgent) && !/Android/.test(userAgent)
-        ? "This browser offers no WebGPU. On Linux open chrome://flags/#enable-unsafe-webgpu, enable it and relaunch."
-        : "This browser offers no WebGPU. Update it (Chrome or Edge 113 or newer; 121 on Android), and switch on “Use graphics acceleration when available” in its system settings.";
-    default:
-      return "This browser offers no WebGPU. Current versions of Chrome, Edge, Safari and Firefox do.";
-  }
-}
-
-function familyOf(userAgent: string): "firefox" | "safari" | "chromium" | "other" {
+function familyOf(userAgent: string): Family {
   if (/Firefox\//.test(userAgent)) return "firefox";
   if (/Chrome\/|Chromium\//.test(userAgent)) return "chromium";
   if (/Safari\//.test(userAgent)) return "safari";

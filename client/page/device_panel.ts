@@ -23,14 +23,16 @@ export class DevicePanel {
 
   show(choice: BackendChoice): void {
     this.#panel.hidden = false;
-    setText(this.#name, `${choice.device} (${NAMES[choice.backend]})`);
+    const name = NAMES[choice.backend];
+    setText(this.#name, choice.device.includes(name) ? choice.device : `${choice.device} (${name})`);
     setText(this.#reason, choice.reason);
     const fastest = Math.max(1, ...choice.measured.map((one) => one.samplesPerSecond ?? 0));
     this.#measured.replaceChildren(
       ...choice.measured.map((one) => entryOf(one, fastest, one.backend === choice.backend)),
     );
     const gpu = choice.measured.find((one) => one.backend === "webgpu");
-    const noAdapter = gpu !== undefined && gpu.samplesPerSecond === undefined && window.isSecureContext && "gpu" in navigator;
+    const noAdapter =
+      gpu !== undefined && gpu.samplesPerSecond === undefined && window.isSecureContext && "gpu" in navigator;
     this.#advice.hidden = !noAdapter;
     setText(this.#advice, noAdapter ? adapterAdvice(navigator.userAgent) : "");
   }
@@ -41,6 +43,11 @@ function entryOf(one: BackendMeasurement, fastest: number, chosen: boolean): HTM
   const speed = one.samplesPerSecond === undefined ? "not measured" : `${whole(one.samplesPerSecond)} images/s`;
   const bar = make("i", "bar");
   bar.style.setProperty("--part", String((one.samplesPerSecond ?? 0) / fastest));
-  entry.append(make("span", "", NAMES[one.backend]), make("b", "", speed), bar, make("span", "small", one.note ?? one.device));
+  entry.append(
+    make("span", "", NAMES[one.backend]),
+    make("b", "", speed),
+    bar,
+    make("span", "small", one.note ?? one.device),
+  );
   return entry;
 }

@@ -58,7 +58,8 @@ function captionOf(here: number, mine: ReplicaView | undefined, notDrawn: number
   if (here === 0) return "Nobody is training right now.";
   const others = here - (mine === undefined ? 0 : 1);
   const more = notDrawn > 0 ? ` (${notDrawn} not drawn)` : "";
-  if (mine === undefined) return `${counted(here, "machine trains", "machines train")} now${more}. The nearer to the center, the fresher their pushes.`;
+  if (mine === undefined)
+    return `${counted(here, "machine trains", "machines train")} now${more}. The nearer to the center, the fresher their pushes.`;
   const behind = `yours is ${decimal(mine.staleness.mean, 1)} versions behind on average`;
   return others === 0
     ? `Only your machine trains now${more}; ${behind}.`

@@ -18,8 +18,6 @@ export interface Line {
   readonly color: string;
   readonly width?: number;
   readonly dash?: number[];
-  /** False for a line that needs no value in the key. */
-  readonly keyed?: boolean;
 }
 
 export interface LineChartOptions {
@@ -39,21 +37,21 @@ export class LineChart {
   readonly #plot: uPlot;
   readonly #host: HTMLElement;
   readonly #drawing: HTMLElement;
-  readonly #values: readonly HTMLElement[];
+  readonly #entries: readonly { readonly entry: HTMLElement; readonly value: HTMLElement }[];
   readonly #time: HTMLElement;
 
   constructor(host: HTMLElement, options: LineChartOptions) {
     this.#host = host;
     this.#options = options;
     const key = make("div", "chart-key");
-    this.#values = options.lines.map((line) => {
+    this.#entries = options.lines.map((line) => {
       const entry = make("span", "chart-line");
       const marker = make("i", line.dash === undefined ? "marker" : "marker dashed");
       marker.style.color = `var(${line.color})`;
       const value = make("b");
       entry.append(marker, line.label, value);
       key.append(entry);
-      return value;
+      return { entry, value };
     });
     this.#time = make("span", "chart-time");
     key.append(this.#time);
@@ -78,19 +76,27 @@ export class LineChart {
 
   #showKey(): void {
     const { data, cursor } = this.#plot;
-    const pointed = cursor.idx !== null && cursor.idx !== undefined && (cursor.left ?? -1) >= 0 ? cursor.idx : undefined;
+    const pointed =
+      cursor.idx !== null && cursor.idx !== undefined && (cursor.left ?? -1) >= 0 ? cursor.idx : undefined;
     const texts = this.#options.lines.map((line, index) => {
       const value = newest(data[index + 1], pointed);
       const text = value === undefined ? "" : this.#options.formatY(value);
-      const element = this.#values[index];
-      if (element !== undefined && line.keyed !== false) setText(element, text);
+      const shown = this.#entries[index];
+      if (shown !== undefined) {
+        setText(shown.value, text);
+        // A run without a target has no such line.
+        shown.entry.hidden = text === "" && pointed === undefined && data[0].length > 0;
+      }
       return text === "" ? "" : `${line.label} ${text}`;
     });
     const x = pointed === undefined ? undefined : data[0][pointed];
     setText(this.#time, x === undefined ? "" : `at ${duration(x)}`);
     if (pointed === undefined) {
       const known = texts.filter((text) => text !== "").join(", ");
-      this.#drawing.setAttribute("aria-label", `${this.#options.label}. ${known === "" ? "No values yet" : `Newest: ${known}`}.`);
+      this.#drawing.setAttribute(
+        "aria-label",
+        `${this.#options.label}. ${known === "" ? "No values yet" : `Newest: ${known}`}.`,
+      );
       this.#host.classList.toggle("empty", data[0].length === 0);
     }
   }
@@ -128,7 +134,7 @@ export class LineChart {
           spanGaps: true,
           // A lone point makes no line.
           points: { show: (plot) => plot.data[0].length < 3, size: 6 },
-          ...(line.dash === undefined ? {} : { dash: line.dash }),
+          dash: line.dash ?? [],
         })),
       ],
       hooks: { setCursor: [() => this.#showKey()] },

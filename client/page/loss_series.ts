@@ -22,9 +22,12 @@ export class LossSeries {
   }
 
   #thin(): void {
-    const keep = (_value: number, index: number): boolean => index % 2 === 0;
-    this.#seconds = this.#seconds.filter(keep);
-    this.#raw = this.#raw.filter(keep);
-    this.#smooth = this.#smooth.filter(keep);
+    this.#seconds = this.#seconds.filter(isEven);
+    this.#raw = this.#raw.filter(isEven);
+    this.#smooth = this.#smooth.filter(isEven);
   }
+}
+
+function isEven(_value: number, index: number): boolean {
+  return index % 2 === 0;
 }

@@ -92,7 +92,10 @@ function showCenter(view: RunView): void {
   fields.write("version", whole(view.version));
   fields.write("exchanges", whole(view.exchanges));
   fields.write("applied", whole(view.applied));
-  fields.write("overlapped", `${whole(view.overlappedApplies)}${view.applied === 0 ? "" : ` (${percent(view.overlappedApplies / view.applied)})`}`);
+  fields.write(
+    "overlapped",
+    `${whole(view.overlappedApplies)}${view.applied === 0 ? "" : ` (${percent(view.overlappedApplies / view.applied)})`}`,
+  );
   fields.write("refused", `${whole(view.refused)}${share(view.refused)}`);
   fields.write("repeated", whole(view.repeated));
   fields.write("incarnation", whole(view.incarnation));
@@ -152,6 +155,10 @@ new RunFeed({
     );
   },
   unreadable: () => {
-    notices.show("view", "advice", "The coordinator reports the run in a form that this page does not know. Reload the page to get the current one.");
+    notices.show(
+      "view",
+      "advice",
+      "The coordinator reports the run in a form that this page does not know. Reload the page to get the current one.",
+    );
   },
-});
+}).start();

@@ -63,7 +63,10 @@ export class OwnNumbers {
     this.#fields.write("exchanges", whole(progress.exchanges));
     this.#fields.write("verdicts", `${whole(applied)} applied, ${whole(refused)} refused`);
     this.#fields.write("staleness", whole(progress.lastStaleness));
-    this.#fields.write("staleness-spread", `mean ${decimal(staleness.mean, 1)}, 99th percentile ${decimal(staleness.p99, 0)}`);
+    this.#fields.write(
+      "staleness-spread",
+      `mean ${decimal(staleness.mean, 1)}, 99th percentile ${decimal(staleness.p99, 0)}`,
+    );
     this.#fields.write("sent", bytes(progress.bytesUp));
     this.#fields.write("received", `${bytes(progress.bytesDown)} received`);
     this.#refusal.hidden = progress.lastRefusal === undefined;

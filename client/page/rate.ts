@@ -1,6 +1,6 @@
 /** How fast a total grows, over the last seconds: from the oldest of the kept readings to the newest. */
 
-const WINDOW_SECONDS = 5;
+const WINDOW_SECONDS = 10;
 
 interface Reading {
   readonly seconds: number;

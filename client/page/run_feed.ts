@@ -36,6 +36,9 @@ export class RunFeed {
 
   constructor(listener: RunFeedListener) {
     this.#listener = listener;
+  }
+
+  start(): void {
     this.#connect();
     window.addEventListener("online", () => this.#connect());
     window.addEventListener("pagehide", () => this.#close());

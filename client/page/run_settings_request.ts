@@ -36,7 +36,8 @@ async function tryOnce(): Promise<RunSettings | { readonly problem: string }> {
     return { problem: `${settings.problem} Reload the page to get the current client.` };
   } catch {
     return {
-      problem: "What answers at this address is not a Drove coordinator. Check the link, or ask whoever sent it to you.",
+      problem:
+        "What answers at this address is not a Drove coordinator. Check the link, or ask whoever sent it to you.",
     };
   }
 }

@@ -18,14 +18,20 @@ export function startShareLink(): void {
     );
   } else if (!window.isSecureContext) {
     advice.hidden = false;
-    setText(advice, "Over plain http, volunteers can train on their processor only: browsers open the GPU to https pages alone.");
+    setText(
+      advice,
+      "Over plain http, volunteers can train on their processor only: browsers open the GPU to https pages alone.",
+    );
   }
   button.addEventListener("click", () => {
-    void copy(link).then((copied) => {
-      setText(button, copied ? "Copied" : "Press Ctrl+C");
-      setTimeout(() => setText(button, "Copy link"), SAID_FOR_MS);
-    });
+    void copyAndSay(link, button);
   });
+}
+
+async function copyAndSay(link: HTMLElement, button: HTMLElement): Promise<void> {
+  const copied = await copy(link);
+  setText(button, copied ? "Copied" : "Press Ctrl+C");
+  setTimeout(() => setText(button, "Copy link"), SAID_FOR_MS);
 }
 
 /** Where the clipboard is not to be had (plain http, no permission), the link is selected for copying by hand. */

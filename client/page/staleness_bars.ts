@@ -22,7 +22,10 @@ export class StalenessBars {
 
   /** The staleness that the bar furthest to the right stands for. */
   static lastBarOf({ counts }: StalenessView): number {
-    return Math.max(FEWEST_BARS - 1, counts.findLastIndex((count) => count > 0));
+    return Math.max(
+      FEWEST_BARS - 1,
+      counts.findLastIndex((count) => count > 0),
+    );
   }
 
   show(staleness: StalenessView): void {

@@ -34,7 +34,9 @@ export class Training {
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       const cause = event.message === "" || event.message === undefined ? "" : ` (${event.message})`;
-      this.#fail(`The part of this page that computes broke off${cause}. Reload the page to get the current client, and start again.`);
+      this.#fail(
+        `The part of this page that computes broke off${cause}. Reload the page to get the current client, and start again.`,
+      );
     });
     worker.addEventListener("messageerror", () => {
       this.#fail("The part of this page that computes sent something unreadable. Reload the page and start again.");
@@ -84,18 +86,14 @@ export class Training {
   }
 
   #takePhase(phase: Phase, detail: string | undefined): void {
-    switch (phase) {
-      case "stopped":
-        this.#end(phase, detail);
-        return;
-      case "finished":
-      case "failed":
-        // The last numbers, or the sentence, may still be on their way.
-        this.#endBy(phase, detail);
-        return;
-      default:
-        // After Stop nothing but the end is news.
-        if (this.#deadline === 0) this.#listener.phase(phase, detail);
+    if (phase === "stopped") {
+      this.#end(phase, detail);
+    } else if (phase === "finished" || phase === "failed") {
+      // The last numbers, or the sentence, may still be on their way.
+      this.#endBy(phase, detail);
+    } else if (this.#deadline === 0) {
+      // After Stop nothing but the end is news.
+      this.#listener.phase(phase, detail);
     }
   }
 

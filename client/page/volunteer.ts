@@ -116,7 +116,8 @@ function summaryAfter(phase: Phase): string | undefined {
 function showTitle(): void {
   const { phase } = controls;
   const accuracy = view?.accuracy === undefined || view.accuracy === null ? "" : `${percent(view.accuracy)} · `;
-  const trains = phase === "training" ? `${progress?.loss === undefined ? "" : `loss ${loss(progress.loss)} · `}training · ` : "";
+  const trains =
+    phase === "training" ? `${progress?.loss === undefined ? "" : `loss ${loss(progress.loss)} · `}training · ` : "";
   const title = `${trains === "" ? accuracy : trains}${phase === "paused" ? "paused · " : ""}Drove`;
   if (document.title !== title) document.title = title;
 }
@@ -129,7 +130,16 @@ function backendWish(known: RunSettings): BackendWish {
 function introduce(known: RunSettings): void {
   const words = explain(known, backendWish(known));
   setText(byId("title", HTMLElement), words.title.replace(/\.$/, ""));
-  const fields = new Fields(["network", "data", "goal", "method", "for-whom", "term-compute", "term-download", "term-exchange"]);
+  const fields = new Fields([
+    "network",
+    "data",
+    "goal",
+    "method",
+    "for-whom",
+    "term-compute",
+    "term-download",
+    "term-exchange",
+  ]);
   fields.write("network", words.network);
   fields.write("data", words.data);
   fields.write("goal", words.goal);
@@ -156,7 +166,11 @@ function showEnd(newest: RunView): void {
   }
   const reached = newest.state === "reached" ? "This run has reached its goal" : "This run was stopped by its operator";
   const accuracy = newest.accuracy === null ? "" : `, at ${percent(newest.accuracy, 2)} held-out accuracy`;
-  notices.show("over", "good", `${reached}${accuracy}. Nothing more is needed; ask whoever sent you the link for the next one.`);
+  notices.show(
+    "over",
+    "good",
+    `${reached}${accuracy}. Nothing more is needed; ask whoever sent you the link for the next one.`,
+  );
 }
 
 function showCourtesy(): void {
@@ -191,13 +205,21 @@ new RunFeed({
     );
   },
   unreadable: () => {
-    notices.show("view", "advice", "The coordinator reports the run in a form that this page does not know. Reload the page to get the current one.");
+    notices.show(
+      "view",
+      "advice",
+      "The coordinator reports the run in a form that this page does not know. Reload the page to get the current one.",
+    );
   },
-});
+}).start();
 
 const asked = link.get("backend");
 if (asked !== null && asked !== "webgpu" && asked !== "wasm" && asked !== "auto") {
-  notices.show("link", "advice", `The link asks for the backend “${asked}”, which does not exist. It is ignored; use webgpu, wasm or auto.`);
+  notices.show(
+    "link",
+    "advice",
+    `The link asks for the backend “${asked}”, which does not exist. It is ignored; use webgpu, wasm or auto.`,
+  );
 }
 
 document.addEventListener("visibilitychange", showCourtesy);
