@@ -33,7 +33,7 @@ const UNSOUND = [
 describe.each(APPLIERS)("%s", (applier) => {
   test.each([1, 15, 16, 17, 1000, 431_080])("[X5] one apply of %i elements is c + rate * (x - c)", async (elements) => {
     const initial = vector(elements, 1);
-    const center = await openCenter({ initial, applier });
+    const center = await openCenter({ initial, applier, threads: 2 });
     const slot = center.openSlot();
     const payload = vector(elements, 2);
     const result = await center.push(slot, payloadOf(payload), elastic);
@@ -131,7 +131,7 @@ describe.each(APPLIERS)("%s", (applier) => {
 
   test("[L3] NaN, an infinity or an excess anywhere refuses the push, nothing moves", async () => {
     const initial = vector(131, 15);
-    const center = await openCenter({ initial, applier, threads: 1 });
+    const center = await openCenter({ initial, applier });
     const slot = center.openSlot();
     for (const [value, verdict] of UNSOUND) {
       for (let k = 0; k < initial.length; k++) {
@@ -163,7 +163,7 @@ describe.each(APPLIERS)("%s", (applier) => {
 
   test("a payload at any alignment is the same payload", async () => {
     const initial = vector(100, 17);
-    const center = await openCenter({ initial, applier, threads: 1 });
+    const center = await openCenter({ initial, applier });
     const slots = [0, 1, 2, 3].map(() => center.openSlot());
     const payload = vector(100, 18);
     let expected = initial;
@@ -213,7 +213,7 @@ describe.each(APPLIERS)("%s", (applier) => {
 
   test("[L3] an unsound gradient is not accumulated", async () => {
     const initial = vector(33, 29);
-    const center = await openCenter({ initial, applier, threads: 1 });
+    const center = await openCenter({ initial, applier });
     const gradient = vector(33, 30);
     await center.accumulate(payloadOf(gradient));
     for (const [value, verdict] of UNSOUND) {

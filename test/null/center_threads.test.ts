@@ -77,7 +77,7 @@ async function pushTogether(center: Center, volley: () => readonly Volley[], lea
 test("[X9] lock-free, every element stays between the extremes of its initial value and of what was pushed", async () => {
   const elements = 50_003;
   const initial = vector(elements, 1);
-  const center = await openCenter({ initial, applier: "lock-free" });
+  const center = await openCenter({ initial, applier: "lock-free", threads: 2 });
   const slots = [2, 3, 4, 5].map(() => center.openSlot());
   const targets = [2, 3, 4, 5].map((seed) => vector(elements, seed));
   const [low, high] = [initial.slice(), initial.slice()];
@@ -104,7 +104,7 @@ test("[X9] lock-free, every element stays between the extremes of its initial va
 
 test("[X9] lock-free, under one in a hundred element updates is lost and none is applied twice", async () => {
   const elements = 431_080;
-  const center = await openCenter({ initial: new Float32Array(elements), applier: "lock-free" });
+  const center = await openCenter({ initial: new Float32Array(elements), applier: "lock-free", threads: 2 });
   const slots = Array.from({ length: 4 }, () => center.openSlot());
   const ones = payloadOf(new Float32Array(elements).fill(1));
   const push: PushJob = { ...job, kind: "difference", movingRate: 1 };
@@ -122,7 +122,7 @@ test("[X9] lock-free, under one in a hundred element updates is lost and none is
 describe.each(APPLIERS)("%s", (applier) => {
   test("a replica that leaves in the middle of a push does not disturb it", async () => {
     const initial = vector(5000, 1);
-    const center = await openCenter({ initial, applier });
+    const center = await openCenter({ initial, applier, threads: 2 });
     const slot = center.openSlot();
     const payload = vector(5000, 2);
     const pushed = center.push(slot, payloadOf(payload), job);
@@ -137,7 +137,7 @@ describe.each(APPLIERS)("%s", (applier) => {
   });
 
   test("close finishes the pushes in flight and takes no later ones", async () => {
-    const center = await openCenter({ initial: vector(431_080, 1), applier });
+    const center = await openCenter({ initial: vector(431_080, 1), applier, threads: 2 });
     const payload = payloadOf(vector(431_080, 2));
     const pushed = Promise.all(Array.from({ length: 12 }, () => center.push(center.openSlot(), payload, job)));
     const closed = center.close();
@@ -149,7 +149,7 @@ describe.each(APPLIERS)("%s", (applier) => {
   });
 
   test("a crashed thread answers every open push with an error, and later ones too", async () => {
-    const center = await openCenter({ initial: vector(1000, 1), applier });
+    const center = await openCenter({ initial: vector(1000, 1), applier, threads: 2 });
     const slots = Array.from({ length: 8 }, () => center.openSlot());
     const payload = payloadOf(vector(1000, 2));
     // No policy has this shape: reading its kind throws inside the thread, under the lock where there is one.

@@ -13,7 +13,7 @@ export async function openCenter(options: Partial<CenterOptions> & { initial: Fl
   const center = await Center.create({
     elements: options.initial.length,
     applier: "lock-free",
-    threads: 2,
+    threads: 1,
     maxMagnitude: MAX_MAGNITUDE,
     ...options,
   });
