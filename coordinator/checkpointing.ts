@@ -44,7 +44,12 @@ export class Checkpointing {
   /** A snapshot of now, as the writer wants it. */
   snapshot(): Snapshot {
     const { version, parameters, velocity } = this.#options.center.snapshot();
-    return { version, parameters, velocity: this.#options.hasVelocity ? velocity : null, state: this.#options.record() };
+    return {
+      version,
+      parameters,
+      velocity: this.#options.hasVelocity ? velocity : null,
+      state: this.#options.record(),
+    };
   }
 
   /** Rejects where the disk does not take it. */

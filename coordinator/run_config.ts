@@ -8,7 +8,13 @@ import * as v from "valibot";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import { SOLVERS, WORKING_SOLVERS, isWorking, type Solver, type WorkingSolverName } from "../shared/solver/catalogue.ts";
+import {
+  SOLVERS,
+  WORKING_SOLVERS,
+  isWorking,
+  type Solver,
+  type WorkingSolverName,
+} from "../shared/solver/catalogue.ts";
 import { movingRateFor } from "../shared/solver/rule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
@@ -81,7 +87,7 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     const found = given.get(field);
     const { schema, accepted, initial } = FIELDS[field];
     const checked = v.safeParse(schema, found ? found.value : (sources.defaults?.[field] ?? initial));
-    if (checked.success) return checked.output as v.InferOutput<(typeof FIELDS)[F]["schema"]>;
+    if (checked.success) return checked.output;
     const wrong = (checked.issues as readonly v.BaseIssue<unknown>[])[0];
     const at = wrong && v.getDotPath(wrong);
     const inside = at === null || at === undefined ? "" : ` (at "${at}")`;
@@ -93,7 +99,8 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   const solver = workingSolver(read("solver"));
   const rule: Solver = SOLVERS[solver];
   // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none.
-  if (rule.rule === "gradient" && !given.has("communicationPeriod")) given.set("communicationPeriod", { value: 1, source: "" });
+  if (rule.rule === "gradient" && !given.has("communicationPeriod"))
+    given.set("communicationPeriod", { value: 1, source: "" });
   if (rule.momentum === "none" && !given.has("momentum")) given.set("momentum", { value: 0, source: "" });
 
   const config: RunConfig = {
@@ -140,7 +147,7 @@ export function settingsFor(config: RunConfig, { run, data, layout }: SettingsPa
   const model = MODELS[config.model];
   return {
     run,
-    model: { ...model, layers: model.layers.map((layer) => ({ ...layer })) },
+    model: { ...model, layers: [...model.layers] },
     layoutHash: layout.hash,
     data,
     solver: config.solver,
@@ -164,7 +171,9 @@ function fieldsOfFile(file: { readonly path: string; readonly value: unknown }):
   }
   return Object.entries(value).map(([field, content]): [FieldName, unknown] => {
     if (isFieldName(field)) return [field, content];
-    throw new ConfigError(`${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`);
+    throw new ConfigError(
+      `${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`,
+    );
   });
 }
 

@@ -26,10 +26,15 @@ export function addBench(program: Command, done: (exitCode: ExitCode) => void): 
 async function runBenchmark(name: string, flags: readonly string[]): Promise<ExitCode> {
   const names = await benchmarkNames();
   if (names.length === 0) {
-    throw new CommandError(`Benchmarks come only with a checkout of the repository (${BENCH_FOLDER} has none); clone it and run \`npm ci\` there.`);
+    throw new CommandError(
+      `Benchmarks come only with a checkout of the repository (${BENCH_FOLDER} has none); clone it and run \`npm ci\` there.`,
+    );
   }
   if (!names.includes(name)) throw new ConfigError(`There is no benchmark "${name}"; accepted is ${listed(names)}.`);
-  const child = spawn(process.execPath, [join(BENCH_FOLDER, `${name}.ts`), ...flags], { cwd: CHECKOUT, stdio: "inherit" });
+  const child = spawn(process.execPath, [join(BENCH_FOLDER, `${name}.ts`), ...flags], {
+    cwd: CHECKOUT,
+    stdio: "inherit",
+  });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => resolve(code === 0 ? EXIT.ok : code === EXIT.usage ? EXIT.usage : EXIT.failed));

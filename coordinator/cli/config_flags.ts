@@ -22,12 +22,13 @@ export function addConfigFlags(command: Command, defaults: ConfigSources["defaul
   command.option("--config <FILE>", `run file to read before the flags (default: ${RUN_FILE}, where there is one)`);
   for (const field of Object.keys(FIELDS).filter(isFieldName)) {
     if (field === "tls") continue;
-    const { placeholder, help, initial } = FIELDS[field];
-    const value = defaults[field] ?? (field === "staleness" ? "none" : initial);
-    const byDefault = value === null ? "" : ` (default: ${String(value)})`;
-    command.addOption(new Option(`${flagOf(field)} <${placeholder}>`, help + byDefault));
+    const { placeholder, help } = FIELDS[field];
+    command.addOption(new Option(`${flagOf(field)} <${placeholder}>`, help + defaultInWords(field, defaults)));
   }
-  command.option("--tls", "https with a certificate made on the spot (browsers ask once); other machines need https for WebGPU");
+  command.option(
+    "--tls",
+    "https with a certificate made on the spot (browsers ask once); other machines need https for WebGPU",
+  );
   command.option("--cert <FILE>", "https with this PEM certificate (with --key)");
   command.option("--key <FILE>", "the certificate's private key");
 }
@@ -42,13 +43,21 @@ export async function configFrom(options: ConfigOptions, defaults: ConfigSources
 
 export async function readRunFile(path: string): Promise<{ path: string; value: unknown }> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigError(`The run file ${path} cannot be read (${error.code}); pass the path of a JSON file with --config.`);
+    throw new ConfigError(
+      `The run file ${path} cannot be read (${error.code}); pass the path of a JSON file with --config.`,
+    );
   });
   try {
     return { path, value: JSON.parse(text) as unknown };
   } catch (error) {
     throw new ConfigError(`The run file ${path} is not JSON (${(error as Error).message}); correct it there.`);
   }
+}
+
+function defaultInWords(field: FieldName, defaults: NonNullable<ConfigSources["defaults"]>): string {
+  const value = defaults[field] ?? FIELDS[field].initial;
+  if (value === null) return "";
+  return ` (default: ${typeof value === "string" || typeof value === "number" ? value : "none"})`;
 }
 
 function tlsOf({ tls, cert, key }: ConfigOptions): RunConfig["tls"] | undefined {

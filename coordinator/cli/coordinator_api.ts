@@ -13,7 +13,10 @@ import { CommandError } from "./exit_codes.ts";
 const TIMEOUT_MS = 10_000;
 
 /** `--trust` as the commands that ask coordinators describe it. */
-export const TRUST_FLAG = ["--trust <HASH>", "for a self-signed coordinator: the hash of its key, which it prints"] as const;
+export const TRUST_FLAG = [
+  "--trust <HASH>",
+  "for a self-signed coordinator: the hash of its key, which it prints",
+] as const;
 
 /** A coordinator's address as people write it: with or without a scheme, with or without a path behind it. */
 export function coordinatorUrl(text: string): URL {
@@ -28,7 +31,9 @@ export function coordinatorUrl(text: string): URL {
 export async function askCoordinator(url: URL, path: string, trust: string | undefined): Promise<unknown> {
   const response = await answerOf(new URL(path, url), trust).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof CommandError) throw error;
-    throw new CommandError(`No coordinator answers at ${url.href} (${error.code ?? error.message}); check the link, and that the run is on.`);
+    throw new CommandError(
+      `No coordinator answers at ${url.href} (${error.code ?? error.message}); check the link, and that the run is on.`,
+    );
   });
   let text = "";
   for await (const part of response.setEncoding("utf8")) text += String(part);
@@ -37,7 +42,9 @@ export async function askCoordinator(url: URL, path: string, trust: string | und
   } catch {
     // Not JSON: the sentence below says what that means.
   }
-  throw new CommandError(`${url.href} answers ${response.statusCode} without a run in it: it is no coordinator of Drove; check the link.`);
+  throw new CommandError(
+    `${url.href} answers ${response.statusCode} without a run in it: it is no coordinator of Drove; check the link.`,
+  );
 }
 
 function answerOf(address: URL, trust: string | undefined): Promise<IncomingMessage> {
@@ -49,12 +56,23 @@ function answerOf(address: URL, trust: string | undefined): Promise<IncomingMess
         : httpsRequest(address, { ...settings, rejectUnauthorized: trust === undefined });
     asked.on("response", (response) => {
       if (trust === undefined || isTrusted(response, trust)) resolve(response);
-      else reject(new CommandError(`${address.origin} has another key than --trust names; copy the hash that the coordinator prints.`));
+      else
+        reject(
+          new CommandError(
+            `${address.origin} has another key than --trust names; copy the hash that the coordinator prints.`,
+          ),
+        );
     });
     asked.on("timeout", () => asked.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)));
     asked.on("error", (error: NodeJS.ErrnoException) => {
       const isUntrusted = error.code === "DEPTH_ZERO_SELF_SIGNED_CERT" || error.code?.startsWith("UNABLE_TO_") === true;
-      reject(isUntrusted ? new CommandError(`${address.origin} has a certificate that nobody vouches for; add --trust with the hash that the coordinator prints.`) : error);
+      reject(
+        isUntrusted
+          ? new CommandError(
+              `${address.origin} has a certificate that nobody vouches for; add --trust with the hash that the coordinator prints.`,
+            )
+          : error,
+      );
     });
     asked.end();
   });

@@ -14,10 +14,17 @@ interface DataOptions {
   readonly title?: string;
 }
 
-const RUNS_FOLDER_FLAG = ["--runs-folder <FOLDER>", "the folder of runs that the data is for", FIELDS.runsFolder.initial] as const;
+const RUNS_FOLDER_FLAG = [
+  "--runs-folder <FOLDER>",
+  "the folder of runs that the data is for",
+  FIELDS.runsFolder.initial,
+] as const;
 
 export function addData(program: Command, done: (exitCode: ExitCode) => void): void {
-  const data = program.command("data").description("data sets: what runs can be trained on").addHelpText("after", EXIT_CODES_HELP);
+  const data = program
+    .command("data")
+    .description("data sets: what runs can be trained on")
+    .addHelpText("after", `\nExample:\n  drove data import fashion ./fashion-mnist\n${EXIT_CODES_HELP}`);
   data
     .command("import")
     .description("checks four IDX files (images and labels, for training and for testing) and keeps them under a name")
@@ -26,16 +33,26 @@ export function addData(program: Command, done: (exitCode: ExitCode) => void): v
     .option("--title <SENTENCE>", "what volunteers read about it")
     .option(...RUNS_FOLDER_FLAG)
     .option(...JSON_FLAG)
-    .addHelpText("after", `\nExample:\n  drove data import fashion ./fashion-mnist\n  drove train --data fashion\n${EXIT_CODES_HELP}`)
+    .addHelpText(
+      "after",
+      `\nExample:\n  drove data import fashion ./fashion-mnist\n  drove train --data fashion\n${EXIT_CODES_HELP}`,
+    )
     .action(async (name: string, folder: string, options: DataOptions) => {
       const { title } = options;
       const root = dataRoot(options.runsFolder);
-      const dataset = await importIdx({ root, name, source: resolve(folder), ...(title === undefined ? {} : { title }) });
+      const dataset = await importIdx({
+        root,
+        name,
+        source: resolve(folder),
+        ...(title === undefined ? {} : { title }),
+      });
       const { train, test, classes, shape } = dataset;
       const size = `${shape.height}x${shape.width}x${shape.channels}`;
       new Output(options.json ?? false).result(
         { name, title: dataset.title, trainImages: train.count, testImages: test.count, classes, shape },
-        [`${name}: ${thousands(train.count)} training and ${thousands(test.count)} test images of ${size}, ${classes} classes. Train on it with --data ${name}.`],
+        [
+          `${name}: ${thousands(train.count)} training and ${thousands(test.count)} test images of ${size}, ${classes} classes. Train on it with --data ${name}.`,
+        ],
       );
       done(EXIT.ok);
     });

@@ -32,11 +32,20 @@ async function doctor(options: DoctorOptions): Promise<ExitCode> {
   const onStep = (sentence: string): void => output.note(sentence);
   const checks = await runChecks({ install: options.install ?? false, port, runsFolder, onStep });
   const isOk = checks.every((check) => check.isOk || !check.isRequired);
-  const verdictOf = (check: Check): string => (check.isOk ? "ok     " : check.isRequired ? "MISSING" : "hint   ");
-  const found = checks.map((check) => ({ name: check.name, ok: check.isOk, required: check.isRequired, detail: check.detail }));
+  const found = checks.map((check) => ({
+    name: check.name,
+    ok: check.isOk,
+    required: check.isRequired,
+    detail: check.detail,
+  }));
   output.result({ ok: isOk, checks: found }, [
     ...checks.map((check) => `${verdictOf(check)}  ${check.name}: ${check.detail}`),
     isOk ? "This machine can run Drove." : "Something that a run needs is missing; see above.",
   ]);
   return isOk ? EXIT.ok : EXIT.failed;
+}
+
+function verdictOf({ isOk, isRequired }: Check): string {
+  if (isOk) return "ok     ";
+  return isRequired ? "MISSING" : "hint   ";
 }

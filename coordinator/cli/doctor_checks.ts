@@ -3,7 +3,7 @@
  * can do without is required; the rest are hints.
  */
 
-import { access, mkdir, statfs } from "node:fs/promises";
+import { access, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { locateBrowser } from "../browser/find.ts";
@@ -45,10 +45,17 @@ type Finding = () => Promise<string>;
 export async function runChecks(request: CheckRequest): Promise<Check[]> {
   const checks: Check[] = [];
   const look = async (name: string, isRequired: boolean, finding: Finding): Promise<void> => {
-    checks.push(await finding().then(
-      (detail) => ({ name, isRequired, isOk: true, detail }),
-      (error: unknown) => ({ name, isRequired, isOk: false, detail: error instanceof Missing ? error.message : describeFailure(error) }),
-    ));
+    checks.push(
+      await finding().then(
+        (detail) => ({ name, isRequired, isOk: true, detail }),
+        (error: unknown) => ({
+          name,
+          isRequired,
+          isOk: false,
+          detail: error instanceof Missing ? error.message : describeFailure(error),
+        }),
+      ),
+    );
   };
   let browser: string | undefined;
   await look("node", true, nodeVersion);
@@ -57,7 +64,10 @@ export async function runChecks(request: CheckRequest): Promise<Check[]> {
   await look("data", true, data);
   await look("browser", true, async () => {
     browser = (await locateBrowser()) ?? (request.install ? await installBrowser(request.onStep) : undefined);
-    if (!browser) throw new Missing("No Chrome, Chromium or Edge is installed; run `drove doctor --install`, or set DROVE_BROWSER to one.");
+    if (!browser)
+      throw new Missing(
+        "No Chrome, Chromium or Edge is installed; run `drove doctor --install`, or set DROVE_BROWSER to one.",
+      );
     return browser;
   });
   if (browser) await look("webgpu", false, () => webGpu(browser!));
@@ -71,7 +81,9 @@ class Missing extends Error {}
 async function nodeVersion(): Promise<string> {
   const [major = 0] = process.versions.node.split(".").map(Number);
   if (major >= LEAST_NODE_MAJOR) return `Node ${process.versions.node}`;
-  throw new Missing(`This is Node ${process.versions.node}; Drove needs ${LEAST_NODE_MAJOR}, which \`npm ci\` installs for \`npx drove\` and npm scripts.`);
+  throw new Missing(
+    `This is Node ${process.versions.node}; Drove needs ${LEAST_NODE_MAJOR}, which \`npm ci\` installs for \`npx drove\` and npm scripts.`,
+  );
 }
 
 async function wasmBuilds(): Promise<string> {
@@ -95,17 +107,19 @@ async function data(): Promise<string> {
 
 async function webGpu(browser: string): Promise<string> {
   const { adapter, flags, isFallback } = await probeBrowser(browser);
-  if (adapter === undefined) throw new Missing("This browser has no WebGPU adapter; volunteers here compute with WASM.");
+  if (adapter === undefined)
+    throw new Missing("This browser has no WebGPU adapter; volunteers here compute with WASM.");
   const how = flags.length === 0 ? "without flags" : `with ${flags.join(" ")}`;
   return `${adapter}, ${how}${isFallback ? "; there is no GPU behind it, so WASM may be faster" : ""}`;
 }
 
 async function freeDisk(folder: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const { bavail, bsize } = await statfs(folder);
+  // Before the first run the folder is not there yet.
+  const { bavail, bsize } = await statfs(folder).catch(() => statfs("."));
   const freeBytes = bavail * bsize;
-  const detail = `${(freeBytes / 1e9).toFixed(1)} GB free in ${folder}`;
-  if (freeBytes < LEAST_FREE_BYTES) throw new Missing(`Only ${detail}; a long run needs some hundred MB, so free some or name another --runs-folder.`);
+  const detail = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
+  if (freeBytes < LEAST_FREE_BYTES)
+    throw new Missing(`Only ${detail}; a long run needs some hundred MB, so free some or name another --runs-folder.`);
   return detail;
 }
 
@@ -113,7 +127,11 @@ function freePort(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) =>
-      reject(new Missing(`Port ${port} on 127.0.0.1 cannot be listened on (${error.code}); pass another with --port (0 takes a free one).`)),
+      reject(
+        new Missing(
+          `Port ${port} on 127.0.0.1 cannot be listened on (${error.code}); pass another with --port (0 takes a free one).`,
+        ),
+      ),
     );
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(`${port} on 127.0.0.1 is free`)));
   });

@@ -28,9 +28,15 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ outputError: (text) => { complaint += text; } })
+    .configureOutput({
+      outputError: (text) => {
+        complaint += text;
+      },
+    })
     .addHelpText("after", EXAMPLE + EXIT_CODES_HELP);
-  const done = (code: ExitCode): void => { exitCode = code; };
+  const done = (code: ExitCode): void => {
+    exitCode = code;
+  };
   for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData]) add(program, done);
   try {
     await program.parseAsync([...argumentsGiven], { from: "user" });
@@ -54,9 +60,14 @@ function fail(output: Output, sentence: string, exitCode: ExitCode): ExitCode {
 
 /** commander's complaint ("error: unknown option '--foo'") as a sentence with the way out. */
 function usageSentence(complaint: string, argumentsGiven: readonly string[]): string {
-  const plain = complaint.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").trim().replaceAll(/[()]/g, "");
+  const plain = complaint
+    .replace(/^error: /, "")
+    .replaceAll(/\s*\n\s*/g, " ")
+    .trim()
+    .replaceAll(/[()]/g, "");
   const [first] = argumentsGiven;
-  const command = first !== undefined && /^[a-z]+$/.test(first) && !plain.startsWith("unknown command") ? ` ${first}` : "";
+  const command =
+    first !== undefined && /^[a-z]+$/.test(first) && !plain.startsWith("unknown command") ? ` ${first}` : "";
   return `${plain.charAt(0).toUpperCase()}${plain.slice(1).replace(/\?$/, "")}; see \`drove${command} --help\`.`;
 }
 
@@ -67,5 +78,7 @@ function versionOf(): string {
 
 const code = await main(process.argv.slice(2));
 // What was written to a pipe must leave before the process does.
-await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))));
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write("", resolve))),
+);
 process.exit(code);

@@ -36,7 +36,16 @@ export function exitCodeOf(error: unknown): ExitCode {
 
 /** The sentence of an expected failure, the whole stack of a bug. */
 export function describeFailure(error: unknown): string {
-  const expected = [ConfigError, CommandError, BrowserError, DataError, StoreError, EvaluationError, ClientBuildError, ModelError];
+  const expected = [
+    ConfigError,
+    CommandError,
+    BrowserError,
+    DataError,
+    StoreError,
+    EvaluationError,
+    ClientBuildError,
+    ModelError,
+  ];
   if (expected.some((kind) => error instanceof kind)) return (error as Error).message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `Drove failed where it should not; please report this:\n${stack}`;

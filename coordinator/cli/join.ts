@@ -57,31 +57,47 @@ async function join(url: URL, options: JoinOptions): Promise<ExitCode> {
   await askCoordinator(url, "/api/run", options.trust);
   const executable = await locateBrowser();
   if (!executable) {
-    throw new BrowserError("There is no Chrome, Chromium or Edge on this machine; run `drove doctor --install`, or set DROVE_BROWSER to one.");
+    throw new BrowserError(
+      "There is no Chrome, Chromium or Edge on this machine; run `drove doctor --install`, or set DROVE_BROWSER to one.",
+    );
   }
   // Without WebGPU there is nothing to find out.
   const probe: BrowserProbe =
     backend === "wasm" ? { flags: [], adapter: undefined, isFallback: false } : await probeBrowser(executable);
-  const flags = [...probe.flags, ...(options.trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${options.trust}`])];
+  const flags = [
+    ...probe.flags,
+    ...(options.trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${options.trust}`]),
+  ];
   const onDeath = (sentence: string): void => output.note(sentence);
   const swarm = await Swarm.start({ executable, url: url.href, volunteers, backend, flags, onDeath });
   const adapter = probe.adapter ?? "no WebGPU adapter (they compute with WASM)";
-  output.say(`${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${executable}, ${adapter}.`);
-  const died = swarm.ended.then((): End => ({ reason: "Every browser of these volunteers has ended.", exitCode: EXIT.failed }));
+  output.say(
+    `${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${executable}, ${adapter}.`,
+  );
+  const died = swarm.ended.then((): End => ({
+    reason: "Every browser of these volunteers has ended.",
+    exitCode: EXIT.failed,
+  }));
   const over = new AbortController();
   const end = await Promise.race([stopped, died, runOver(url, options.trust, over.signal)]);
   over.abort();
   await swarm.stop();
-  output.result({ url: url.href, volunteers, backend, adapter: probe.adapter ?? null, reason: end.reason }, [end.reason]);
+  output.result({ url: url.href, volunteers, backend, adapter: probe.adapter ?? null, reason: end.reason }, [
+    end.reason,
+  ]);
   return end.exitCode;
 }
 
 function stopRequest(withParent: boolean): Promise<End> {
   return new Promise((resolve) => {
     const stop = (reason: string): void => resolve({ reason, exitCode: EXIT.ok });
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop(`The volunteers were stopped (${signal}).`));
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => stop(`The volunteers were stopped (${signal}).`));
     if (!withParent) return;
-    process.stdin.on("error", () => {}).on("close", () => stop("The program that started these volunteers has ended.")).resume();
+    process.stdin
+      .on("error", () => {})
+      .on("close", () => stop("The program that started these volunteers has ended."))
+      .resume();
   });
 }
 
@@ -91,11 +107,15 @@ async function runOver(url: URL, trust: string | undefined, signal: AbortSignal)
   while (!signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     const view = (await askCoordinator(url, "/api/view", trust).catch(() => undefined)) as RunView | undefined;
-    if (view?.state === "reached" || view?.state === "stopped") return { reason: "The run is over. Thank you.", exitCode: EXIT.ok };
+    if (view?.state === "reached" || view?.state === "stopped")
+      return { reason: "The run is over. Thank you.", exitCode: EXIT.ok };
     if (view) heardMs = performance.now();
     else if (performance.now() - heardMs > SILENCE_ENDS_AFTER_MS) break;
   }
-  return { reason: `${url.href} has not answered for ${SILENCE_ENDS_AFTER_MS / 60_000} minutes.`, exitCode: EXIT.failed };
+  return {
+    reason: `${url.href} has not answered for ${SILENCE_ENDS_AFTER_MS / 60_000} minutes.`,
+    exitCode: EXIT.failed,
+  };
 }
 
 function countOf(text: string): number {

@@ -28,7 +28,10 @@ export class Output {
 }
 
 /** `--json` as every command describes it. */
-export const JSON_FLAG = ["--json", "print one JSON object as the last line of stdout, everything else on stderr"] as const;
+export const JSON_FLAG = [
+  "--json",
+  "print one JSON object as the last line of stdout, everything else on stderr",
+] as const;
 
 export function percent(share: number | null): string {
   return share === null ? "-" : `${(100 * share).toFixed(2)} %`;

@@ -26,7 +26,15 @@ class BarProgress implements Progress {
   constructor(maxSeconds: number | null) {
     this.#maxSeconds = maxSeconds;
     this.#bar = new SingleBar(
-      { format: "{bar} {text}", stream: process.stderr, barsize: 20, hideCursor: true, fps: 4, clearOnComplete: false, linewrap: false },
+      {
+        format: "{bar} {text}",
+        stream: process.stderr,
+        barsize: 20,
+        hideCursor: true,
+        fps: 4,
+        clearOnComplete: false,
+        linewrap: false,
+      },
       Presets.shades_classic,
     );
     this.#bar.start(1000, 0, { text: "waiting for the first replica" });
@@ -93,11 +101,14 @@ export function secondsLeft(view: RunView, maxSeconds: number | null): number | 
   const first = view.history.at(-6) ?? view.history[0];
   const last = view.history.at(-1);
   if (view.targetAccuracy === null || !first || !last || last.seconds <= first.seconds) return untilLimit;
-  const logError = (accuracy: number): number => Math.log(Math.max(1e-4, 1 - accuracy));
   const slope = (logError(last.accuracy) - logError(first.accuracy)) / (last.seconds - first.seconds);
   if (slope >= 0) return untilLimit;
   const untilTarget = Math.max(0, (logError(view.targetAccuracy) - logError(last.accuracy)) / slope);
   return untilLimit === null ? untilTarget : Math.min(untilLimit, untilTarget);
+}
+
+function logError(accuracy: number): number {
+  return Math.log(Math.max(1e-4, 1 - accuracy));
 }
 
 function duration(seconds: number): string {

@@ -6,7 +6,8 @@
 import { ConfigError, type RunConfig } from "../run_config.ts";
 import type { RunResult } from "../run_result.ts";
 import { isLoopback } from "../server/addresses.ts";
-import { startService, type Service } from "../service.ts";
+import type { Service } from "../running_service.ts";
+import { startService } from "../service.ts";
 import { configFrom, readRunFile, type ConfigOptions } from "./config_flags.ts";
 import { describeFailure, EXIT, type ExitCode } from "./exit_codes.ts";
 import { LocalVolunteers } from "./local_volunteers.ts";
@@ -35,13 +36,16 @@ export async function runCoordinator(options: RunOptions, defaults: Partial<RunC
     onNote: (sentence) => output.note(sentence),
   });
   announce(service, config, output);
-  const volunteers = config.volunteers === 0 ? undefined : new LocalVolunteers({
-    url: service.url,
-    count: config.volunteers,
-    backend: config.backend,
-    trust: config.tls === "self-signed" ? service.keyHash : undefined,
-    onLine: (line) => output.note(`volunteers: ${line}`),
-  });
+  const volunteers =
+    config.volunteers === 0
+      ? undefined
+      : new LocalVolunteers({
+          url: service.url,
+          count: config.volunteers,
+          backend: config.backend,
+          trust: config.tls === "self-signed" ? service.keyHash : undefined,
+          onLine: (line) => output.note(`volunteers: ${line}`),
+        });
   const progress = startProgress(config.maxMinutes === null ? null : 60 * config.maxMinutes);
   const timer = setInterval(() => progress.update(service.run.view()), VIEW_INTERVAL_MS);
   const end = await firstEnd(service, volunteers, config);
@@ -61,7 +65,10 @@ async function resumableConfig(options: RunOptions, defaults: Partial<RunConfig>
   const { name, runsFolder } = await configFrom(options, defaults);
   if (name === null) throw new ConfigError("--resume goes on with a run of yours; say which with --name.");
   const file = `${runsFolder}/${name}/run.json`;
-  const isThere = await readRunFile(file).then(() => true, () => false);
+  const isThere = await readRunFile(file).then(
+    () => true,
+    () => false,
+  );
   return configFrom(isThere ? { ...options, config: file } : options, defaults);
 }
 
@@ -70,7 +77,9 @@ function announce(service: Service, config: RunConfig, output: Output): void {
   for (const link of service.links) output.say(`  Volunteers open  ${link}`);
   output.say(`  You watch it at  ${service.url}/operator`);
   if (!isLoopback(config.host) && config.tls === null) {
-    output.say("  On other machines browsers give WebGPU to https pages only: add --tls, or volunteers there compute with WASM.");
+    output.say(
+      "  On other machines browsers give WebGPU to https pages only: add --tls, or volunteers there compute with WASM.",
+    );
   }
   if (config.tls === "self-signed") {
     output.say("  The certificate is made by this coordinator; browsers ask once whether to trust it.");
@@ -108,7 +117,10 @@ async function withoutVolunteers(service: Service, volunteers: LocalVolunteers):
 
 function report(result: RunResult, path: string): string[] {
   const { accuracy, testImages, seconds, samples, exchanges, staleness, replicas } = result;
-  const tested = accuracy === null ? "nothing was tested" : `${percent(accuracy)} of all ${thousands(testImages)} test images are right`;
+  const tested =
+    accuracy === null
+      ? "nothing was tested"
+      : `${percent(accuracy)} of all ${thousands(testImages)} test images are right`;
   return [
     result.reason,
     `After ${seconds.toFixed(1)} s: ${tested}; ${thousands(samples)} samples by ${replicas.length} replicas in ${thousands(exchanges)} exchanges, mean staleness ${staleness.mean.toFixed(2)}.`,

@@ -7,12 +7,17 @@ import { JSON_FLAG } from "./output.ts";
 import type { RunOptions } from "./run_coordinator.ts";
 
 export function addServe(program: Command, done: (exitCode: ExitCode) => void): void {
-  const serve = program.command("serve").description("opens a run to volunteers, until Ctrl-C, --target-accuracy or --max-minutes");
+  const serve = program
+    .command("serve")
+    .description("opens a run to volunteers, until Ctrl-C, --target-accuracy or --max-minutes");
   addConfigFlags(serve);
   serve
     .option("--resume", "go on with the run of this --name from its last checkpoint")
     .option(...JSON_FLAG)
-    .addHelpText("after", `\nExample:\n  drove serve --model lenet --data mnist --host 0.0.0.0 --tls\n${EXIT_CODES_HELP}`)
+    .addHelpText(
+      "after",
+      `\nExample:\n  drove serve --model lenet --data mnist --host 0.0.0.0 --tls\n${EXIT_CODES_HELP}`,
+    )
     .action(async (options: RunOptions) => {
       // Loaded only now: other commands start in half the time without it.
       const { runCoordinator } = await import("./run_coordinator.ts");

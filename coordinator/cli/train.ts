@@ -9,7 +9,9 @@ import type { RunOptions } from "./run_coordinator.ts";
 const DEFAULTS = { volunteers: 2, targetAccuracy: 0.98 } as const;
 
 export function addTrain(program: Command, done: (exitCode: ExitCode) => void): void {
-  const train = program.command("train").description("opens a run, starts headless volunteers on this machine, and ends at the target");
+  const train = program
+    .command("train")
+    .description("opens a run, starts headless volunteers on this machine, and ends at the target");
   addConfigFlags(train, DEFAULTS);
   train
     .option("--resume", "go on with the run of this --name from its last checkpoint")

@@ -48,7 +48,9 @@ export async function readClientFiles(folder: string): Promise<ReadonlyMap<strin
     else if (address.endsWith(".html")) files.set(address.slice(0, -".html".length), file);
   }
   if (!files.has("/") || !files.has("/operator")) {
-    throw new ClientBuildError(`The pages for volunteers are not built (${folder} lacks them); run \`npm run build\` first.`);
+    throw new ClientBuildError(
+      `The pages for volunteers are not built (${folder} lacks them); run \`npm run build\` first.`,
+    );
   }
   return files;
 }

@@ -70,7 +70,11 @@ class StalenessMetric extends Histogram {
     const { name, help, kind } = METRICS.staleness;
     const upTo = (bound: number): number => counts.slice(0, bound + 1).reduce((sum, count) => sum + count, 0);
     const total = upTo(counts.length);
-    const bucket = (le: number | "+Inf", value: number): object => ({ metricName: `${name}_bucket`, labels: { le }, value });
+    const bucket = (le: number | "+Inf", value: number): object => ({
+      metricName: `${name}_bucket`,
+      labels: { le },
+      value,
+    });
     return {
       name,
       help,

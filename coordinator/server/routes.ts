@@ -91,14 +91,20 @@ export class Routes {
 
   #viewText(): string {
     const nowMs = performance.now();
-    if (nowMs - this.#view.atMs > VIEW_KEPT_MS) this.#view = { text: JSON.stringify(this.#options.run.view()), atMs: nowMs };
+    if (nowMs - this.#view.atMs > VIEW_KEPT_MS)
+      this.#view = { text: JSON.stringify(this.#options.run.view()), atMs: nowMs };
     return this.#view.text;
   }
 }
 
 const JSON_TYPE = "application/json; charset=utf-8";
 
-function sendText(response: ServerResponse, status: number, text: string, contentType = "text/plain; charset=utf-8"): void {
+function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType = "text/plain; charset=utf-8",
+): void {
   response.setHeader("Cache-Control", NOT_KEPT);
   response.writeHead(status, { "Content-Type": contentType, "Content-Length": Buffer.byteLength(text) });
   response.end(text);

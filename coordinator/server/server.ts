@@ -105,27 +105,27 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 }
 
 function listenSentence(error: NodeJS.ErrnoException, host: string, port: number): string {
-  switch (error.code) {
-    case "EADDRINUSE":
-      return `Port ${port} on ${host} is already in use; stop the program that has it, or pass another with --port (0 takes a free one).`;
-    case "EACCES":
-      return `Port ${port} needs more rights than this user has; pass one above 1023 with --port.`;
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return `This machine has no address ${host}; pass one that it has with --host, or 0.0.0.0 for all.`;
-    default:
-      return `Listening on ${host}:${port} failed (${error.message}); pass another --host or --port.`;
+  const { code } = error;
+  if (code === "EADDRINUSE") {
+    return `Port ${port} on ${host} is already in use; stop the program that has it, or pass another with --port (0 takes a free one).`;
   }
+  if (code === "EACCES") return `Port ${port} needs more rights than this user has; pass one above 1023 with --port.`;
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
+    return `This machine has no address ${host}; pass one that it has with --host, or 0.0.0.0 for all.`;
+  }
+  return `Listening on ${host}:${port} failed (${error.message}); pass another --host or --port.`;
 }
+
+const MALFORMED_STATUS: ReadonlyMap<string, string> = new Map([
+  ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],
+  ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
+]);
 
 function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
   }
-  const status =
-    error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large"
-    : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout"
-    : "400 Bad Request";
+  const status = MALFORMED_STATUS.get(error.code ?? "") ?? "400 Bad Request";
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -42,7 +42,9 @@ export class Sockets {
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     this.#server = new WebSocketServer(options);
-    this.#server.on("wsClientError", (_error, socket) => refuseUpgrade(socket, 400, "The WebSocket request is malformed."));
+    this.#server.on("wsClientError", (_error, socket) =>
+      refuseUpgrade(socket, 400, "The WebSocket request is malformed."),
+    );
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -50,7 +52,8 @@ export class Sockets {
     const [address] = (request.url ?? "").split("?", 1);
     if (address !== SOCKET_PATH) return refuseUpgrade(socket, 404, `WebSockets are at ${SOCKET_PATH}.`);
     if (!isOwnPage(request)) return refuseUpgrade(socket, 403, "Only this coordinator's own pages may connect.");
-    if (this.#server.clients.size >= MAX_SOCKETS) return refuseUpgrade(socket, 503, "Too many connections; try again later.");
+    if (this.#server.clients.size >= MAX_SOCKETS)
+      return refuseUpgrade(socket, 503, "Too many connections; try again later.");
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket));
   }
 

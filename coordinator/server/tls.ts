@@ -25,7 +25,9 @@ export async function certificateFor(tls: TlsConfig, host: string): Promise<Cert
 
 /** By which programs know a certificate that nobody vouches for: base64 of the SHA-256 of its public key. */
 export function keyHashOf(certificate: X509Certificate): string {
-  return createHash("sha256").update(certificate.publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  return createHash("sha256")
+    .update(certificate.publicKey.export({ type: "spki", format: "der" }))
+    .digest("base64");
 }
 
 async function selfSigned(host: string): Promise<Certificate> {
@@ -58,5 +60,7 @@ async function readPem(path: string, kind: "CERTIFICATE" | "PRIVATE KEY"): Promi
     throw new ConfigError(`${path} cannot be read (${error.code}); pass the PEM file with --cert or --key.`);
   });
   if (text.includes(`${kind}-----`)) return text;
-  throw new ConfigError(`${path} holds no PEM ${kind.toLowerCase()}; pass the right file with --${kind === "CERTIFICATE" ? "cert" : "key"}.`);
+  throw new ConfigError(
+    `${path} holds no PEM ${kind.toLowerCase()}; pass the right file with --${kind === "CERTIFICATE" ? "cert" : "key"}.`,
+  );
 }

@@ -47,7 +47,7 @@ describe.concurrent("drove", () => {
       const { exitCode, stdout, stderr } = await drove(command, "--help");
       expect([command, exitCode, stderr]).toEqual([command, 0, ""]);
       expect(stdout).toContain(`Usage: drove ${command}`);
-      if (command !== "data") expect(stdout).toContain(`Example:\n  drove ${command}`);
+      expect(stdout).toContain(`Example:\n  drove ${command}`);
       expect(stdout).toContain("Exit codes: 0 done");
     }
   });
@@ -62,16 +62,31 @@ describe.concurrent("drove", () => {
     [["trian"], "drove: Unknown command 'trian' Did you mean train; see `drove --help`."],
     [["train", "--foo"], "drove: Unknown option '--foo'; see `drove train --help`."],
     [["train", "--seed"], "drove: Option '--seed <N>' argument missing; see `drove train --help`."],
-    [["train", "extra"], "drove: Too many arguments for 'train'. Expected 0 arguments but got 1.; see `drove train --help`."],
+    [
+      ["train", "extra"],
+      "drove: Too many arguments for 'train'. Expected 0 arguments but got 1.; see `drove train --help`.",
+    ],
     [["status"], "drove: Missing required argument 'URL'; see `drove status --help`."],
     [["serve", "--batch", "x"], 'drove: --batch is "x"; accepted is a whole number from 1 to 4096, such as 64.'],
-    [["serve", "--config", "none.json"], "drove: The run file none.json cannot be read (ENOENT); pass the path of a JSON file with --config."],
+    [
+      ["serve", "--config", "none.json"],
+      "drove: The run file none.json cannot be read (ENOENT); pass the path of a JSON file with --config.",
+    ],
     [["serve", "--cert", "a.pem"], "drove: --cert needs its private key; add --key FILE."],
     [["serve", "--resume"], "drove: --resume goes on with a run of yours; say which with --name."],
-    [["train", "--solver", "diloco"], 'drove: The solver "diloco" is in the catalogue but this version does not train with it yet; use ea-wild, async-easgd, async-measgd or sync-sgd.'],
+    [
+      ["train", "--solver", "diloco"],
+      'drove: The solver "diloco" is in the catalogue but this version does not train with it yet; use ea-wild, async-easgd, async-measgd or sync-sgd.',
+    ],
     [["status", "ftp://x"], 'drove: "ftp://x" is no link of a run; accepted is one such as http://127.0.0.1:8080.'],
-    [["join", "localhost:1", "--volunteers", "0"], 'drove: --volunteers is "0"; accepted is a whole number from 1 to 64.'],
-    [["join", "localhost:1", "--backend", "cuda"], 'drove: --backend is "cuda"; accepted is "auto", "webgpu" or "wasm".'],
+    [
+      ["join", "localhost:1", "--volunteers", "0"],
+      'drove: --volunteers is "0"; accepted is a whole number from 1 to 64.',
+    ],
+    [
+      ["join", "localhost:1", "--backend", "cuda"],
+      'drove: --backend is "cuda"; accepted is "auto", "webgpu" or "wasm".',
+    ],
   ])("Wrong usage %j is one sentence with the way out, and exit code 2", async ([args, sentence]) => {
     const { exitCode, stdout, stderr } = await drove(...args);
     expect(stderr).toBe(`${sentence}\n`);
@@ -81,14 +96,21 @@ describe.concurrent("drove", () => {
   test("With --json a failure too is one JSON object on the last line of stdout", async () => {
     const { exitCode, stdout } = await drove("train", "--batch", "x", "--json");
     expect(exitCode).toBe(2);
-    expect(JSON.parse(stdout)).toEqual({ error: '--batch is "x"; accepted is a whole number from 1 to 4096, such as 64.', exitCode: 2 });
+    expect(JSON.parse(stdout)).toEqual({
+      error: '--batch is "x"; accepted is a whole number from 1 to 4096, such as 64.',
+      exitCode: 2,
+    });
   });
 
   test("A run file with a wrong field is named with the field", async () => {
     await writeFile(join(folder, "wrong.json"), '{"batch": 0}');
     await writeFile(join(folder, "torn.json"), '{"batch": ');
-    expect((await drove("serve", "--config", "wrong.json")).stderr).toBe('drove: wrong.json: "batch" is 0; accepted is a whole number from 1 to 4096, such as 64.\n');
-    expect((await drove("serve", "--config", "torn.json")).stderr).toMatch(/^drove: The run file torn\.json is not JSON \(.*\); correct it there\.\n$/);
+    expect((await drove("serve", "--config", "wrong.json")).stderr).toBe(
+      'drove: wrong.json: "batch" is 0; accepted is a whole number from 1 to 4096, such as 64.\n',
+    );
+    expect((await drove("serve", "--config", "torn.json")).stderr).toMatch(
+      /^drove: The run file torn\.json is not JSON \(.*\); correct it there\.\n$/,
+    );
   });
 
   test("An unknown data set is refused with those that there are, before anything is left on disk", async () => {
@@ -103,12 +125,14 @@ describe.concurrent("drove", () => {
     const { port } = other.address() as AddressInfo;
     const wrong = await drove("status", `127.0.0.1:${port}`);
     expect([wrong.exitCode, wrong.stderr]).toEqual([
-      1, `drove: http://127.0.0.1:${port}/ answers 200 without a run in it: it is no coordinator of Drove; check the link.\n`,
+      1,
+      `drove: http://127.0.0.1:${port}/ answers 200 without a run in it: it is no coordinator of Drove; check the link.\n`,
     ]);
     other.close();
     const silent = await drove("status", "127.0.0.1:1");
     expect([silent.exitCode, silent.stderr]).toEqual([
-      1, "drove: No coordinator answers at http://127.0.0.1:1/ (ECONNREFUSED); check the link, and that the run is on.\n",
+      1,
+      "drove: No coordinator answers at http://127.0.0.1:1/ (ECONNREFUSED); check the link, and that the run is on.\n",
     ]);
   });
 
@@ -125,7 +149,10 @@ describe.concurrent("drove", () => {
 
   test("A data set without its files is refused by name", async () => {
     const { exitCode, stderr } = await drove("data", "import", "mine", folder);
-    expect([exitCode, stderr]).toEqual([1, `drove: ${folder} must hold exactly one file like train-images-idx3-ubyte (or .gz); found none.\n`]);
+    expect([exitCode, stderr]).toEqual([
+      1,
+      `drove: ${folder} must hold exactly one file like train-images-idx3-ubyte (or .gz); found none.\n`,
+    ]);
   });
 });
 
@@ -141,7 +168,11 @@ describe("drove status", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain("test: waiting, mlp on mnist with ea-wild, incarnation 1\n");
     const json = await drove("status", `${harness.url}/operator?x=1`, "--json");
-    expect(JSON.parse(json.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({ run: "test", state: "waiting", version: 0 });
+    expect(JSON.parse(json.stdout.trimEnd().split("\n").at(-1)!)).toMatchObject({
+      run: "test",
+      state: "waiting",
+      version: 0,
+    });
     expect(json.stderr).toContain("test: waiting");
   });
 });
@@ -157,11 +188,13 @@ describe("A self-signed coordinator", () => {
     expect(harness.url).toMatch(/^https:/);
     const untrusted = await drove("status", harness.url);
     expect([untrusted.exitCode, untrusted.stderr]).toEqual([
-      1, `drove: ${harness.url} has a certificate that nobody vouches for; add --trust with the hash that the coordinator prints.\n`,
+      1,
+      `drove: ${harness.url} has a certificate that nobody vouches for; add --trust with the hash that the coordinator prints.\n`,
     ]);
     const wrong = await drove("status", harness.url, "--trust", "AAAA");
     expect([wrong.exitCode, wrong.stderr]).toEqual([
-      1, `drove: ${harness.url} has another key than --trust names; copy the hash that the coordinator prints.\n`,
+      1,
+      `drove: ${harness.url} has another key than --trust names; copy the hash that the coordinator prints.\n`,
     ]);
     const trusted = await drove("status", harness.url, "--trust", harness.server.keyHash!);
     expect([trusted.exitCode, trusted.stderr]).toEqual([0, ""]);

@@ -37,7 +37,10 @@ export async function startHarness(options: Partial<ServerOptions> = {}): Promis
     maxMagnitude: LIMITS.parameterMagnitude,
   });
   const data = {
-    name: "mnist", title: "Digits.", trainExamples: 6, testExamples: 1,
+    name: "mnist",
+    title: "Digits.",
+    trainExamples: 6,
+    testExamples: 1,
     normalisation: { mean: 0.13, deviation: 0.3 },
     shards: [{ url: SHARD.path, examples: 6 }],
   };
@@ -61,7 +64,14 @@ export async function startHarness(options: Partial<ServerOptions> = {}): Promis
     await rm(clientFolder, { recursive: true });
   };
   const server = await start({
-    run, host: "127.0.0.1", port: 0, tls: null, clientFolder, shards: [SHARD], onFailure, ...options,
+    run,
+    host: "127.0.0.1",
+    port: 0,
+    tls: null,
+    clientFolder,
+    shards: [SHARD],
+    onFailure,
+    ...options,
   }).catch(async (error: unknown) => {
     await closeRest();
     throw error;

@@ -82,19 +82,41 @@ test("HEAD has the headers of GET and no body", async () => {
 
 test("Nothing outside the client is ever served, however the path is written", async () => {
   const paths = [
-    "/../package.json", "/..%2fpackage.json", "/%2e%2e/package.json", "/assets/../../server.ts", "/.git/config", "//etc/passwd",
-    "/assets/", "/data/", "/data/mnist/", "/%00", "/%", "/index.html/", "/api", "/ws", "/constructor", "/__proto__", "/assets\\page.js",
+    "/../package.json",
+    "/..%2fpackage.json",
+    "/%2e%2e/package.json",
+    "/assets/../../server.ts",
+    "/.git/config",
+    "//etc/passwd",
+    "/assets/",
+    "/data/",
+    "/data/mnist/",
+    "/%00",
+    "/%",
+    "/index.html/",
+    "/api",
+    "/ws",
+    "/constructor",
+    "/__proto__",
+    "/assets\\page.js",
   ];
   for (const path of paths) expect([path, await rawStatus(path)]).toEqual([path, 404]);
 });
 
 test("Other methods than GET and HEAD are refused with 405", async () => {
-  for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]) expect(await rawStatus("/api/view", method)).toBe(405);
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+    expect(await rawStatus("/api/view", method)).toBe(405);
 });
 
 test("[H2] The run's settings pass the client's own check", async () => {
   const settings = readRunSettings(await (await get("/api/run")).json());
-  expect(settings).toMatchObject({ run: "test", solver: "ea-wild", batch: 64, momentum: 0.9, layoutHash: harness.layoutHash });
+  expect(settings).toMatchObject({
+    run: "test",
+    solver: "ea-wild",
+    batch: 64,
+    momentum: 0.9,
+    layoutHash: harness.layoutHash,
+  });
 });
 
 test("The view says how the run is doing, and is never kept", async () => {
@@ -111,7 +133,10 @@ test("Live events bring a whole view at once and another within a second", async
   const startedMs = performance.now();
   while (text.split("\n\n").length < 3) text += (await reader.read()).value ?? "";
   expect(performance.now() - startedMs).toBeLessThan(2000);
-  const views = text.split("\n\n").slice(0, 2).map((event) => JSON.parse(event.replace(/^data: /, "")) as RunView);
+  const views = text
+    .split("\n\n")
+    .slice(0, 2)
+    .map((event) => JSON.parse(event.replace(/^data: /, "")) as RunView);
   expect(views.map(({ run }) => run)).toEqual(["test", "test"]);
   await reader.cancel();
 });
@@ -149,19 +174,24 @@ test("Every metric of the table is on the metrics page under its name and kind",
     expect(text).toContain(`# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`);
   }
   expect(text).toMatch(/^drove_refusals_total\{code="NOT_A_FRAME"\} \d+$/m);
-  expect(text).toContain("drove_staleness_versions_bucket{le=\"+Inf\"} 0\n");
+  expect(text).toContain('drove_staleness_versions_bucket{le="+Inf"} 0\n');
   expect(text).toContain("drove_test_accuracy_ratio 0.5\n");
 });
 
-test("A malformed request gets 400, an endless header 431, and the next one is answered", async () => {
-  const answerTo = (text: string): Promise<string> =>
-    new Promise((resolve) => {
-      const socket = connect(harness.server.port, "127.0.0.1", () => socket.write(text));
-      let answer = "";
-      socket.on("data", (data) => { answer += data.toString(); });
-      socket.on("error", () => {});
-      socket.on("close", () => resolve(answer.split("\r\n", 1)[0] ?? ""));
+/** The status line that these bytes are answered with. */
+function answerTo(text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(harness.server.port, "127.0.0.1", () => socket.write(text));
+    let answer = "";
+    socket.on("data", (data) => {
+      answer += data.toString();
     });
+    socket.on("error", () => {});
+    socket.on("close", () => resolve(answer.split("\r\n", 1)[0] ?? ""));
+  });
+}
+
+test("A malformed request gets 400, an endless header 431, and the next one is answered", async () => {
   expect(await answerTo("\0\0\0 what\r\n\r\n")).toContain("400");
   expect(await answerTo(`GET / HTTP/1.1\r\nHost: x\r\nLong: ${"x".repeat(100_000)}\r\n\r\n`)).toContain("431");
   expect((await get("/healthz")).status).toBe(200);
@@ -170,9 +200,19 @@ test("A malformed request gets 400, an endless header 431, and the next one is a
 test("A taken port, a foreign address and missing pages are refused with the fix", async () => {
   const { run, server } = harness;
   const options = {
-    run, host: "127.0.0.1", port: server.port, tls: null, clientFolder: "nowhere", shards: [], onFailure: () => {},
+    run,
+    host: "127.0.0.1",
+    port: server.port,
+    tls: null,
+    clientFolder: "nowhere",
+    shards: [],
+    onFailure: () => {},
   } as const;
   await expect(start(options)).rejects.toThrow(/run `npm run build` first/);
-  await expect(startHarness({ port: server.port })).rejects.toThrow(/Port \d+ on 127\.0\.0\.1 is already in use; .*--port/);
-  await expect(startHarness({ host: "192.0.2.1" })).rejects.toThrow(/This machine has no address 192\.0\.2\.1; .*--host/);
+  await expect(startHarness({ port: server.port })).rejects.toThrow(
+    /Port \d+ on 127\.0\.0\.1 is already in use; .*--port/,
+  );
+  await expect(startHarness({ host: "192.0.2.1" })).rejects.toThrow(
+    /This machine has no address 192\.0\.2\.1; .*--host/,
+  );
 });

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { readConfig } from "../../coordinator/run_config.ts";
-import { startService, type Service } from "../../coordinator/service.ts";
+import type { Service } from "../../coordinator/running_service.ts";
+import { startService } from "../../coordinator/service.ts";
 import { readCheckpoint } from "../../coordinator/store/checkpoint.ts";
 import type { RunResult } from "../../coordinator/run_result.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
@@ -31,12 +32,19 @@ afterAll(async () => {
   await rm(clientFolder, { recursive: true });
 });
 
+function fail(error: unknown): void {
+  throw error instanceof Error ? error : new Error(String(error));
+}
+
 async function startRun(flags: Record<string, unknown>, resume = false): Promise<Service> {
   const config = readConfig({ flags: { model: "mlp", port: 0, runsFolder, ...flags } });
-  const fail = (error: unknown): void => {
-    throw error instanceof Error ? error : new Error(String(error));
-  };
-  return startService(config, { clientFolder, dataRoot: join(runsFolder, ".data"), resume, onFailure: fail, onNote: fail });
+  return startService(config, {
+    clientFolder,
+    dataRoot: join(runsFolder, ".data"),
+    resume,
+    onFailure: fail,
+    onNote: fail,
+  });
 }
 
 /** A replica without an engine: pushes whatever it is told to. */
@@ -56,7 +64,13 @@ class Pusher {
   static async join(service: Service, resume?: Header<"hello">["resume"]): Promise<Pusher> {
     const socket = new WebSocket(`${service.url.replace("http", "ws")}/ws`);
     await once(socket, "open");
-    const hello = { layoutHash: LAYOUT.hash, backend: "none", device: "test", samplesPerSecond: 1, ...(resume ? { resume } : {}) };
+    const hello = {
+      layoutHash: LAYOUT.hash,
+      backend: "none",
+      device: "test",
+      samplesPerSecond: 1,
+      ...(resume ? { resume } : {}),
+    };
     socket.send(encodeHead(TYPE.hello, hello, 0));
     const message = await next(socket);
     if (message.kind !== "welcome") throw new Error(`got ${message.kind} instead of a welcome`);
@@ -65,8 +79,13 @@ class Pusher {
 
   async push(difference: Float32Array): Promise<void> {
     const header: Header<"push"> = {
-      exchange: ++this.#exchange, incarnation: this.welcome.incarnation, baseVersion: this.#version,
-      content: "parameters", steps: 10, samples: 640, meanLoss: 1,
+      exchange: ++this.#exchange,
+      incarnation: this.welcome.incarnation,
+      baseVersion: this.#version,
+      content: "parameters",
+      steps: 10,
+      samples: 640,
+      meanLoss: 1,
     };
     this.#socket.send(encodeHead(TYPE.push, header, PAYLOAD_BYTES), { fin: false });
     this.#socket.send(difference, { fin: true });
@@ -108,15 +127,39 @@ test("A run serves its data, takes pushes, and leaves checkpoint, ledger and res
   expect(await goodbye).toMatchObject({ kind: "finished", header: { reason: "The test is over." } });
 
   expect(result).toMatchObject({
-    run: "first", state: "stopped", model: "mlp", solver: "ea-wild", version: 2, incarnation: 1, testImages: 10_000,
-    trainImages: 60_000, samples: 1280, exchanges: 2, applied: 2, refused: 0, staleness: { mean: 0, max: 0 },
-    replicas: [{ id: pusher.welcome.replica, backend: "none", adapter: "test", samples: 1280, exchanges: 2, applied: 2, refused: 0 }],
+    run: "first",
+    state: "stopped",
+    model: "mlp",
+    solver: "ea-wild",
+    version: 2,
+    incarnation: 1,
+    testImages: 10_000,
+    trainImages: 60_000,
+    samples: 1280,
+    exchanges: 2,
+    applied: 2,
+    refused: 0,
+    staleness: { mean: 0, max: 0 },
+    replicas: [
+      {
+        id: pusher.welcome.replica,
+        backend: "none",
+        adapter: "test",
+        samples: 1280,
+        exchanges: 2,
+        applied: 2,
+        refused: 0,
+      },
+    ],
   });
   expect(result.accuracy).toBeGreaterThan(0);
   expect(result.bytesUp).toBeGreaterThan(2 * PAYLOAD_BYTES);
   expect(result.seconds).toBeGreaterThanOrEqual(result.trainingSeconds);
   expect(JSON.parse(await readFile(service.folder.resultPath, "utf8"))).toEqual(result);
-  expect(await linesOf(service.folder.ledgerPath)).toMatchObject([{ exchange: 1, verdict: "applied" }, { exchange: 2, verdict: "applied" }]);
+  expect(await linesOf(service.folder.ledgerPath)).toMatchObject([
+    { exchange: 1, verdict: "applied" },
+    { exchange: 2, verdict: "applied" },
+  ]);
   const kept = await readCheckpoint(service.folder.path, LAYOUT);
   expect(kept?.version).toBe(2);
 
@@ -128,14 +171,24 @@ test("A run serves its data, takes pushes, and leaves checkpoint, ledger and res
   expect(back.welcome).toMatchObject({ replica, incarnation: 2, resumed: false, version: 2, lastExchange: 2 });
   await back.push(new Float32Array(LAYOUT.elements).fill(0.01));
   const second: RunResult = await again.close("The test is over.");
-  expect(second).toMatchObject({ incarnation: 2, version: 3, samples: 1920, replicas: [{ id: replica, samples: 1920, applied: 3 }] });
+  expect(second).toMatchObject({
+    incarnation: 2,
+    version: 3,
+    samples: 1920,
+    replicas: [{ id: replica, samples: 1920, applied: 3 }],
+  });
 });
 
 test("The run ends by itself when its time is over", async () => {
   const service = await startRun({ maxMinutes: 0.01 });
   expect(service.folder.name).toBe("mlp-mnist-ea-wild-1");
   expect(await service.ended).toBe("time");
-  expect(await service.close("The time is over.")).toMatchObject({ accuracy: null, version: 0, exchanges: 0, trainingSeconds: 0 });
+  expect(await service.close("The time is over.")).toMatchObject({
+    accuracy: null,
+    version: 0,
+    exchanges: 0,
+    trainingSeconds: 0,
+  });
 });
 
 test("The run ends by itself with the center that all test images prove to be good enough, and keeps that one", async () => {

@@ -1,0 +1,171 @@
+/**
+ * A coordinator that runs: its clock, its judge and its end. `service.ts` puts it together; closing takes it apart in the
+ * order in which nothing is lost: replicas, server, center, checkpoint, result, ledger.
+ */
+
+import { availableParallelism } from "node:os";
+import type { Center } from "./center/center.ts";
+import type { Checkpointing } from "./checkpointing.ts";
+import type { Dataset } from "./data/dataset.ts";
+import type { Evaluator, EvaluationResult } from "./evaluation/evaluator.ts";
+import { EvaluationSchedule } from "./evaluation/schedule.ts";
+import { EvaluationLoop, type JudgedCenter } from "./evaluation_loop.ts";
+import type { Run } from "./run.ts";
+import type { RunConfig } from "./run_config.ts";
+import { resultOf, type RunResult } from "./run_result.ts";
+import type { RunningServer } from "./server/server.ts";
+import type { Snapshot } from "./store/checkpoint.ts";
+import type { CheckpointWriter } from "./store/checkpoint_writer.ts";
+import type { Ledger } from "./store/ledger.ts";
+import type { RunFolder } from "./store/run_folder.ts";
+
+/** Why a run ends by itself. */
+export type OwnEnd = "target" | "time";
+
+const TICK_MS = 1000;
+
+export interface ServiceParts {
+  readonly config: RunConfig;
+  readonly folder: RunFolder;
+  readonly dataset: Dataset;
+  readonly center: Center;
+  readonly ledger: Ledger;
+  readonly run: Run;
+  readonly writer: CheckpointWriter;
+  readonly checkpointing: Checkpointing;
+  readonly evaluator: Evaluator;
+  readonly server: RunningServer;
+  readonly nowMs: () => number;
+  readonly onNote: (sentence: string) => void;
+}
+
+export class Service {
+  readonly #parts: ServiceParts;
+  readonly #ended = Promise.withResolvers<OwnEnd>();
+  readonly #acceptingSinceMs: number;
+  readonly #ticker: NodeJS.Timeout;
+  readonly #evaluation: EvaluationLoop;
+  #proven: JudgedCenter | undefined;
+  #closing: Promise<RunResult> | undefined;
+
+  constructor(parts: ServiceParts) {
+    const { run, center, checkpointing, evaluator, config, dataset, nowMs, onNote } = parts;
+    this.#parts = parts;
+    this.#acceptingSinceMs = nowMs();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#evaluation = new EvaluationLoop({
+      evaluator,
+      schedule: new EvaluationSchedule({
+        cores: availableParallelism(),
+        testExamples: dataset.test.count,
+        targetAccuracy: config.targetAccuracy,
+        cpuMsPerImage: evaluator.cpuMsPerImage,
+        startMs: nowMs(),
+      }),
+      version: () => center.version,
+      snapshot: () => checkpointing.snapshot(),
+      record: (result) => run.recordEvaluation(result),
+      onTarget: (judged) => {
+        this.#proven = judged;
+        this.#ended.resolve("target");
+      },
+      onProblem: onNote,
+      nowMs,
+    });
+  }
+
+  get run(): Run {
+    return this.#parts.run;
+  }
+
+  get folder(): RunFolder {
+    return this.#parts.folder;
+  }
+
+  get url(): string {
+    return this.#parts.server.url;
+  }
+
+  get links(): readonly string[] {
+    return this.#parts.server.links;
+  }
+
+  get port(): number {
+    return this.#parts.server.port;
+  }
+
+  /** Of https: the hash by which programs may trust a self-signed certificate. */
+  get keyHash(): string | undefined {
+    return this.#parts.server.keyHash;
+  }
+
+  /** Resolves when the target is reached or the time is over; whoever waits closes the service then. */
+  get ended(): Promise<OwnEnd> {
+    return this.#ended.promise;
+  }
+
+  /** Ends the run: replicas are told, the center and the result are on disk when this resolves. */
+  close(reason: string): Promise<RunResult> {
+    this.#closing ??= this.#close(reason);
+    return this.#closing;
+  }
+
+  get #seconds(): number {
+    return (this.#parts.nowMs() - this.#acceptingSinceMs) / 1000;
+  }
+
+  #tick(): void {
+    const { run, config } = this.#parts;
+    run.tick();
+    if (config.maxMinutes !== null && this.#seconds >= 60 * config.maxMinutes) this.#ended.resolve("time");
+  }
+
+  async #close(reason: string): Promise<RunResult> {
+    const { run, folder, dataset, center, ledger, writer, checkpointing, evaluator, server } = this.#parts;
+    const seconds = this.#seconds;
+    clearInterval(this.#ticker);
+    checkpointing.stop();
+    // A proof that comes from now on is too late.
+    const judged = this.#evaluation.stop();
+    run.finish(this.#proven ? "reached" : "stopped", reason);
+    const view = run.view();
+    await server.close();
+    // Finishes the pushes in flight; their lines are in the ledger's queue one turn later.
+    await center.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    await judged;
+    const { snapshot, evaluation } = await this.#finalCenter();
+    const result = resultOf(view, {
+      reason,
+      evaluation,
+      version: snapshot.version,
+      testImages: dataset.test.count,
+      trainImages: dataset.train.count,
+      seconds,
+      checkpoint: folder.checkpointPath,
+    });
+    await evaluator.close();
+    await folder.writeJson(folder.resultPath, result);
+    await writer.close();
+    await ledger.close();
+    await folder.release();
+    return result;
+  }
+
+  /** The center that the run leaves, judged on all test images and on disk: the proven one, or else the last one. */
+  async #finalCenter(): Promise<{ snapshot: Snapshot; evaluation: EvaluationResult | undefined }> {
+    const { checkpointing, run } = this.#parts;
+    if (this.#proven) {
+      const { snapshot, result } = this.#proven;
+      // Written twice: the reader takes the newer of the two kept checkpoints, and the one from before may be newer.
+      await checkpointing.write(structuredClone(snapshot));
+      await checkpointing.write(snapshot);
+      return { snapshot, evaluation: result };
+    }
+    const snapshot = checkpointing.snapshot();
+    const evaluation = snapshot.version === 0 ? undefined : await this.#evaluation.judge(snapshot);
+    if (evaluation) run.recordEvaluation(evaluation);
+    await checkpointing.write(checkpointing.snapshot());
+    return { snapshot, evaluation };
+  }
+}
