@@ -38,7 +38,10 @@ override ROWS: u32 = 20;
 override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
+override BATCH: u32 = PIXELS / (OUT_HEIGHT * OUT_WIDTH);
 override DEPTH: u32 = SIZE * SIZE * IN_CHANNELS;
+/// From the end of a window's row to the beginning of its next one; negative where the window is wider than the input.
+override ROW_SKIP: i32 = (i32(IN_WIDTH) - i32(SIZE)) * i32(IN_CHANNELS);
 override CHECKED: bool = PADDING > 0 || UPSAMPLING > 1;
 override VECTOR: bool = IN_CHANNELS % 4 == 0;
 
@@ -49,6 +52,30 @@ override VECTOR: bool = IN_CHANNELS % 4 == 0;
 @group(0) @binding(4) var<storage, read> mask: array<f32>;
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
+/// An output pixel. Stepping from one to the next costs less than dividing an index again.
+struct Pixel {
+  x: u32,
+  y: u32,
+  image: u32,
+}
+
+fn pixel_at(index: u32) -> Pixel {
+  let row = index / OUT_WIDTH;
+  let image = row / OUT_HEIGHT;
+  return Pixel(index - row * OUT_WIDTH, row - image * OUT_HEIGHT, image);
+}
+
+/// The pixel after `pixel`; the last one follows itself.
+fn next_pixel(pixel: Pixel) -> Pixel {
+  let ends_row = pixel.x + 1 == OUT_WIDTH;
+  let ends_image = ends_row && pixel.y + 1 == OUT_HEIGHT;
+  let ends_batch = ends_image && pixel.image + 1 == BATCH;
+  let x = select(pixel.x + 1, 0, ends_row);
+  let y = select(select(pixel.y, pixel.y + 1, ends_row), 0, ends_image);
+  let image = select(pixel.image, pixel.image + 1, ends_image);
+  return Pixel(select(x, pixel.x, ends_batch), select(y, pixel.y, ends_batch), select(image, pixel.image, ends_batch));
+}
+
 /// Where a pixel's window begins: the address of its first element, and its corner in the (upsampled) input.
 struct Window {
   base: u32,
@@ -56,37 +83,42 @@ struct Window {
   x: i32,
 }
 
-/// One position in a window.
+fn window_of(pixel: Pixel) -> Window {
+  let y = i32(pixel.y * STRIDE) - i32(PADDING);
+  let x = i32(pixel.x * STRIDE) - i32(PADDING);
+  if (UPSAMPLING > 1) {
+    return Window(pixel.image * IN_HEIGHT * IN_WIDTH * IN_CHANNELS, y, x);
+  }
+  // Wraps below zero in the padding, and back when the tap's offset is added.
+  return Window(u32((i32(pixel.image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
+}
+
+/// One position in a window: k, taken apart.
 struct Tap {
   offset: u32,
-  y: i32,
-  x: i32,
+  y: u32,
+  x: u32,
   channel: u32,
 }
 
-fn window_at(index: u32) -> Window {
-  let pixel = min(index, PIXELS - 1);
-  let row = pixel / OUT_WIDTH;
-  let image = row / OUT_HEIGHT;
-  let y = i32(row % OUT_HEIGHT * STRIDE) - i32(PADDING);
-  let x = i32(pixel % OUT_WIDTH * STRIDE) - i32(PADDING);
-  if (UPSAMPLING > 1) {
-    return Window(image * IN_HEIGHT * IN_WIDTH * IN_CHANNELS, y, x);
+/// The tap `by` channels further on, where `by` divides IN_CHANNELS; the last one follows itself.
+fn next_tap(tap: Tap, by: u32) -> Tap {
+  let channel = tap.channel + by;
+  let ends_pixel = channel == IN_CHANNELS;
+  let ends_row = ends_pixel && tap.x + 1 == SIZE;
+  let ends_window = ends_row && tap.y + 1 == SIZE;
+  let offset = tap.offset + by + select(0, u32(ROW_SKIP), ends_row);
+  let y = select(tap.y, tap.y + 1, ends_row);
+  let x = select(select(tap.x, tap.x + 1, ends_pixel), 0, ends_row);
+  if (ends_window) {
+    return tap;
   }
-  // Wraps below zero in the padding, and back when the tap's offset is added.
-  return Window(u32((i32(image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
-}
-
-fn tap_at(k: u32) -> Tap {
-  let depth = min(k, DEPTH - 1);
-  let y = depth / (SIZE * IN_CHANNELS);
-  let along = depth % (SIZE * IN_CHANNELS);
-  return Tap(y * IN_WIDTH * IN_CHANNELS + along, i32(y), i32(along / IN_CHANNELS), along % IN_CHANNELS);
+  return Tap(offset, y, x, select(channel, 0, ends_pixel));
 }
 
 fn is_inside(window: Window, tap: Tap) -> bool {
-  let y = u32(window.y + tap.y);
-  let x = u32(window.x + tap.x);
+  let y = u32(window.y + i32(tap.y));
+  let x = u32(window.x + i32(tap.x));
   return y < IN_HEIGHT * UPSAMPLING && x < IN_WIDTH * UPSAMPLING && y % UPSAMPLING == 0 && x % UPSAMPLING == 0;
 }
 
@@ -94,8 +126,8 @@ fn address(window: Window, tap: Tap) -> u32 {
   if (UPSAMPLING == 1) {
     return window.base + tap.offset;
   }
-  let y = u32(window.y + tap.y) / UPSAMPLING;
-  let x = u32(window.x + tap.x) / UPSAMPLING;
+  let y = u32(window.y + i32(tap.y)) / UPSAMPLING;
+  let x = u32(window.x + i32(tap.x)) / UPSAMPLING;
   return window.base + (y * IN_WIDTH + x) * IN_CHANNELS + tap.channel;
 }
 
@@ -115,20 +147,40 @@ fn vector(window: Window, tap: Tap) -> vec4f {
   return select(vec4f(), input_vectors[select(0u, address(window, tap), inside) / 4], inside);
 }
 
-/// Column j holds window[pixel 0..3, k + j].
-fn windows_at(k: u32, w0: Window, w1: Window, w2: Window, w3: Window) -> mat4x4f {
-  let t0 = tap_at(k);
+/// The four taps of a block of k; where VECTOR, only the first is used.
+struct Taps {
+  t0: Tap,
+  t1: Tap,
+  t2: Tap,
+  t3: Tap,
+}
+
+fn taps_from(first: Tap) -> Taps {
   if (VECTOR) {
-    return transpose(mat4x4f(vector(w0, t0), vector(w1, t0), vector(w2, t0), vector(w3, t0)));
+    return Taps(first, first, first, first);
   }
-  let t1 = tap_at(k + 1);
-  let t2 = tap_at(k + 2);
-  let t3 = tap_at(k + 3);
+  let second = next_tap(first, 1);
+  let third = next_tap(second, 1);
+  return Taps(first, second, third, next_tap(third, 1));
+}
+
+fn taps_after(taps: Taps) -> Taps {
+  if (VECTOR) {
+    return taps_from(next_tap(taps.t0, 4));
+  }
+  return taps_from(next_tap(taps.t3, 1));
+}
+
+/// Column j holds window[pixel 0 .. 3, k + j].
+fn windows_at(taps: Taps, w0: Window, w1: Window, w2: Window, w3: Window) -> mat4x4f {
+  if (VECTOR) {
+    return transpose(mat4x4f(vector(w0, taps.t0), vector(w1, taps.t0), vector(w2, taps.t0), vector(w3, taps.t0)));
+  }
   return mat4x4f(
-    element(w0, t0), element(w1, t0), element(w2, t0), element(w3, t0),
-    element(w0, t1), element(w1, t1), element(w2, t1), element(w3, t1),
-    element(w0, t2), element(w1, t2), element(w2, t2), element(w3, t2),
-    element(w0, t3), element(w1, t3), element(w2, t3), element(w3, t3),
+    element(w0, taps.t0), element(w1, taps.t0), element(w2, taps.t0), element(w3, taps.t0),
+    element(w0, taps.t1), element(w1, taps.t1), element(w2, taps.t1), element(w3, taps.t1),
+    element(w0, taps.t2), element(w1, taps.t2), element(w2, taps.t2), element(w3, taps.t2),
+    element(w0, taps.t3), element(w1, taps.t3), element(w2, taps.t3), element(w3, taps.t3),
   );
 }
 
@@ -138,7 +190,11 @@ fn weights_offset(k: u32) -> u32 {
   if (!TRANSPOSED) {
     return depth * OUT_CHANNELS;
   }
-  return (SIZE * SIZE - 1 - depth / IN_CHANNELS) * OUT_CHANNELS * IN_CHANNELS + depth % IN_CHANNELS;
+  if (SIZE == 1) {
+    return depth;
+  }
+  let tap = depth / IN_CHANNELS;
+  return (SIZE * SIZE - 1 - tap) * OUT_CHANNELS * IN_CHANNELS + depth - tap * IN_CHANNELS;
 }
 
 fn weight(offset: u32, channel: u32, k: u32) -> f32 {
@@ -167,8 +223,7 @@ fn start(channel: u32) -> vec4f {
   return vec4f();
 }
 
-fn store_element(pixel: u32, channel: u32, sum: f32) {
-  let at = min(pixel, PIXELS - 1) * OUT_CHANNELS + min(channel, OUT_CHANNELS - 1);
+fn store_element(at: u32, sum: f32) {
   if (MASK) {
     output[at] = select(0.0, sum, mask[at] > 0.0);
   } else {
@@ -176,26 +231,40 @@ fn store_element(pixel: u32, channel: u32, sum: f32) {
   }
 }
 
-fn store(pixel: u32, channel: u32, sum: vec4f) {
+/// Addresses of the first channel of four pixels.
+fn store_bases(pixel: u32) -> vec4u {
+  return min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(PIXELS - 1)) * OUT_CHANNELS;
+}
+
+fn store(bases: vec4u, channel: u32, sum: vec4f) {
+  let at = bases + min(channel, OUT_CHANNELS - 1);
   let value = select(sum, max(sum, vec4f()), RELU);
-  store_element(pixel, channel, value.x);
-  store_element(pixel + 1, channel, value.y);
-  store_element(pixel + 2, channel, value.z);
-  store_element(pixel + 3, channel, value.w);
+  store_element(at.x, value.x);
+  store_element(at.y, value.y);
+  store_element(at.z, value.z);
+  store_element(at.w, value.w);
 }
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
   let pixel = id.x * 4 * COLUMNS;
   let channel = group.y * ROWS;
-  let w0 = window_at(pixel + 0);
-  let w1 = window_at(pixel + 1);
-  let w2 = window_at(pixel + 2);
-  let w3 = window_at(pixel + 3);
-  let w4 = window_at(pixel + 4);
-  let w5 = window_at(pixel + 5);
-  let w6 = window_at(pixel + 6);
-  let w7 = window_at(pixel + 7);
+  let p0 = pixel_at(min(pixel, PIXELS - 1));
+  let p1 = next_pixel(p0);
+  let p2 = next_pixel(p1);
+  let p3 = next_pixel(p2);
+  let p4 = next_pixel(p3);
+  let p5 = next_pixel(p4);
+  let p6 = next_pixel(p5);
+  let p7 = next_pixel(p6);
+  let w0 = window_of(p0);
+  let w1 = window_of(p1);
+  let w2 = window_of(p2);
+  let w3 = window_of(p3);
+  let w4 = window_of(p4);
+  let w5 = window_of(p5);
+  let w6 = window_of(p6);
+  let w7 = window_of(p7);
   var a0 = start(channel + 0);
   var b0 = a0;
   var a1 = start(channel + 1);
@@ -236,11 +305,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   var b18 = a18;
   var a19 = start(channel + 19);
   var b19 = a19;
+  var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
-    let a = windows_at(k, w0, w1, w2, w3);
+    let a = windows_at(taps, w0, w1, w2, w3);
     var b: mat4x4f;
     if (COLUMNS > 1) {
-      b = windows_at(k, w4, w5, w6, w7);
+      b = windows_at(taps, w4, w5, w6, w7);
     }
     let offsets = vec4u(weights_offset(k), weights_offset(k + 1), weights_offset(k + 2), weights_offset(k + 3));
     if (ROWS > 0) {
@@ -343,85 +413,88 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       a19 += a * w;
       if (COLUMNS > 1) { b19 += b * w; }
     }
+    taps = taps_after(taps);
   }
+  let bases_a = store_bases(pixel);
+  let bases_b = store_bases(pixel + 4);
   if (ROWS > 0) {
-    store(pixel, channel + 0, a0);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 0, b0); }
+    store(bases_a, channel + 0, a0);
+    if (COLUMNS > 1) { store(bases_b, channel + 0, b0); }
   }
   if (ROWS > 1) {
-    store(pixel, channel + 1, a1);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 1, b1); }
+    store(bases_a, channel + 1, a1);
+    if (COLUMNS > 1) { store(bases_b, channel + 1, b1); }
   }
   if (ROWS > 2) {
-    store(pixel, channel + 2, a2);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 2, b2); }
+    store(bases_a, channel + 2, a2);
+    if (COLUMNS > 1) { store(bases_b, channel + 2, b2); }
   }
   if (ROWS > 3) {
-    store(pixel, channel + 3, a3);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 3, b3); }
+    store(bases_a, channel + 3, a3);
+    if (COLUMNS > 1) { store(bases_b, channel + 3, b3); }
   }
   if (ROWS > 4) {
-    store(pixel, channel + 4, a4);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 4, b4); }
+    store(bases_a, channel + 4, a4);
+    if (COLUMNS > 1) { store(bases_b, channel + 4, b4); }
   }
   if (ROWS > 5) {
-    store(pixel, channel + 5, a5);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 5, b5); }
+    store(bases_a, channel + 5, a5);
+    if (COLUMNS > 1) { store(bases_b, channel + 5, b5); }
   }
   if (ROWS > 6) {
-    store(pixel, channel + 6, a6);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 6, b6); }
+    store(bases_a, channel + 6, a6);
+    if (COLUMNS > 1) { store(bases_b, channel + 6, b6); }
   }
   if (ROWS > 7) {
-    store(pixel, channel + 7, a7);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 7, b7); }
+    store(bases_a, channel + 7, a7);
+    if (COLUMNS > 1) { store(bases_b, channel + 7, b7); }
   }
   if (ROWS > 8) {
-    store(pixel, channel + 8, a8);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 8, b8); }
+    store(bases_a, channel + 8, a8);
+    if (COLUMNS > 1) { store(bases_b, channel + 8, b8); }
   }
   if (ROWS > 9) {
-    store(pixel, channel + 9, a9);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 9, b9); }
+    store(bases_a, channel + 9, a9);
+    if (COLUMNS > 1) { store(bases_b, channel + 9, b9); }
   }
   if (ROWS > 10) {
-    store(pixel, channel + 10, a10);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 10, b10); }
+    store(bases_a, channel + 10, a10);
+    if (COLUMNS > 1) { store(bases_b, channel + 10, b10); }
   }
   if (ROWS > 11) {
-    store(pixel, channel + 11, a11);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 11, b11); }
+    store(bases_a, channel + 11, a11);
+    if (COLUMNS > 1) { store(bases_b, channel + 11, b11); }
   }
   if (ROWS > 12) {
-    store(pixel, channel + 12, a12);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 12, b12); }
+    store(bases_a, channel + 12, a12);
+    if (COLUMNS > 1) { store(bases_b, channel + 12, b12); }
   }
   if (ROWS > 13) {
-    store(pixel, channel + 13, a13);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 13, b13); }
+    store(bases_a, channel + 13, a13);
+    if (COLUMNS > 1) { store(bases_b, channel + 13, b13); }
   }
   if (ROWS > 14) {
-    store(pixel, channel + 14, a14);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 14, b14); }
+    store(bases_a, channel + 14, a14);
+    if (COLUMNS > 1) { store(bases_b, channel + 14, b14); }
   }
   if (ROWS > 15) {
-    store(pixel, channel + 15, a15);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 15, b15); }
+    store(bases_a, channel + 15, a15);
+    if (COLUMNS > 1) { store(bases_b, channel + 15, b15); }
   }
   if (ROWS > 16) {
-    store(pixel, channel + 16, a16);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 16, b16); }
+    store(bases_a, channel + 16, a16);
+    if (COLUMNS > 1) { store(bases_b, channel + 16, b16); }
   }
   if (ROWS > 17) {
-    store(pixel, channel + 17, a17);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 17, b17); }
+    store(bases_a, channel + 17, a17);
+    if (COLUMNS > 1) { store(bases_b, channel + 17, b17); }
   }
   if (ROWS > 18) {
-    store(pixel, channel + 18, a18);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 18, b18); }
+    store(bases_a, channel + 18, a18);
+    if (COLUMNS > 1) { store(bases_b, channel + 18, b18); }
   }
   if (ROWS > 19) {
-    store(pixel, channel + 19, a19);
-    if (COLUMNS > 1) { store(pixel + 4, channel + 19, b19); }
+    store(bases_a, channel + 19, a19);
+    if (COLUMNS > 1) { store(bases_b, channel + 19, b19); }
   }
 }

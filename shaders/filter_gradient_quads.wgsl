@@ -37,6 +37,7 @@ override ROWS: u32 = 20;
 override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
+override BATCH: u32 = PIXELS / (OUT_HEIGHT * OUT_WIDTH);
 override DEPTH: u32 = SIZE * SIZE * IN_CHANNELS;
 override CHECKED: bool = PADDING > 0;
 override VECTOR: bool = IN_CHANNELS % 4 == 0;
@@ -46,11 +47,42 @@ override VECTOR: bool = IN_CHANNELS % 4 == 0;
 @group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
 
+/// An output pixel. Stepping from one to the next costs less than dividing an index again.
+struct Pixel {
+  x: u32,
+  y: u32,
+  image: u32,
+}
+
+fn pixel_at(index: u32) -> Pixel {
+  let row = index / OUT_WIDTH;
+  let image = row / OUT_HEIGHT;
+  return Pixel(index - row * OUT_WIDTH, row - image * OUT_HEIGHT, image);
+}
+
+/// The pixel after `pixel`; the last one follows itself.
+fn next_pixel(pixel: Pixel) -> Pixel {
+  let ends_row = pixel.x + 1 == OUT_WIDTH;
+  let ends_image = ends_row && pixel.y + 1 == OUT_HEIGHT;
+  let ends_batch = ends_image && pixel.image + 1 == BATCH;
+  let x = select(pixel.x + 1, 0, ends_row);
+  let y = select(select(pixel.y, pixel.y + 1, ends_row), 0, ends_image);
+  let image = select(pixel.image, pixel.image + 1, ends_image);
+  return Pixel(select(x, pixel.x, ends_batch), select(y, pixel.y, ends_batch), select(image, pixel.image, ends_batch));
+}
+
 /// Where a pixel's window begins: the address of its first element, and its corner in the input.
 struct Window {
   base: u32,
   y: i32,
   x: i32,
+}
+
+fn window_of(pixel: Pixel) -> Window {
+  let y = i32(pixel.y * STRIDE) - i32(PADDING);
+  let x = i32(pixel.x * STRIDE) - i32(PADDING);
+  // Wraps below zero in the padding, and back when the tap's offset is added.
+  return Window(u32((i32(pixel.image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
 }
 
 /// One position in a window; the one after the last is the bias.
@@ -61,21 +93,11 @@ struct Tap {
   is_bias: bool,
 }
 
-fn window_at(index: u32) -> Window {
-  let pixel = min(index, PIXELS - 1);
-  let row = pixel / OUT_WIDTH;
-  let image = row / OUT_HEIGHT;
-  let y = i32(row % OUT_HEIGHT * STRIDE) - i32(PADDING);
-  let x = i32(pixel % OUT_WIDTH * STRIDE) - i32(PADDING);
-  // Wraps below zero in the padding, and back when the tap's offset is added.
-  return Window(u32((i32(image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
-}
-
 fn tap_at(k: u32) -> Tap {
   let is_bias = k >= DEPTH;
   let depth = select(k, 0, is_bias);
   let y = depth / (SIZE * IN_CHANNELS);
-  let along = depth % (SIZE * IN_CHANNELS);
+  let along = depth - y * SIZE * IN_CHANNELS;
   return Tap(y * IN_WIDTH * IN_CHANNELS + along, i32(y), i32(along / IN_CHANNELS), is_bias);
 }
 
@@ -127,17 +149,19 @@ fn gradients_at(lane_pixel: u32, channel: u32) -> vec4f {
   return vec4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
 }
 
-fn store_element(split: u32, k: u32, channel: u32, sum: f32) {
-  let row = min(channel, OUT_CHANNELS - 1);
-  let at = select(WEIGHTS_OFFSET + k * OUT_CHANNELS, BIAS_OFFSET, k >= DEPTH) + row;
-  gradients[split * SPLIT_ELEMENTS + at] = sum;
+/// Addresses of the first channel of four k.
+fn store_bases(split: u32, k: u32) -> vec4u {
+  let rows = vec4u(k, k + 1, k + 2, k + 3);
+  let bases = select(WEIGHTS_OFFSET + rows * OUT_CHANNELS, vec4u(BIAS_OFFSET), rows >= vec4u(DEPTH));
+  return bases + split * SPLIT_ELEMENTS;
 }
 
-fn store(split: u32, k: u32, channel: u32, sum: vec4f) {
-  store_element(split, k, channel, sum.x);
-  store_element(split, k + 1, channel, sum.y);
-  store_element(split, k + 2, channel, sum.z);
-  store_element(split, k + 3, channel, sum.w);
+fn store(bases: vec4u, channel: u32, sum: vec4f) {
+  let at = bases + min(channel, OUT_CHANNELS - 1);
+  gradients[at.x] = sum.x;
+  gradients[at.y] = sum.y;
+  gradients[at.z] = sum.z;
+  gradients[at.w] = sum.w;
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -193,12 +217,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   var b18: vec4f;
   var a19: vec4f;
   var b19: vec4f;
+  var p0 = pixel_at(min(split * CHUNK, PIXELS - 1));
   for (var at = 0u; at < CHUNK; at += 4) {
     let pixel = split * CHUNK + at;
-    let w0 = window_at(pixel);
-    let w1 = window_at(pixel + 1);
-    let w2 = window_at(pixel + 2);
-    let w3 = window_at(pixel + 3);
+    let p1 = next_pixel(p0);
+    let p2 = next_pixel(p1);
+    let p3 = next_pixel(p2);
+    let w0 = window_of(p0);
+    let w1 = window_of(p1);
+    let w2 = window_of(p2);
+    let w3 = window_of(p3);
+    p0 = next_pixel(p3);
     let a = mat4x4f(taps_of(w0, t0, t1, t2, t3), taps_of(w1, t0, t1, t2, t3), taps_of(w2, t0, t1, t2, t3), taps_of(w3, t0, t1, t2, t3));
     var b: mat4x4f;
     if (COLUMNS > 1) {
@@ -306,84 +335,86 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       if (COLUMNS > 1) { b19 += b * g; }
     }
   }
+  let bases_a = store_bases(split, k);
+  let bases_b = store_bases(split, k + 4);
   if (ROWS > 0) {
-    store(split, k, channel + 0, a0);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 0, b0); }
+    store(bases_a, channel + 0, a0);
+    if (COLUMNS > 1) { store(bases_b, channel + 0, b0); }
   }
   if (ROWS > 1) {
-    store(split, k, channel + 1, a1);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 1, b1); }
+    store(bases_a, channel + 1, a1);
+    if (COLUMNS > 1) { store(bases_b, channel + 1, b1); }
   }
   if (ROWS > 2) {
-    store(split, k, channel + 2, a2);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 2, b2); }
+    store(bases_a, channel + 2, a2);
+    if (COLUMNS > 1) { store(bases_b, channel + 2, b2); }
   }
   if (ROWS > 3) {
-    store(split, k, channel + 3, a3);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 3, b3); }
+    store(bases_a, channel + 3, a3);
+    if (COLUMNS > 1) { store(bases_b, channel + 3, b3); }
   }
   if (ROWS > 4) {
-    store(split, k, channel + 4, a4);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 4, b4); }
+    store(bases_a, channel + 4, a4);
+    if (COLUMNS > 1) { store(bases_b, channel + 4, b4); }
   }
   if (ROWS > 5) {
-    store(split, k, channel + 5, a5);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 5, b5); }
+    store(bases_a, channel + 5, a5);
+    if (COLUMNS > 1) { store(bases_b, channel + 5, b5); }
   }
   if (ROWS > 6) {
-    store(split, k, channel + 6, a6);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 6, b6); }
+    store(bases_a, channel + 6, a6);
+    if (COLUMNS > 1) { store(bases_b, channel + 6, b6); }
   }
   if (ROWS > 7) {
-    store(split, k, channel + 7, a7);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 7, b7); }
+    store(bases_a, channel + 7, a7);
+    if (COLUMNS > 1) { store(bases_b, channel + 7, b7); }
   }
   if (ROWS > 8) {
-    store(split, k, channel + 8, a8);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 8, b8); }
+    store(bases_a, channel + 8, a8);
+    if (COLUMNS > 1) { store(bases_b, channel + 8, b8); }
   }
   if (ROWS > 9) {
-    store(split, k, channel + 9, a9);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 9, b9); }
+    store(bases_a, channel + 9, a9);
+    if (COLUMNS > 1) { store(bases_b, channel + 9, b9); }
   }
   if (ROWS > 10) {
-    store(split, k, channel + 10, a10);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 10, b10); }
+    store(bases_a, channel + 10, a10);
+    if (COLUMNS > 1) { store(bases_b, channel + 10, b10); }
   }
   if (ROWS > 11) {
-    store(split, k, channel + 11, a11);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 11, b11); }
+    store(bases_a, channel + 11, a11);
+    if (COLUMNS > 1) { store(bases_b, channel + 11, b11); }
   }
   if (ROWS > 12) {
-    store(split, k, channel + 12, a12);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 12, b12); }
+    store(bases_a, channel + 12, a12);
+    if (COLUMNS > 1) { store(bases_b, channel + 12, b12); }
   }
   if (ROWS > 13) {
-    store(split, k, channel + 13, a13);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 13, b13); }
+    store(bases_a, channel + 13, a13);
+    if (COLUMNS > 1) { store(bases_b, channel + 13, b13); }
   }
   if (ROWS > 14) {
-    store(split, k, channel + 14, a14);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 14, b14); }
+    store(bases_a, channel + 14, a14);
+    if (COLUMNS > 1) { store(bases_b, channel + 14, b14); }
   }
   if (ROWS > 15) {
-    store(split, k, channel + 15, a15);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 15, b15); }
+    store(bases_a, channel + 15, a15);
+    if (COLUMNS > 1) { store(bases_b, channel + 15, b15); }
   }
   if (ROWS > 16) {
-    store(split, k, channel + 16, a16);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 16, b16); }
+    store(bases_a, channel + 16, a16);
+    if (COLUMNS > 1) { store(bases_b, channel + 16, b16); }
   }
   if (ROWS > 17) {
-    store(split, k, channel + 17, a17);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 17, b17); }
+    store(bases_a, channel + 17, a17);
+    if (COLUMNS > 1) { store(bases_b, channel + 17, b17); }
   }
   if (ROWS > 18) {
-    store(split, k, channel + 18, a18);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 18, b18); }
+    store(bases_a, channel + 18, a18);
+    if (COLUMNS > 1) { store(bases_b, channel + 18, b18); }
   }
   if (ROWS > 19) {
-    store(split, k, channel + 19, a19);
-    if (COLUMNS > 1) { store(split, k + 4, channel + 19, b19); }
+    store(bases_a, channel + 19, a19);
+    if (COLUMNS > 1) { store(bases_b, channel + 19, b19); }
   }
 }

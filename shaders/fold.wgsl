@@ -3,9 +3,10 @@
 //   columns        [batch, OUT_HEIGHT, OUT_WIDTH, SIZE, SIZE, IN_CHANNELS]: the gradient at every window's elements
 //   mask, output   [batch, IN_HEIGHT, IN_WIDTH, IN_CHANNELS]; where mask is not positive the gradient becomes 0
 //
-// One invocation per input element, no atomics.
+// One invocation per four channels of an input pixel, no atomics; beyond the last channel it repeats that one and stores
+// equal bits.
 
-override INPUTS: u32 = 1;
+override PIXELS: u32 = 1;
 override OUT_HEIGHT: u32 = 1;
 override OUT_WIDTH: u32 = 1;
 override IN_HEIGHT: u32 = 1;
@@ -16,6 +17,8 @@ override STRIDE: u32 = 1;
 override PADDING: u32 = 0;
 override MASK: bool = false;
 override INVOCATIONS: u32 = 64;
+
+override BLOCKS: u32 = (IN_CHANNELS + 3) / 4;
 
 @group(0) @binding(0) var<storage, read> columns: array<f32>;
 @group(0) @binding(1) var<storage, read> mask: array<f32>;
@@ -29,25 +32,35 @@ fn first_window(at: u32) -> u32 {
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let index = (group.y * groups.x + group.x) * INVOCATIONS + local;
-  if (index >= INPUTS) {
+  if (index >= PIXELS * BLOCKS) {
     return;
   }
-  let channel = index % IN_CHANNELS;
-  let pixel = index / IN_CHANNELS;
-  let x = pixel % IN_WIDTH + PADDING;
+  // Divisions are dear, so the remainders are not divided again.
+  let pixel = index / BLOCKS;
+  let first = (index - pixel * BLOCKS) * 4;
+  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(IN_CHANNELS - 1));
   let row = pixel / IN_WIDTH;
-  let y = row % IN_HEIGHT + PADDING;
   let image = row / IN_HEIGHT;
-  var sum = 0.0;
-  for (var window_y = first_window(y); window_y <= min(y / STRIDE, OUT_HEIGHT - 1); window_y++) {
-    for (var window_x = first_window(x); window_x <= min(x / STRIDE, OUT_WIDTH - 1); window_x++) {
+  let x = pixel - row * IN_WIDTH + PADDING;
+  let y = row - image * IN_HEIGHT + PADDING;
+  let first_x = first_window(x);
+  let end_x = min(x / STRIDE + 1, OUT_WIDTH);
+  let end_y = min(y / STRIDE + 1, OUT_HEIGHT);
+  var sum = vec4f();
+  for (var window_y = first_window(y); window_y < end_y; window_y++) {
+    for (var window_x = first_x; window_x < end_x; window_x++) {
       let tap = (y - window_y * STRIDE) * SIZE + x - window_x * STRIDE;
       let window = (image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x;
-      sum += columns[(window * SIZE * SIZE + tap) * IN_CHANNELS + channel];
+      let at = (window * SIZE * SIZE + tap) * IN_CHANNELS + channels;
+      sum += vec4f(columns[at.x], columns[at.y], columns[at.z], columns[at.w]);
     }
   }
+  let at = pixel * IN_CHANNELS + channels;
   if (MASK) {
-    sum = select(0.0, sum, mask[index] > 0.0);
+    sum = select(vec4f(), sum, vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]) > vec4f());
   }
-  output[index] = sum;
+  output[at.x] = sum.x;
+  output[at.y] = sum.y;
+  output[at.z] = sum.z;
+  output[at.w] = sum.w;
 }

@@ -3,9 +3,10 @@
 //   output_gradient, choice [batch, OUT_HEIGHT, OUT_WIDTH, CHANNELS]
 //   mask, input_gradient    [batch, IN_HEIGHT, IN_WIDTH, CHANNELS]; where mask is not positive the gradient becomes 0
 //
-// One invocation per input element, no atomics.
+// One invocation per four channels of an input pixel, no atomics; beyond the last channel it repeats that one and stores
+// equal bits.
 
-override INPUTS: u32 = 1;
+override PIXELS: u32 = 1;
 override OUT_HEIGHT: u32 = 1;
 override OUT_WIDTH: u32 = 1;
 override IN_HEIGHT: u32 = 1;
@@ -15,6 +16,8 @@ override SIZE: u32 = 1;
 override STRIDE: u32 = 1;
 override MASK: bool = false;
 override INVOCATIONS: u32 = 64;
+
+override BLOCKS: u32 = (CHANNELS + 3) / 4;
 
 @group(0) @binding(0) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(1) var<storage, read> choice: array<u32>;
@@ -29,27 +32,36 @@ fn first_window(at: u32) -> u32 {
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let index = (group.y * groups.x + group.x) * INVOCATIONS + local;
-  if (index >= INPUTS) {
+  if (index >= PIXELS * BLOCKS) {
     return;
   }
-  let channel = index % CHANNELS;
-  let pixel = index / CHANNELS;
-  let x = pixel % IN_WIDTH;
+  // Divisions are dear, so the remainders are not divided again.
+  let pixel = index / BLOCKS;
+  let first = (index - pixel * BLOCKS) * 4;
+  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(CHANNELS - 1));
   let row = pixel / IN_WIDTH;
-  let y = row % IN_HEIGHT;
+  let x = pixel - row * IN_WIDTH;
   let image = row / IN_HEIGHT;
-  let own = (y * IN_WIDTH + x) * CHANNELS + channel;
-  var sum = 0.0;
-  for (var window_y = first_window(y); window_y <= min(y / STRIDE, OUT_HEIGHT - 1); window_y++) {
-    for (var window_x = first_window(x); window_x <= min(x / STRIDE, OUT_WIDTH - 1); window_x++) {
-      let at = ((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channel;
-      if (choice[at] == own) {
-        sum += output_gradient[at];
-      }
+  let y = row - image * IN_HEIGHT;
+  let own = (y * IN_WIDTH + x) * CHANNELS + channels;
+  let first_x = first_window(x);
+  let end_x = min(x / STRIDE + 1, OUT_WIDTH);
+  let end_y = min(y / STRIDE + 1, OUT_HEIGHT);
+  var sum = vec4f();
+  for (var window_y = first_window(y); window_y < end_y; window_y++) {
+    for (var window_x = first_x; window_x < end_x; window_x++) {
+      let at = ((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channels;
+      let chosen = vec4u(choice[at.x], choice[at.y], choice[at.z], choice[at.w]);
+      let gradient = vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
+      sum += select(vec4f(), gradient, chosen == own);
     }
   }
+  let at = pixel * CHANNELS + channels;
   if (MASK) {
-    sum = select(0.0, sum, mask[index] > 0.0);
+    sum = select(vec4f(), sum, vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]) > vec4f());
   }
-  input_gradient[index] = sum;
+  input_gradient[at.x] = sum.x;
+  input_gradient[at.y] = sum.y;
+  input_gradient[at.z] = sum.z;
+  input_gradient[at.w] = sum.w;
 }

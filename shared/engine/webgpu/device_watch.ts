@@ -22,12 +22,7 @@ export class DeviceWatch {
     this.device = device;
     device.addEventListener("uncapturederror", this.#onError);
     this.lost = new Promise((resolve) => {
-      void device.lost.then(({ message, reason }) => {
-        if (this.#closed) return;
-        const detail = message === "" ? reason : message;
-        this.#failure = new GpuError(`The GPU device was lost: ${detail}`);
-        resolve(`The GPU device was lost: ${detail}`);
-      });
+      void this.#awaitLoss(resolve);
     });
   }
 
@@ -42,5 +37,13 @@ export class DeviceWatch {
     this.#closed = true;
     this.device.removeEventListener("uncapturederror", this.#onError);
     this.device.destroy();
+  }
+
+  async #awaitLoss(report: (sentence: string) => void): Promise<void> {
+    const { message, reason } = await this.device.lost;
+    if (this.#closed) return;
+    const sentence = `The GPU device was lost: ${message === "" ? reason : message}`;
+    this.#failure = new GpuError(sentence);
+    report(sentence);
   }
 }

@@ -49,7 +49,8 @@ export class Kernels {
 
   #pipeline(dispatch: Dispatch): Promise<GPUComputePipeline> {
     const { shader, constants } = dispatch;
-    const key = `${shader} ${JSON.stringify(Object.entries(constants).toSorted())}`;
+    const values = Object.entries(constants).map(([constant, value]) => `${constant}=${value}`);
+    const key = `${shader} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
       pipeline = this.#compile(dispatch);

@@ -16,9 +16,11 @@ import { Readback } from "./readback.ts";
 
 /** The launches of a program, by what runs them. */
 interface Launches {
-  readonly forward: readonly PreparedDispatch[];
-  /** The loss total, then the backward pass. */
-  readonly backward: readonly PreparedDispatch[];
+  /** For each operation of the plan's `forward` its launches. */
+  readonly forward: readonly (readonly PreparedDispatch[])[];
+  readonly lossTotal: readonly PreparedDispatch[];
+  /** For each operation of the plan's `backward` its launches. */
+  readonly backward: readonly (readonly PreparedDispatch[])[];
   readonly update: readonly PreparedDispatch[];
   readonly difference: readonly PreparedDispatch[];
   readonly settle: readonly PreparedDispatch[];
@@ -48,8 +50,8 @@ async function prepareAll(kernels: Kernels, memory: PlanMemory, traits: DeviceTr
   const { plan } = memory;
   const { elements } = plan.layout;
   const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
-  const all = (operations: readonly Operation[]): Promise<PreparedDispatch[]> =>
-    kernels.prepare(operations.flatMap((operation) => dispatchesOf(operation, memory, traits)));
+  const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
+    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, memory, traits))));
   const vectors = (shader: string, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
     kernels.prepare([
       overVectors(
@@ -61,14 +63,14 @@ async function prepareAll(kernels: Kernels, memory: PlanMemory, traits: DeviceTr
     ]);
   // Asked for together, so that the browser compiles them together.
   const [forward, total, backward, update, taking, settle] = await Promise.all([
-    all(plan.forward),
+    each(plan.forward),
     kernels.prepare([lossTotal(plan, memory)]),
-    all(plan.backward),
+    each(plan.backward),
     vectors("update", memory.settings, gradient, velocity, parameters),
     vectors("elastic_difference", parameters, base, sent, difference),
     vectors("elastic_settle", memory.pull, sent, base, parameters),
   ]);
-  return { forward, backward: [...total, ...backward], update, difference: taking, settle };
+  return { forward, lossTotal: total, backward, update, difference: taking, settle };
 }
 
 export class WebGpuProgram implements Program {
@@ -80,6 +82,8 @@ export class WebGpuProgram implements Program {
   readonly #queue: GPUQueue;
   readonly #readback: Readback;
   readonly #evaluation: Readback;
+  readonly #gradientStep: readonly PreparedDispatch[];
+  readonly #step: readonly PreparedDispatch[];
   readonly #taken: Float32Array<ArrayBuffer>;
   readonly #settings = new Float32Array(3).fill(Number.NaN);
   #steps = 0;
@@ -89,6 +93,8 @@ export class WebGpuProgram implements Program {
     this.plan = memory.plan;
     this.memory = memory;
     this.launches = launches;
+    this.#gradientStep = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
+    this.#step = [...this.#gradientStep, ...launches.update];
     this.#watch = watch;
     this.#queue = watch.device.queue;
     this.#readback = new Readback(memory.readback);
@@ -134,15 +140,14 @@ export class WebGpuProgram implements Program {
     this.#check();
     this.#writeExamples(examples);
     this.#writeSettings(settings);
-    const { forward, backward, update } = this.launches;
-    this.#submit((encoder) => runPass(encoder, forward, backward, update));
+    this.#submit((encoder) => runPass(encoder, this.#step));
     this.#steps += 1;
   }
 
   gradientStep(examples: Uint32Array): void {
     this.#check();
     this.#writeExamples(examples);
-    this.#submit((encoder) => runPass(encoder, this.launches.forward, this.launches.backward));
+    this.#submit((encoder) => runPass(encoder, this.#gradientStep));
     this.#steps += 1;
   }
 
@@ -172,12 +177,11 @@ export class WebGpuProgram implements Program {
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
     this.#check();
     const { batch, losses, correct } = this.plan;
-    const sum = (words: Float32Array): number => words.reduce((total, value) => total + value, 0);
     const evaluation = await this.#evaluation.take(
       (staging) => {
         this.#writeExamples(examples);
         this.#submit((encoder) => {
-          runPass(encoder, this.launches.forward);
+          runPass(encoder, this.launches.forward.flat());
           for (const [index, tensor] of [losses, correct].entries()) {
             encoder.copyBufferToBuffer(this.memory.tensor(tensor).buffer, 0, staging, index * batch * 4, batch * 4);
           }
@@ -279,9 +283,9 @@ export class WebGpuProgram implements Program {
 }
 
 /** Encodes launches into one compute pass. WebGPU orders their memory accesses. */
-export function runPass(encoder: GPUCommandEncoder, ...groups: readonly (readonly PreparedDispatch[])[]): void {
+export function runPass(encoder: GPUCommandEncoder, launches: readonly PreparedDispatch[]): void {
   const pass = encoder.beginComputePass();
-  for (const { pipeline, bindGroup, workgroups } of groups.flat()) {
+  for (const { pipeline, bindGroup, workgroups } of launches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
     pass.dispatchWorkgroups(...workgroups);
@@ -298,4 +302,8 @@ function wholeWords(images: Uint8Array, imageBytes: number, rowBytes: number): U
     padded.set(images.subarray(image * imageBytes, (image + 1) * imageBytes), image * rowBytes);
   }
   return padded;
+}
+
+function sum(words: Float32Array): number {
+  return words.reduce((total, value) => total + value, 0);
 }
