@@ -32,18 +32,20 @@ export class Controls {
   readonly #detail = byId("phase-detail", HTMLElement);
   #phase: Phase = "idle";
   #startable = false;
+  #stopping = false;
 
   constructor(wish: (wish: Wish) => void) {
     this.#start.addEventListener("click", () => wish("start"));
     this.#pause.addEventListener("click", () => {
+      if (this.#stopping) return;
       const resume = this.#phase === "paused";
       setText(this.#words, resume ? "Resuming" : "Pausing");
       wish(resume ? "resume" : "pause");
     });
     this.#stop.addEventListener("click", () => {
+      if (this.#stopping) return;
       setText(this.#words, STOPPING);
-      this.#pause.disabled = true;
-      this.#stop.disabled = true;
+      this.#setStopping(true);
       wish("stop");
     });
   }
@@ -70,8 +72,8 @@ export class Controls {
     setText(this.#start, phase === "idle" ? "Start" : "Start again");
     for (const button of [this.#pause, this.#stop]) {
       button.hidden = atRest;
-      button.disabled = false;
     }
+    if (atRest) this.#setStopping(false);
     setText(this.#pause, phase === "paused" ? "Resume" : "Pause");
     // Whoever works with the keyboard stays with the controls.
     if (focused instanceof HTMLButtonElement && focused.hidden) (atRest ? this.#start : this.#pause).focus();
@@ -79,5 +81,11 @@ export class Controls {
 
   detail(text: string): void {
     setText(this.#detail, text);
+  }
+
+  /** Not `disabled`: that would take the focus away from whoever just pressed Stop by keyboard. */
+  #setStopping(stopping: boolean): void {
+    this.#stopping = stopping;
+    for (const button of [this.#pause, this.#stop]) button.setAttribute("aria-disabled", String(stopping));
   }
 }
