@@ -26,7 +26,7 @@ export const APPLIERS: readonly Applier[] = ["lock-free", "locked"];
 /** Values in [-1, 1). */
 export function vector(elements: number, seed: number): Float32Array<ArrayBuffer> {
   const random = new Random(seed);
-  return Float32Array.from({ length: elements }, () => random.uniform() * 2 - 1);
+  return new Float32Array(elements).map(() => random.uniform() * 2 - 1);
 }
 
 /** The bytes of `values`, at an odd address when asked. */
@@ -43,13 +43,13 @@ export function heldBy(slot: CenterSlot): Float32Array<ArrayBuffer> {
 
 /** x = base + payload, in f32. */
 export function decoded(base: Float32Array, payload: Float32Array): Float32Array<ArrayBuffer> {
-  return Float32Array.from(base, (value, k) => value + payload[k]!);
+  return new Float32Array(base).map((value, k) => value + payload[k]!);
 }
 
 /** The center after one elastic apply. */
 export function moved(center: Float32Array, x: Float32Array, movingRate: number): Float32Array<ArrayBuffer> {
   const rate = Math.fround(movingRate);
-  return Float32Array.from(center, (c, k) => c + Math.fround(rate * Math.fround(x[k]! - c)));
+  return new Float32Array(center).map((c, k) => c + Math.fround(rate * Math.fround(x[k]! - c)));
 }
 
 /** For comparing bit for bit, so that 0 and -0 differ and a NaN would show. */
