@@ -40,8 +40,13 @@ function flopsOf(operation: Operation): number {
     case "dense-data-gradient":
     case "dense-filter-gradient":
       return 2 * operation.batch * operation.inputs * operation.units;
-    default:
+    case "gather":
+    case "max-pool":
+    case "max-pool-gradient":
+    case "softmax-cross-entropy":
       return 0;
+    default:
+      return operation satisfies never;
   }
 }
 
@@ -60,13 +65,22 @@ function timedOperations(plan: Plan, map: MemoryMap): Timed[] {
     timesMs: [],
   }));
   const { parameters, velocity, gradient } = map;
-  const update = { kernel: "heavyBall", numbers: [parameters, velocity, gradient, plan.layout.elements, 0.01, 0.9, 5e-4] } as const;
+  const update = {
+    kernel: "heavyBall",
+    numbers: [parameters, velocity, gradient, plan.layout.elements, 0.01, 0.9, 5e-4],
+  } as const;
   return [...timed, { name: "update", flops: 0, invocations: [update], timesMs: [] }];
 }
 
-async function measure(model: ModelDescription, batch: number, variant: keyof typeof WASM_MODULES): Promise<Measured[]> {
+async function measure(
+  model: ModelDescription,
+  batch: number,
+  variant: keyof typeof WASM_MODULES,
+): Promise<Measured[]> {
   const plan = compilePlan(model, {
-    batch, datasetExamples: EXAMPLES, normalisation: { mean: 0.1307, deviation: 0.3081 },
+    batch,
+    datasetExamples: EXAMPLES,
+    normalisation: { mean: 0.1307, deviation: 0.3081 },
   });
   const map = new MemoryMap(plan);
   const timed = timedOperations(plan, map);
@@ -123,7 +137,8 @@ const { values } = parseArgs({
   },
 });
 const variant = values.plain ? "plain" : "relaxed";
-if (!isModelName(values.model)) throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
+if (!isModelName(values.model))
+  throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
 const model = await measure(MODELS[values.model], Number(values.batch), variant);
 const gemm = (await measure(GEMM_512, 512, variant)).filter(({ operation }) => operation.endsWith("gemm 512"));
 const results = [...model, ...gemm];

@@ -14,7 +14,15 @@ test("LeNet has Caffe's 431,080 parameters and the perceptron 50,890", () => {
 
 test("LeNet's shapes are Caffe's", () => {
   const shapes = inferShapes(MODELS.lenet).map(({ output }) => [output.height, output.width, output.channels]);
-  expect(shapes).toEqual([[24, 24, 20], [12, 12, 20], [8, 8, 50], [4, 4, 50], [1, 1, 500], [1, 1, 500], [1, 1, 10]]);
+  expect(shapes).toEqual([
+    [24, 24, 20],
+    [12, 12, 20],
+    [8, 8, 50],
+    [4, 4, 50],
+    [1, 1, 500],
+    [1, 1, 500],
+    [1, 1, 10],
+  ]);
 });
 
 test("Padding and stride count in a window's output", () => {
@@ -32,7 +40,11 @@ const MISFITS: readonly (readonly [why: string, layer: Layer, message: RegExp])[
   ["a window larger than its input", { kind: "conv2d", name: "wide", kernel: 9, channels: 2 }, /"wide".*8x6x3/],
   ["a kernel of zero", { kind: "conv2d", name: "none", kernel: 0, channels: 2 }, /"none": kernel is 0/],
   ["half a channel", { kind: "conv2d", name: "half", kernel: 1, channels: 0.5 }, /"half": channels is 0.5/],
-  ["padding as wide as its window", { kind: "conv2d", name: "padded", kernel: 3, channels: 2, padding: 3 }, /"padded": padding is 3/],
+  [
+    "padding as wide as its window",
+    { kind: "conv2d", name: "padded", kernel: 3, channels: 2, padding: 3 },
+    /"padded": padding is 3/,
+  ],
   ["a pool that does not move", { kind: "max-pool", name: "still", size: 2, stride: 0 }, /"still": stride is 0/],
   ["no units", { kind: "dense", name: "empty", units: 0 }, /"empty": units is 0/],
 ];
@@ -77,7 +89,9 @@ test("Equal seeds give equal parameters, weights stay in Xavier's bound, biases 
   expect(parameters).not.toEqual(initialParameters(layout, 4));
   const weights = layout.tensors.filter(({ fanIn }) => fanIn > 0);
   for (const { offset, elements, fanIn } of weights) {
-    const largest = parameters.subarray(offset, offset + elements).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const largest = parameters
+      .subarray(offset, offset + elements)
+      .reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     expect(largest).toBeLessThanOrEqual(Math.sqrt(3 / fanIn));
     expect(largest).toBeGreaterThan(0.9 * Math.sqrt(3 / fanIn));
   }

@@ -18,7 +18,8 @@ function slotClash(plan: Plan): string | undefined {
   for (const [a, one] of plan.tensors.entries()) {
     for (const [b, other] of plan.tensors.entries()) {
       if (a >= b || one.slot !== other.slot) continue;
-      if (lives[a]!.first <= lives[b]!.last && lives[b]!.first <= lives[a]!.last) return `${one.name} and ${other.name}`;
+      if (lives[a]!.first <= lives[b]!.last && lives[b]!.first <= lives[a]!.last)
+        return `${one.name} and ${other.name}`;
     }
   }
   return undefined;
@@ -44,9 +45,9 @@ function randomModel(seed: number): ModelDescription {
 }
 
 test("Tensors that share a slot never live at the same time", () => {
-  for (const model of [MODELS.lenet, MODELS.mlp, ...Array.from({ length: 50 }, (_, seed) => randomModel(seed))]) {
-    expect(slotClash(compilePlan(model, OPTIONS)), model.name).toBeUndefined();
-  }
+  const models = [MODELS.lenet, MODELS.mlp, ...Array.from({ length: 50 }, (_, seed) => randomModel(seed))];
+  const clashes = models.map((model) => [model.name, slotClash(compilePlan(model, OPTIONS))] as const);
+  expect(clashes.filter(([, clash]) => clash !== undefined)).toEqual([]);
 });
 
 test("Sharing slots saves memory, and each slot holds its largest tensor", () => {
@@ -54,16 +55,15 @@ test("Sharing slots saves memory, and each slot holds its largest tensor", () =>
   const separate = plan.tensors.reduce((sum, { elements }) => sum + elements, 0);
   const shared = plan.slotElements.reduce((sum, elements) => sum + elements, 0);
   expect(shared).toBeLessThan(0.75 * separate);
-  for (const { slot, elements, name } of plan.tensors) {
-    expect(plan.slotElements[slot], name).toBeGreaterThanOrEqual(elements);
-  }
+  const homeless = plan.tensors.filter(({ slot, elements }) => plan.slotElements[slot]! < elements);
+  expect(homeless).toEqual([]);
 });
 
 test("A relu becomes the epilogue of the layer before it and is undone where that layer's gradient is written", () => {
   const plan = compilePlan(MODELS.mlp, OPTIONS);
   const kinds = plan.forward.map(({ kind }) => kind);
   expect(kinds).toEqual(["gather", "dense", "dense", "softmax-cross-entropy"]);
-  const [hidden] = plan.forward.filter((operation) => operation.kind === "dense");
+  const hidden = plan.forward.find((operation) => operation.kind === "dense");
   expect(hidden).toMatchObject({ name: "fc1", relu: true });
   const gradient = plan.backward.find((operation) => operation.kind === "dense-data-gradient");
   expect(gradient).toMatchObject({ name: "fc2", reluOutput: hidden!.output });
@@ -72,7 +72,9 @@ test("A relu becomes the epilogue of the layer before it and is undone where tha
 test("The backward pass ends at the first layer with parameters: nobody needs the gradient of the images", () => {
   const plan = compilePlan(MODELS.lenet, OPTIONS);
   expect(plan.backward.at(-1)).toMatchObject({ kind: "convolve-filter-gradient", name: "conv1" });
-  expect(plan.backward.some((operation) => operation.kind === "convolve-data-gradient" && operation.name === "conv1")).toBe(false);
+  expect(
+    plan.backward.some((operation) => operation.kind === "convolve-data-gradient" && operation.name === "conv1"),
+  ).toBe(false);
 });
 
 test("A relu with no layer before it is refused, and the message names it", () => {
@@ -82,10 +84,10 @@ test("A relu with no layer before it is refused, and the message names it", () =
 });
 
 test("A shape that does not fit is refused when the plan is compiled, and the message names the layer", () => {
-  const model: ModelDescription = {
-    ...MODELS.lenet,
-    layers: MODELS.lenet.layers.map((layer) => (layer.name === "conv2" ? { ...layer, kernel: 40 } : layer)),
-  };
+  const layers: ModelDescription["layers"] = MODELS.lenet.layers;
+  const model = { ...MODELS.lenet, layers: layers.with(2, { kind: "conv2d", name: "conv2", kernel: 40, channels: 50 }) };
   expect(() => compilePlan(model, OPTIONS)).toThrow(ModelError);
-  expect(() => compilePlan(model, OPTIONS)).toThrow(/Layer "conv2": a 40x40 window does not fit into its input of 12x12x20/);
+  expect(() => compilePlan(model, OPTIONS)).toThrow(
+    /Layer "conv2": a 40x40 window does not fit into its input of 12x12x20/,
+  );
 });

@@ -108,15 +108,20 @@ const CASES: readonly Case[] = [
 ];
 
 describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
-  test.each(CASES)("[E2] [E3] Every operation of a $title equals the reference and writes its whole output", async (item) => {
-    const plan = compilePlan(item.model, {
-      batch: item.batch, datasetExamples: 9, normalisation: { mean: 0.3, deviation: 0.7 },
-    });
-    const random = new Random(item.title.length * 977 + item.batch);
-    for (const operation of [...plan.forward, ...plan.backward]) {
-      expect(await mismatch(variant, plan, operation, random), operation.kind).toBeUndefined();
-    }
-  });
+  test.each(CASES)(
+    "[E2] [E3] Every operation of a $title equals the reference and writes its whole output",
+    async (item) => {
+      const plan = compilePlan(item.model, {
+        batch: item.batch,
+        datasetExamples: 9,
+        normalisation: { mean: 0.3, deviation: 0.7 },
+      });
+      const random = new Random(item.title.length * 977 + item.batch);
+      for (const operation of [...plan.forward, ...plan.backward]) {
+        expect(await mismatch(variant, plan, operation, random)).toBeUndefined();
+      }
+    },
+  );
 });
 
 /** Runs `operation` in WASM and in the reference on the same random inputs. */
@@ -155,7 +160,7 @@ async function mismatch(
     const { length } = expected.tensors[id]!;
     const actual = whole.has(id) ? words(map.tensor(id), length) : floats(map.tensor(id), length);
     const found = firstMismatch(actual, expected.tensors[id]!, magnitudes.tensors[id]!, sumLengthOf(operation));
-    if (found) return `${plan.tensors[id]!.name}: ${found}`;
+    if (found) return `${operation.kind}, ${plan.tensors[id]!.name}: ${found}`;
   }
   if (!operation.kind.endsWith("filter-gradient") || !("weights" in operation)) return undefined;
   for (const { name, offset, elements } of [operation.weights, operation.bias]) {
@@ -200,7 +205,9 @@ function outputsOf(operation: Operation): readonly TensorId[] {
 /** f32 values everywhere that the operation reads. A relu's output has zeros, and choices lie in their windows. */
 function randomMemory(plan: Plan, operation: Operation, random: Random): ReferenceMemory {
   const examples = Uint32Array.from({ length: plan.batch }, () => random.below(plan.datasetExamples));
-  const images = Uint8Array.from({ length: plan.datasetExamples * elementsOf(plan.model.input) }, () => random.below(256));
+  const images = Uint8Array.from({ length: plan.datasetExamples * elementsOf(plan.model.input) }, () =>
+    random.below(256),
+  );
   const labels = Uint8Array.from({ length: plan.datasetExamples }, () => random.below(plan.model.classes));
   const memory = { ...referenceMemory(plan, images, labels), examples };
   fill(memory.parameters, () => random.normal());
@@ -213,7 +220,10 @@ function randomMemory(plan: Plan, operation: Operation, random: Random): Referen
   }
   if (operation.kind === "max-pool-gradient") {
     const forward = plan.forward.find((other) => other.kind === "max-pool" && other.choice === operation.choice)!;
-    runOperation(forward, { ...memory, tensors: memory.tensors.map((tensor, id) => (id === operation.choice ? tensor : randomised(tensor, random))) });
+    runOperation(forward, {
+      ...memory,
+      tensors: memory.tensors.map((tensor, id) => (id === operation.choice ? tensor : randomised(tensor, random))),
+    });
   }
   return memory;
 }
@@ -228,9 +238,12 @@ function randomised(values: Float64Array, random: Random): Float64Array<ArrayBuf
   return copy;
 }
 
+function absolute(values: Float64Array): Float64Array<ArrayBuffer> {
+  return Float64Array.from(values, Math.abs);
+}
+
 /** For each output the sum of |a||b| behind it: the operation on absolute values. */
 function magnitudesOf(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
-  const absolute = (values: Float64Array): Float64Array<ArrayBuffer> => Float64Array.from(values, Math.abs);
   const { mean, deviation } = memory.normalisation;
   const magnitudes = {
     ...memory,

@@ -27,7 +27,9 @@ const random = new Random(12);
 const images = Uint8Array.from({ length: EXAMPLES * 36 }, () => random.below(256));
 const labels = Uint8Array.from({ length: EXAMPLES }, () => random.below(3));
 const plan: Plan = compilePlan(MODEL, {
-  batch: 4, datasetExamples: EXAMPLES, normalisation: { mean: 0.5, deviation: 0.25 },
+  batch: 4,
+  datasetExamples: EXAMPLES,
+  normalisation: { mean: 0.5, deviation: 0.25 },
 });
 const start = initialParameters(plan.layout, 9);
 
@@ -51,7 +53,10 @@ describe.each(WASM_VARIANTS)("%s", (_name, sources) => {
       trainer.step(BATCH, SETTINGS);
     }
     const parameters = await trained.readParameters();
-    const error = parameters.reduce((largest, value, index) => Math.max(largest, Math.abs(value - trainer.memory.parameters[index]!)), 0);
+    const error = parameters.reduce(
+      (largest, value, index) => Math.max(largest, Math.abs(value - trainer.memory.parameters[index]!)),
+      0,
+    );
     expect(error).toBeLessThan(1e-5);
   });
 
@@ -75,7 +80,9 @@ describe.each(WASM_VARIANTS)("%s", (_name, sources) => {
     const center = randomVector();
     trained.settle(center, 0.3);
     const rate = Math.fround(0.3);
-    const expected = before.map((value, index) => value - Math.fround(rate * Math.fround(sent[index]! - center[index]!)));
+    const expected = before.map(
+      (value, index) => value - Math.fround(rate * Math.fround(sent[index]! - center[index]!)),
+    );
     expect(await trained.readParameters()).toEqual(expected);
     const { values } = await trained.takeDifference();
     expect(values).toEqual(expected.map((value, index) => value - center[index]!));
@@ -140,12 +147,16 @@ test("[E1] Steps reuse one memory: what the program holds does not grow", async 
 test("What does not fit is refused at the door with a sentence that says how much was expected", async () => {
   const trained = await program();
   expect(() => trained.step(Uint32Array.of(1, 2), SETTINGS)).toThrow(/batch of 2 examples came.*for 4/);
-  expect(() => trained.step(Uint32Array.of(0, 1, 2, EXAMPLES), SETTINGS)).toThrow(/Example 12 is outside the data set of 12/);
+  expect(() => trained.step(Uint32Array.of(0, 1, 2, EXAMPLES), SETTINGS)).toThrow(
+    /Example 12 is outside the data set of 12/,
+  );
   expect(() => trained.writeParameters(new Float32Array(3))).toThrow(/3 elements.*384/);
   expect(() => trained.settle(new Float32Array(3), 0.5)).toThrow(/center/);
   expect(() => trained.rebase(new Float32Array(3), true)).toThrow(/center/);
   expect(() => trained.loadExamples(0, new Uint8Array(35), new Uint8Array(1))).toThrow(/need 36/);
-  expect(() => trained.loadExamples(EXAMPLES, new Uint8Array(36), new Uint8Array(1))).toThrow(/do not fit into a data set of 12/);
+  expect(() => trained.loadExamples(EXAMPLES, new Uint8Array(36), new Uint8Array(1))).toThrow(
+    /do not fit into a data set of 12/,
+  );
   expect(() => trained.loadExamples(0, new Uint8Array(36), Uint8Array.of(3))).toThrow(/label 3; there are 3 classes/);
   trained.close();
   expect(() => trained.step(BATCH, SETTINGS)).toThrow(/closed/);

@@ -18,7 +18,8 @@ function lenetPlan(batch: number): Plan {
 }
 
 function batches(count: number, batch: number): Uint32Array[] {
-  return Array.from({ length: count }, (_, step) => Uint32Array.from({ length: batch }, (_, row) => step * batch + row));
+  const all = Uint32Array.from({ length: count * batch }, (_, index) => index);
+  return Array.from({ length: count }, (_, step) => all.slice(step * batch, (step + 1) * batch));
 }
 
 describe("LeNet on MNIST", () => {
@@ -28,7 +29,8 @@ describe("LeNet on MNIST", () => {
     const parameters = initialParameters(plan.layout, 1);
     const run = { parameters, images, labels, batches: batches(10, plan.batch), settings: SETTINGS };
     const expected = await tfjsLosses(plan, run);
-    for (const [name, sources] of WASM_VARIANTS) {
+    for (const [, sources] of WASM_VARIANTS) {
+      const errors: number[] = [];
       const program = await (await createWasmBackend(sources)).compile(plan);
       program.loadExamples(0, images, labels);
       program.writeParameters(parameters);
@@ -36,9 +38,10 @@ describe("LeNet on MNIST", () => {
         program.step(examples, SETTINGS);
         const { meanLoss, steps } = await program.takeDifference();
         expect(steps).toBe(1);
-        // Largest seen: 3e-6 (2026-11-21).
-        expect(Math.abs(meanLoss - expected[step]!), `${name}, step ${step}`).toBeLessThan(1e-3);
+        errors.push(Math.abs(meanLoss - expected[step]!));
       }
+      // Largest seen: plain 3.9e-6, relaxed 2.9e-6 (2026-11-21).
+      expect(Math.max(...errors)).toBeLessThan(1e-3);
     }
   });
 
@@ -53,6 +56,7 @@ describe("LeNet on MNIST", () => {
     const taken = await program.takeGradient();
     const { meanLoss, gradient } = new ReferenceTrainer(plan, images, labels, parameters).gradientStep(examples);
     expect(Math.abs(taken.meanLoss - meanLoss)).toBeLessThan(1e-5);
+    const wrong: string[] = [];
     for (const { name, offset, elements } of plan.layout.tensors) {
       let largest = 0;
       let error = 0;
@@ -61,7 +65,8 @@ describe("LeNet on MNIST", () => {
         error = Math.max(error, Math.abs(taken.values[index]! - gradient[index]!));
       }
       // Eight layers, each within 7 * sqrt(800) * 2^-24 of its sum's magnitude: 1e-4 of the largest element.
-      expect(error, name).toBeLessThan(1e-4 * largest);
+      if (!(error <= 1e-4 * largest)) wrong.push(`${name}: off by ${error}, its largest element is ${largest}`);
     }
+    expect(wrong).toEqual([]);
   });
 });

@@ -56,7 +56,8 @@ export function denseFilterGradient(
   for (let b = 0; b < batch; b++) {
     for (let u = 0; u < units; u++) {
       bias[u]! += outputGradient[b * units + u]!;
-      for (let i = 0; i < inputs; i++) weights[i * units + u]! += input[b * inputs + i]! * outputGradient[b * units + u]!;
+      for (let i = 0; i < inputs; i++)
+        weights[i * units + u]! += input[b * inputs + i]! * outputGradient[b * units + u]!;
     }
   }
   return { weights, bias };

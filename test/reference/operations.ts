@@ -56,7 +56,9 @@ export function runOperation(operation: Operation, memory: ReferenceMemory): voi
     }
     case "convolve-filter-gradient":
       return writeGradients(
-        memory, operation, convolveFilterGradient(operation.window, read(operation.input), read(operation.outputGradient)),
+        memory,
+        operation,
+        convolveFilterGradient(operation.window, read(operation.input), read(operation.outputGradient)),
       );
     case "max-pool": {
       const { output, choice } = maxPool(operation.window, read(operation.input), operation.relu);
@@ -78,10 +80,16 @@ export function runOperation(operation: Operation, memory: ReferenceMemory): voi
     }
     case "dense-filter-gradient":
       return writeGradients(
-        memory, operation, denseFilterGradient(operation, read(operation.input), read(operation.outputGradient)),
+        memory,
+        operation,
+        denseFilterGradient(operation, read(operation.input), read(operation.outputGradient)),
       );
     case "softmax-cross-entropy": {
-      const { losses, correct, gradient } = softmaxCrossEntropy(operation, read(operation.logits), read(operation.labels));
+      const { losses, correct, gradient } = softmaxCrossEntropy(
+        operation,
+        read(operation.logits),
+        read(operation.labels),
+      );
       read(operation.losses).set(losses);
       read(operation.correct).set(correct);
       return read(operation.gradient).set(gradient);

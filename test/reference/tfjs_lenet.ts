@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { StepSettings } from "../../shared/engine/backend.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
-import { inferShapes, type ShapedLayer } from "../../shared/model/model.ts";
+import { elementsOf, inferShapes, type ShapedLayer } from "../../shared/model/model.ts";
 
 export interface OracleRun {
   /** What `Program.writeParameters` was given. */
@@ -30,9 +30,10 @@ export async function tfjsLosses(plan: Plan, run: OracleRun): Promise<number[]> 
   );
   const losses: number[] = [];
   for (const examples of run.batches) {
-    const { value, grads } = tf.variableGrads(() => meanLoss(plan, variables, batchOf(plan, run, examples)), [
-      ...variables.values(),
-    ]);
+    const { value, grads } = tf.variableGrads(
+      () => meanLoss(plan, variables, batchOf(plan, run, examples)),
+      [...variables.values()],
+    );
     losses.push((await value.data())[0]!);
     for (const [name, variable] of variables) {
       const velocity = velocities.get(name)!;
@@ -72,7 +73,13 @@ function batchOf({ model, normalisation }: Plan, { images, labels }: OracleRun, 
   const pixels = tf.tensor4d(bytes, [rows.length, height, width, channels], "float32");
   return {
     images: pixels.div(255).sub(normalisation.mean).div(normalisation.deviation),
-    targets: tf.oneHot(tf.tensor1d(rows.map((example) => labels[example]!), "int32"), model.classes),
+    targets: tf.oneHot(
+      tf.tensor1d(
+        rows.map((example) => labels[example]!),
+        "int32",
+      ),
+      model.classes,
+    ),
   };
 }
 
@@ -80,21 +87,30 @@ function meanLoss(plan: Plan, variables: ReadonlyMap<string, tf.Variable>, batch
   let activations: tf.Tensor = batch.images;
   for (const shaped of inferShapes(plan.model)) activations = applyLayer(shaped, variables, activations);
   const logits = activations.reshape([plan.batch, plan.model.classes]);
-  return tf.losses.softmaxCrossEntropy(batch.targets, logits) as tf.Scalar;
+  return tf.losses.softmaxCrossEntropy<tf.Tensor, tf.Scalar>(batch.targets, logits);
 }
 
-function applyLayer({ layer }: ShapedLayer, variables: ReadonlyMap<string, tf.Variable>, input: tf.Tensor): tf.Tensor {
+function applyLayer(
+  { layer, input: shape }: ShapedLayer,
+  variables: ReadonlyMap<string, tf.Variable>,
+  input: tf.Tensor,
+): tf.Tensor {
   const parameter = (kind: "weights" | "bias"): tf.Variable => variables.get(`${layer.name}.${kind}`)!;
   switch (layer.kind) {
     case "conv2d":
       return tf
-        .conv2d(input as tf.Tensor4D, parameter("weights") as tf.Variable<tf.Rank.R4>, layer.stride ?? 1, layer.padding ?? 0)
+        .conv2d(
+          input as tf.Tensor4D,
+          parameter("weights") as tf.Variable<tf.Rank.R4>,
+          layer.stride ?? 1,
+          layer.padding ?? 0,
+        )
         .add(parameter("bias"));
     case "max-pool":
       return tf.maxPool(input as tf.Tensor4D, layer.size, layer.stride, "valid");
     case "dense":
       return input
-        .reshape([input.shape[0]!, -1])
+        .reshape([-1, elementsOf(shape)])
         .matMul(parameter("weights"))
         .add(parameter("bias"));
     case "relu":

@@ -38,8 +38,11 @@ export class ReferenceTrainer {
   evaluate(examples: Numbers): Evaluation {
     this.memory.examples = examples;
     for (const operation of this.plan.forward) runOperation(operation, this.memory);
-    const sum = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
     const { tensors } = this.memory;
     return { correct: sum(tensors[this.plan.correct]!), meanLoss: sum(tensors[this.plan.losses]!) / this.plan.batch };
   }
+}
+
+function sum(values: Float64Array): number {
+  return values.reduce((total, value) => total + value, 0);
 }

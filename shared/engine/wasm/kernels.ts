@@ -7,8 +7,23 @@ import type { MemoryMap } from "./memory_map.ts";
 import { webAssembly, type WasmModule } from "./webassembly.ts";
 
 const KERNEL_NAMES = [
-  "convolve", "convolveDataGradient", "convolveFilterGradient", "crop", "dense", "denseDataGradient", "denseFilterGradient",
-  "fillZero", "gather", "heavyBall", "maskByRelu", "maxPool", "maxPoolGradient", "pad", "scatterPoolGradient", "settle", "softmaxCrossEntropy",
+  "convolve",
+  "convolveDataGradient",
+  "convolveFilterGradient",
+  "crop",
+  "dense",
+  "denseDataGradient",
+  "denseFilterGradient",
+  "fillZero",
+  "gather",
+  "heavyBall",
+  "maskByRelu",
+  "maxPool",
+  "maxPoolGradient",
+  "pad",
+  "scatterPoolGradient",
+  "settle",
+  "softmaxCrossEntropy",
   "takeDifference",
 ] as const;
 
@@ -38,7 +53,9 @@ export async function instantiate(module: WasmModule, map: MemoryMap): Promise<I
 function kernelOf(exports: Readonly<Record<string, unknown>>, name: KernelName): Kernel {
   const kernel = exports[name];
   if (typeof kernel !== "function") {
-    throw new Error(`The WASM module has no kernel "${name}": it is of another version. Build it again with npm run build:wasm.`);
+    throw new Error(
+      `The WASM module has no kernel "${name}": it is of another version. Build it again with npm run build:wasm.`,
+    );
   }
   return kernel as Kernel;
 }

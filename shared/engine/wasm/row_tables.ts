@@ -21,7 +21,8 @@ export interface RowTables {
 
 /** Fills the last tile: rows that do not exist are read from the last one and written to the sink. */
 export function rowTables(map: MemoryMap, rowsA: Uint32Array, rowsC: Uint32Array): RowTables {
-  if (rowsA.length !== rowsC.length) throw new Error("invariant violation: rows read and rows written differ in number");
+  if (rowsA.length !== rowsC.length)
+    throw new Error("invariant violation: rows read and rows written differ in number");
   const rows = alignUp(rowsA.length, TILE_ROWS);
   return {
     rowsA: map.addTable(extended(rowsA, rows, rowsA.at(-1) ?? 0)),

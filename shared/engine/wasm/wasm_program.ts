@@ -32,7 +32,8 @@ type VectorName = "parameters" | "gradient" | "velocity" | "base" | "difference"
 
 function open(instance: Instance, map: MemoryMap): Open {
   const { batch, layout, losses, correct } = map.plan;
-  const vector = (address: number): Float32Array<ArrayBuffer> => new Float32Array(instance.memory, address, layout.elements);
+  const vector = (address: number): Float32Array<ArrayBuffer> =>
+    new Float32Array(instance.memory, address, layout.elements);
   return {
     instance,
     examples: new Uint32Array(instance.memory, map.examples, batch),
@@ -79,7 +80,8 @@ class WasmProgram implements Program {
       throw new Error(`Examples ${first} to ${first + count - 1} do not fit into a data set of ${datasetExamples}.`);
     }
     const label = labels.findIndex((value) => value >= model.classes);
-    if (label >= 0) throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
+    if (label >= 0)
+      throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
     const { memory } = this.#open.instance;
     new Uint8Array(memory, this.#map.images + first * imageBytes, images.length).set(images);
     new Uint8Array(memory, this.#map.labels + first, count).set(labels);
@@ -102,7 +104,13 @@ class WasmProgram implements Program {
     const { parameters, velocity, gradient } = this.#map;
     const { learningRate, momentum, weightDecay } = settings;
     this.#open.instance.kernels.heavyBall(
-      parameters, velocity, gradient, this.plan.layout.elements, learningRate, momentum, weightDecay,
+      parameters,
+      velocity,
+      gradient,
+      this.plan.layout.elements,
+      learningRate,
+      momentum,
+      weightDecay,
     );
   }
 
@@ -162,7 +170,8 @@ class WasmProgram implements Program {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
     }
     for (const example of examples) {
-      if (example >= datasetExamples) throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
+      if (example >= datasetExamples)
+        throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
     }
     const { instance, examples: batchExamples } = this.#open;
     batchExamples.set(examples);

@@ -22,7 +22,10 @@ interface WebAssemblyApi {
   readonly Memory: new (limits: { readonly initial: number; readonly maximum: number }) => WasmMemory;
   validate(bytes: WasmBytes): boolean;
   compile(bytes: WasmBytes): Promise<WasmModule>;
-  instantiate(module: WasmModule, imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>): Promise<WasmInstance>;
+  instantiate(
+    module: WasmModule,
+    imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ): Promise<WasmInstance>;
 }
 
 export const webAssembly = (globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }).WebAssembly;

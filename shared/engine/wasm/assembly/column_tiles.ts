@@ -4,11 +4,7 @@
 
 import { madd, storeFirst } from "./lanes";
 
-// @ts-ignore: decorator
-@inline
 export const TILE_ROWS: i32 = 6;
-// @ts-ignore: decorator
-@inline
 const UNROLL: i32 = 4;
 
 /**

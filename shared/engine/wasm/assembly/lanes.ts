@@ -1,13 +1,7 @@
 // The few vector words that all kernels share. A vector is four f32 lanes.
 
-// @ts-ignore: decorator
-@inline
 export const LANES: usize = 4;
-// @ts-ignore: decorator
-@inline
 export const FLOAT_BYTES: usize = 4;
-// @ts-ignore: decorator
-@inline
 export const VECTOR_BYTES: usize = 16;
 
 /** a * b + c; fused where the module is built with relaxed SIMD. */

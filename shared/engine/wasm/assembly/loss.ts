@@ -2,14 +2,8 @@
 
 import { FLOAT_BYTES } from "./lanes";
 
-// @ts-ignore: decorator
-@inline
 const LOG2_E: f64 = 1.4426950408889634;
-// @ts-ignore: decorator
-@inline
 const LN_2_HIGH: f64 = 0.6931471803691238;
-// @ts-ignore: decorator
-@inline
 const LN_2_LOW: f64 = 1.9082149292705877e-10;
 
 /** logits and gradient [batch, classes]; labels (u32), losses and correct [batch]. */

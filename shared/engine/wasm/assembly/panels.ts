@@ -3,12 +3,8 @@
 
 import { FLOAT_BYTES, storeFirst, VECTOR_BYTES } from "./lanes";
 
-// @ts-ignore: decorator
-@inline
 export const PANEL_COLUMNS: i32 = 8;
 /** Bytes of one row of a panel of 8 columns. */
-// @ts-ignore: decorator
-@inline
 export const PANEL_ROW_BYTES: usize = 32;
 
 /** B is stored as it is: element (k, n) at source + k * rowBytes + n * 4. Rows are read from end to end, once. */

@@ -6,25 +6,17 @@
 // 8x4 29.9 / 21.6, 6x4 28.5 / 21.4 (Xeon 2.5 GHz, Node 24, 2026-11-21). Plain ones all wait for the two instructions of a
 // multiply-add. The main loop takes 5 elements, so that a 5x5 window's line on one channel is one round of it.
 //
-// The module is built with optimizeLevel 0 on purpose: Binaryen's optimiser folds the sums of an unrolled loop into chains that
+// The module is built with optimizeLevel 0 (and constants put in place) on purpose: Binaryen's optimiser folds the sums of an unrolled loop into chains that
 // need all of B at once, and V8 then spills every sum (31 instead of 43 GFLOP/s); V8 optimises what matters itself.
 
 import { madd, storeFirst } from "./lanes";
 
-// @ts-ignore: decorator
-@inline
 export const TILE_ROWS: i32 = 6;
 /** Bytes of one tile's entries in a table of row addresses (u32 each). */
-// @ts-ignore: decorator
-@inline
 export const TILE_TABLE_BYTES: usize = 24;
-// @ts-ignore: decorator
-@inline
 const UNROLL: i32 = 5;
 
 /** Without a bias a tile is added to what is there. */
-// @ts-ignore: decorator
-@inline
 export const ADD: usize = 0;
 
 /**
