@@ -12,7 +12,7 @@ import { colorOf, onThemeChange } from "./theme.ts";
 /** Seconds between two lines of the grid. */
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 
-export interface Line {
+interface Line {
   readonly label: string;
   /** A custom property, such as `--fir`. */
   readonly color: string;

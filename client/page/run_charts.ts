@@ -6,7 +6,7 @@ import { LineChart } from "./line_chart.ts";
 import { loss, percent, percentTick, tick } from "./format.ts";
 
 /** As much of the upper end as the run has reached: the last percents are the interesting ones. */
-export function rangeOfAccuracy(min: number, max: number): [number, number] {
+function rangeOfAccuracy(min: number, max: number): [number, number] {
   const low = Math.max(0, Math.min(min, max - 0.02));
   return [Math.max(0, low - (1 - low) * 0.06), 1];
 }
