@@ -16,8 +16,8 @@ import { mnistExamples } from "../support/mnist_examples.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
 const ROUNDS = 40;
-/** Rounds before V8 has compiled every kernel with its optimiser. */
-const WARM_UP_ROUNDS = 8;
+/** Until then V8 has compiled every kernel with its optimiser, in a thread that a busy machine holds up. */
+const WARM_UP_MS = 3000;
 const EXAMPLES = 1024;
 
 interface Measured {
@@ -87,17 +87,19 @@ async function measure(
   const instance = await instantiate(await webAssembly.compile(WASM_MODULES[variant]), map);
   load(instance, map);
   const steps: number[] = [];
-  for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
+  const warmAt = performance.now() + WARM_UP_MS;
+  for (let round = 0; steps.length < ROUNDS; round++) {
     new Uint32Array(instance.memory, map.examples, batch).set(
       Uint32Array.from({ length: batch }, (_, row) => (round * batch + row) % EXAMPLES),
     );
     const begin = performance.now();
+    const warm = begin > warmAt;
     for (const { invocations, timesMs } of timed) {
       const start = performance.now();
       invoke(instance, invocations);
-      if (round >= WARM_UP_ROUNDS) timesMs.push(performance.now() - start);
+      if (warm) timesMs.push(performance.now() - start);
     }
-    if (round >= WARM_UP_ROUNDS) steps.push(performance.now() - begin);
+    if (warm) steps.push(performance.now() - begin);
   }
   const flops = timed.reduce((sum, operation) => sum + operation.flops, 0);
   return [...timed.map((one) => summary(one.name, one.timesMs, one.flops)), summary("step", steps, flops)];
