@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { StoreError } from "./store/durable_file.ts";
@@ -28,6 +29,8 @@ export async function nextIdentity(folder: RunFolder): Promise<RunIdentity> {
   const incarnation = (earlier?.incarnation ?? 0) + 1;
   const secret = earlier?.secret ?? randomBytes(SECRET_BYTES).toString("hex");
   await folder.writeJson(path, { incarnation, secret });
+  // Whoever reads the secret can pass for any replica.
+  await chmod(path, 0o600);
   return { incarnation, secret: Buffer.from(secret, "hex") };
 }
 

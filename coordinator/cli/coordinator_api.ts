@@ -6,6 +6,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { TLSSocket } from "node:tls";
+import type { RunView } from "../../shared/run_view.ts";
 import { ConfigError } from "../run_config.ts";
 import { keyHashOf } from "../server/tls.ts";
 import { CommandError } from "./exit_codes.ts";
@@ -45,6 +46,18 @@ export async function askCoordinator(url: URL, path: string, trust: string | und
   throw new CommandError(
     `${url.href} answers ${response.statusCode} without a run in it: it is no coordinator of Drove; check the link.`,
   );
+}
+
+/** The run's views as they come, until the stream ends for whatever reason. */
+export async function* followCoordinator(url: URL, trust: string | undefined): AsyncGenerator<RunView> {
+  const response = await answerOf(new URL("/api/events", url), trust);
+  let text = "";
+  for await (const part of response.setEncoding("utf8")) {
+    text += String(part);
+    const events = text.split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) yield JSON.parse(event.replace(/^data: /, "")) as RunView;
+  }
 }
 
 function answerOf(address: URL, trust: string | undefined): Promise<IncomingMessage> {

@@ -9,8 +9,7 @@ import { probeBrowser, type BrowserProbe } from "../browser/probe.ts";
 import { Swarm } from "../browser/swarm.ts";
 import { ConfigError } from "../run_config.ts";
 import { FIELDS } from "../run_fields.ts";
-import type { RunView } from "../../shared/run_view.ts";
-import { askCoordinator, coordinatorUrl, TRUST_FLAG } from "./coordinator_api.ts";
+import { askCoordinator, coordinatorUrl, followCoordinator, TRUST_FLAG } from "./coordinator_api.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
 import { JSON_FLAG, Output } from "./output.ts";
 
@@ -30,7 +29,7 @@ interface End {
 type Backend = "auto" | "webgpu" | "wasm";
 
 const MAX_VOLUNTEERS = 64;
-const POLL_MS = 2000;
+const RETRY_MS = 2000;
 /** A coordinator that restarts is back long before; the pages keep trying meanwhile. */
 const SILENCE_ENDS_AFTER_MS = 300_000;
 
@@ -104,13 +103,17 @@ function stopRequest(withParent: boolean): Promise<End> {
 /** Resolves when the run is over, or its coordinator stays away. */
 async function runOver(url: URL, trust: string | undefined, signal: AbortSignal): Promise<End> {
   let heardMs = performance.now();
-  while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    const view = (await askCoordinator(url, "/api/view", trust).catch(() => undefined)) as RunView | undefined;
-    if (view?.state === "reached" || view?.state === "stopped")
-      return { reason: "The run is over. Thank you.", exitCode: EXIT.ok };
-    if (view) heardMs = performance.now();
-    else if (performance.now() - heardMs > SILENCE_ENDS_AFTER_MS) break;
+  while (!signal.aborted && performance.now() - heardMs < SILENCE_ENDS_AFTER_MS) {
+    try {
+      for await (const { state } of followCoordinator(url, trust)) {
+        if (state === "reached" || state === "stopped")
+          return { reason: "The run is over. Thank you.", exitCode: EXIT.ok };
+        heardMs = performance.now();
+      }
+    } catch {
+      // A coordinator that is away may be restarting; how long it is away decides.
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
   return {
     reason: `${url.href} has not answered for ${SILENCE_ENDS_AFTER_MS / 60_000} minutes.`,

@@ -83,7 +83,7 @@ function announce(service: Service, config: RunConfig, output: Output): void {
   }
   if (config.tls === "self-signed") {
     output.say("  The certificate is made by this coordinator; browsers ask once whether to trust it.");
-    output.say(`  From a command line: drove join ${service.links.at(-1)} --trust ${service.keyHash}`);
+    output.say(`  From a command line: drove join ${service.links[1] ?? service.url} --trust ${service.keyHash}`);
   }
 }
 

@@ -32,9 +32,11 @@ export class EventStream {
     return true;
   }
 
+  /** The last view goes out to all who can take it: it says that the run is over. */
   close(): void {
     clearInterval(this.#timer);
-    for (const response of this.#readers.keys()) response.end();
+    const event = this.#readers.size === 0 ? "" : asEvent(this.#newest());
+    for (const response of this.#readers.keys()) response.end(response.writableLength === 0 ? event : undefined);
     this.#readers.clear();
   }
 

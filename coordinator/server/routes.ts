@@ -61,6 +61,7 @@ export class Routes {
   }
 
   close(): void {
+    this.#view = { text: "", atMs: Number.NEGATIVE_INFINITY };
     this.#events.close();
   }
 

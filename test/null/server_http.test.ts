@@ -164,6 +164,15 @@ test("A reader of live events that takes nothing gets the newest later, never a 
   server.close();
 });
 
+test("The last event, sent when the server closes, says that the run is over", async () => {
+  const ending = await startHarness();
+  const answer = await fetch(`${ending.url}/api/events`);
+  ending.run.finish("stopped", "over");
+  await ending.close();
+  const events = (await answer.text()).trimEnd().split("\n\n");
+  expect(JSON.parse(events.at(-1)!.replace(/^data: /, ""))).toMatchObject({ state: "stopped" });
+});
+
 test("Every metric of the table is on the metrics page under its name and kind", async () => {
   harness.run.countRefusal("NOT_A_FRAME");
   harness.run.recordEvaluation({ accuracy: 0.5, meanLoss: 1, images: 10 });
