@@ -105,11 +105,12 @@ async function measure(
   return [...timed.map((one) => summary(one.name, one.timesMs, one.flops)), summary("step", steps, flops)];
 }
 
-/** MNIST's bytes, whatever the model's image shape: they are only to be calculated with. */
+/** MNIST's bytes, whatever the model's image shape and classes: they are only to be calculated with. */
 function load(instance: Instance, map: MemoryMap): void {
   const { layout, model } = map.plan;
   const imageBytes = new Uint8Array(instance.memory, map.images, EXAMPLES * elementsOf(model.input));
-  const { images } = mnistExamples(EXAMPLES);
+  const { images, labels } = mnistExamples(EXAMPLES);
+  new Uint8Array(instance.memory, map.labels, labels.length).set(labels);
   for (let index = 0; index < imageBytes.length; index++) imageBytes[index] = images[index % images.length]!;
   new Float32Array(instance.memory, map.parameters, layout.elements).set(initialParameters(layout, 1));
 }

@@ -124,6 +124,24 @@ describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
   );
 });
 
+test("No denormal arises from a velocity that dies away, nor from a class that is out of the question", async () => {
+  const options = { batch: 1, datasetExamples: 1, normalisation: { mean: 0, deviation: 1 } };
+  const plan = compilePlan(denseCase(1, 3, 3).model, options);
+  const map = new MemoryMap(plan);
+  const loss = plan.forward.find((operation) => operation.kind === "softmax-cross-entropy")!;
+  const invocations = invocationsOf(loss, map);
+  const instance = await instantiate(await webAssembly.compile(WASM_MODULES.plain), map);
+  const velocity = new Float32Array(instance.memory, map.velocity, plan.layout.elements).fill(0.01);
+  for (let step = 0; step < 1000; step++) {
+    instance.kernels.heavyBall(map.parameters, map.velocity, map.gradient, velocity.length, 0.1, 0.9, 0);
+  }
+  expect(velocity.every((value) => value === 0)).toBe(true);
+  new Float32Array(instance.memory, map.tensor(loss.logits), 3).set([95, 0, 94]);
+  invoke(instance, invocations);
+  const gradient = new Float32Array(instance.memory, map.tensor(loss.gradient), 3);
+  expect(Array.from(gradient, Math.sign)).toEqual([-1, 0, 1]);
+});
+
 /** Runs `operation` in WASM and in the reference on the same random inputs. */
 async function mismatch(
   variant: keyof typeof WASM_MODULES,

@@ -46,6 +46,9 @@ export function maskByRelu(gradient: usize, reluOutput: usize, elements: i32): v
   }
 }
 
+/** 2^-100: a smaller velocity counts as zero. Left alone it would halve its way into denormals and stay there, slow. */
+const SMALLEST_VELOCITY: f32 = 7.888609052210118e-31;
+
 /** v <- momentum*v - learningRate*(g + weightDecay*x) ; x <- x + v. */
 export function heavyBall(
   parameters: usize, velocity: usize, gradient: usize, elements: i32, learningRate: f32, momentum: f32, weightDecay: f32,
@@ -54,7 +57,8 @@ export function heavyBall(
     const x = v128.load(parameters);
     const slope = madd(f32x4.splat(weightDecay), x, v128.load(gradient));
     const kept = f32x4.mul(f32x4.splat(momentum), v128.load(velocity));
-    const v = madd(f32x4.splat(-learningRate), slope, kept);
+    const moved = madd(f32x4.splat(-learningRate), slope, kept);
+    const v = v128.andnot(moved, f32x4.lt(f32x4.abs(moved), f32x4.splat(SMALLEST_VELOCITY)));
     v128.store(velocity, v);
     v128.store(parameters, f32x4.add(x, v));
     parameters += VECTOR_BYTES;
