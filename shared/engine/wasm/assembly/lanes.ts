@@ -1,6 +1,5 @@
 // The few vector words that all kernels share. A vector is four f32 lanes.
 
-export const LANES: usize = 4;
 export const FLOAT_BYTES: usize = 4;
 export const VECTOR_BYTES: usize = 16;
 
