@@ -2,7 +2,7 @@
 
 import type { RunState, RunView, StalenessSummary, StalenessView } from "../shared/run_view.ts";
 
-export interface ReplicaResult {
+interface ReplicaResult {
   readonly id: string;
   readonly backend: string;
   /** The device in words. */

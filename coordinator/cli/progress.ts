@@ -80,7 +80,9 @@ function describe(view: RunView, maxSeconds: number | null): string {
   const replicas = view.replicas.filter((replica) => replica.connected).length;
   if (view.state === "waiting") return `waiting for the first exchange | ${replicas} replicas connected`;
   const target = view.targetAccuracy === null ? "" : ` of ${percent(view.targetAccuracy)}`;
-  const left = secondsLeft(view, maxSeconds);
+  const isProving =
+    view.targetAccuracy !== null && (view.accuracy ?? 0) >= view.targetAccuracy && view.state === "training";
+  const left = isProving ? null : secondsLeft(view, maxSeconds);
   return [
     `accuracy ${percent(view.accuracy)}${target}`,
     `loss ${view.trainLoss?.toFixed(4) ?? "-"}`,
@@ -89,6 +91,7 @@ function describe(view: RunView, maxSeconds: number | null): string {
     `staleness ${view.staleness.mean.toFixed(2)}`,
     `${replicas} replicas`,
     `${duration(view.seconds)}${left === null ? "" : `, about ${duration(left)} left`}`,
+    ...(isProving ? ["asking all test images"] : []),
   ].join(" | ");
 }
 

@@ -5,7 +5,7 @@
 
 import type { OutgoingHttpHeaders } from "node:http";
 
-export const CONTENT_SECURITY_POLICY = [
+const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "worker-src 'self'",

@@ -5,7 +5,7 @@ import type { RunView } from "../../shared/run_view.ts";
 import type { RefusalCode } from "../../shared/wire/codes.ts";
 import type { Link } from "../../shared/wire/link.ts";
 
-export interface ServedSession {
+interface ServedSession {
   receive(bytes: Uint8Array): void;
   /** The connection is gone. */
   closed(): void;

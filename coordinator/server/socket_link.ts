@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import type { Link } from "../../shared/wire/link.ts";
 
 /** RFC 6455's "try again later". */
-export const TOO_SLOW_CLOSE_CODE = 1013;
+const TOO_SLOW_CLOSE_CODE = 1013;
 
 export class SocketLink implements Link {
   readonly #socket: WebSocket;

@@ -11,7 +11,7 @@ import { longestFrameBytes } from "../../shared/wire/frame.ts";
 import type { ServedRun } from "./served_run.ts";
 import { SocketLink } from "./socket_link.ts";
 
-export const SOCKET_PATH = "/ws";
+const SOCKET_PATH = "/ws";
 
 /** A replica sends a frame as one message or as head and payload; browsers may cut each once more. */
 const MAX_FRAGMENTS = 64;
