@@ -128,11 +128,14 @@ export class Service {
     // A proof that comes from now on is too late.
     const judged = this.#evaluation.stop();
     run.finish(this.#proven ? "reached" : "stopped", reason);
+    // Finishes the pushes in flight; a turn later their lines are in the ledger's queue, and after those their counts in
+    // the view: result and ledger tell the same.
+    await center.close();
+    await nextTurn();
+    await ledger.close();
+    await nextTurn();
     const view = run.view();
     await server.close();
-    // Finishes the pushes in flight; their lines are in the ledger's queue one turn later.
-    await center.close();
-    await new Promise((resolve) => setImmediate(resolve));
     await judged;
     const { snapshot, evaluation } = await this.#finalCenter();
     const result = resultOf(view, {
@@ -147,7 +150,6 @@ export class Service {
     await evaluator.close();
     await folder.writeJson(folder.resultPath, result);
     await writer.close();
-    await ledger.close();
     await folder.release();
     return result;
   }
@@ -168,4 +170,10 @@ export class Service {
     await checkpointing.write(checkpointing.snapshot());
     return { snapshot, evaluation };
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

@@ -204,6 +204,17 @@ test("The run ends by itself with the center that all test images prove to be go
   expect((await readCheckpoint(service.folder.path, LAYOUT))?.version).toBe(1);
 });
 
+test("A push that is under way when the run ends is in the ledger, the result and the checkpoint, or in none of them", async () => {
+  const service = await startRun({ name: "ending" });
+  const pushers = await Promise.all(Array.from({ length: 8 }, () => Pusher.join(service)));
+  const pushing = pushers.map((pusher) => pusher.push(new Float32Array(LAYOUT.elements).fill(0.01)).catch(() => {}));
+  await pushing[0];
+  const result = await service.close("The test is over.");
+  const lines = await linesOf(service.folder.ledgerPath);
+  expect(lines.length).toBeGreaterThan(0);
+  expect([result.applied, result.exchanges, result.version]).toEqual([lines.length, lines.length, lines.length]);
+});
+
 test("A port that is taken leaves no run behind", async () => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
