@@ -70,7 +70,7 @@ export class Devices {
     return this.#deviceOf(chosen.backend, chosen.program, shard);
   }
 
-  /** Another device in place of a lost one: the GPU once more, else WASM. */
+  /** Another device in place of a lost one: the GPU once more, else WASM. `whatHappened` is a sentence. */
   async replace(whatHappened: string): Promise<Device> {
     this.close();
     this.#losses++;
@@ -94,9 +94,7 @@ export class Devices {
         backend.close();
       }
     }
-    throw new Error(
-      `the graphics device was lost (${whatHappened}) and no other can train: ${lastNote} Reload the page.`,
-    );
+    throw new Error(`${whatHappened} No other device can train: ${lastNote} Reload the page.`);
   }
 
   /** Frees the memory; steps that are still queued on a GPU end with it. */
@@ -156,10 +154,11 @@ export class Devices {
   }
 
   #sayReplaced(backend: Backend, whatHappened: string): void {
+    const where = backend.name === "webgpu" ? `WebGPU on ${backend.device}` : backend.device;
     this.#options.onChoice({
       backend: backend.name,
       device: backend.device,
-      reason: `The graphics device was lost (${whatHappened}). Training goes on with ${titleOf(backend.name)} on ${backend.device}, from the last center.`,
+      reason: `${whatHappened} Training goes on with ${where}, from the last center.`,
       measured: this.#measured,
     });
   }

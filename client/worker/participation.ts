@@ -6,6 +6,7 @@
 import { compilePlan } from "../../shared/engine/plan.ts";
 import { Random } from "../../shared/random.ts";
 import type { FromWorker, Phase, ToWorker } from "../messages.ts";
+import type { Device } from "../replica/local_training.ts";
 import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
 import { Devices } from "./devices.ts";
 import { Examples, examplesOf } from "./examples.ts";
@@ -88,9 +89,10 @@ export class Participation {
       random: this.#random,
       signal,
       fetch: (url, init) => fetch(url, init),
-      onLoaded: (loadedExamples, count) => this.#tell({ kind: "loading", loadedExamples, examples: count }),
+      onLoaded: (loadedExamples, all) => this.#tell({ kind: "loading", loadedExamples, examples: all }),
     });
-    await examples.first();
+    const { count } = await examples.first();
+    this.#tell({ kind: "loading", loadedExamples: count, examples: examplesOf(settings) });
     this.#prepare("measuring");
     this.#devices = new Devices({
       settings,
@@ -110,11 +112,17 @@ export class Participation {
       clock,
       random: this.#random,
       connect: connectBySocket(socketUrl),
-      replaceDevice: (whatHappened) => devices.replace(whatHappened),
+      replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),
       onProgress: (progress) => this.#tell({ kind: "progress", progress }),
     });
     return this.#replica.run();
+  }
+
+  #replaceDevice(devices: Devices, whatHappened: string): Promise<Device> {
+    const sentence = /[.!?]$/.test(whatHappened) ? whatHappened : `${whatHappened}.`;
+    this.#tell({ kind: "phase", phase: "measuring", detail: `${sentence} Another device is being prepared.` });
+    return devices.replace(sentence);
   }
 
   #prepare(phase: Phase): void {
