@@ -15,9 +15,9 @@ export interface Work {
   readonly lossSum: number;
 }
 
-export const NO_WORK: Work = { steps: 0, samples: 0, lossSum: 0 };
+const NO_WORK: Work = { steps: 0, samples: 0, lossSum: 0 };
 
-export function workSum(a: Work, b: Work): Work {
+function workSum(a: Work, b: Work): Work {
   return { steps: a.steps + b.steps, samples: a.samples + b.samples, lossSum: a.lossSum + b.lossSum };
 }
 

@@ -18,7 +18,7 @@ const SHADERS: ReadonlyMap<string, string> = new Map(
 /** After two crashes of its GPU process Chromium's `requestAdapter` never answers. */
 const ADAPTER_MS = 8000;
 
-export interface Unavailable {
+interface Unavailable {
   readonly note: string;
 }
 

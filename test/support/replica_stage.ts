@@ -23,7 +23,7 @@ import { QuadraticProgram } from "./quadratic_program.ts";
 import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./run_fixture.ts";
 import { SocketPair } from "./socket_pair.ts";
 
-export const ELEMENTS = TINY_LAYOUT.elements;
+const ELEMENTS = TINY_LAYOUT.elements;
 export const TAU = 3;
 const BATCH = 4;
 const EXAMPLES = 20;
