@@ -1,6 +1,6 @@
 /**
  * How fast the center applies, against copying memory and against its locked twin: `node test/bench/center.ts [--quick]
- * [--json]`. Two raw threads run the coordinator's own kernels over one shared memory. In every round all variants run
+ * [--elements 431080] [--minutes 20] [--json]`. Two raw threads run the coordinator's own kernels over one shared memory. In every round all variants run
  * once, close together, so that a neighbour's load meets all alike; a round counts only if two threads that own a half
  * each are at least 1.7 times as fast as one, because otherwise there were no two processors to measure with.
  */
@@ -206,15 +206,28 @@ function print(report: SizeReport, effort: Effort): void {
 }
 
 const { values: flags } = parseArgs({
-  options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } },
+  options: {
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    /** One of the sizes alone. */
+    elements: { type: "string" },
+    /** At each size, for as many rounds as can be counted in them. */
+    minutes: { type: "string" },
+  },
 });
-const effort = flags.quick ? QUICK : FULL;
+const planned = flags.quick ? QUICK : FULL;
+const effort = flags.minutes ? { ...planned, timeLimitMs: Number(flags.minutes) * 60_000 } : planned;
+const chosen = flags.elements ? SIZES.filter(({ elements }) => elements === Number(flags.elements)) : SIZES;
+if (chosen.length === 0 || !(effort.timeLimitMs > 0)) {
+  console.error("--elements is 431080 or 25000000, and --minutes a number above 0.");
+  process.exit(2);
+}
 const device = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores`;
 const date = new Date().toISOString().slice(0, 10);
 console.error(`center: ${device}, ${date}`);
 const module = await compileKernels();
 const sizes: SizeReport[] = [];
-for (const size of SIZES) {
+for (const size of chosen) {
   const report = await measureSize(module, size, effort);
   print(report, effort);
   sizes.push(report);
