@@ -35,8 +35,8 @@ override BIAS: bool = false;
 override RELU: bool = false;
 override MASK: bool = false;
 
-/// The register tile: at most 20 rows (channels) by 2 columns (of 4 pixels).
-override ROWS: u32 = 20;
+/// The register tile: at most 25 rows (channels) by 2 columns (of 4 pixels).
+override ROWS: u32 = 25;
 override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
@@ -70,8 +70,8 @@ fn pixel_at(index: u32) -> Pixel {
 /// The pixel after `pixel`; the last one follows itself.
 fn next_pixel(pixel: Pixel) -> Pixel {
   let ends_row = pixel.x + 1 == OUT_WIDTH;
-  let ends_image = ends_row && pixel.y + 1 == OUT_HEIGHT;
-  let ends_batch = ends_image && pixel.image + 1 == BATCH;
+  let ends_image = ends_row & (pixel.y + 1 == OUT_HEIGHT);
+  let ends_batch = ends_image & (pixel.image + 1 == BATCH);
   let x = select(pixel.x + 1, 0, ends_row);
   let y = select(select(pixel.y, pixel.y + 1, ends_row), 0, ends_image);
   let image = select(pixel.image, pixel.image + 1, ends_image);
@@ -107,21 +107,28 @@ struct Tap {
 fn next_tap(tap: Tap, by: u32) -> Tap {
   let channel = tap.channel + by;
   let ends_pixel = channel == IN_CHANNELS;
-  let ends_row = ends_pixel && tap.x + 1 == SIZE;
-  let ends_window = ends_row && tap.y + 1 == SIZE;
+  let ends_row = ends_pixel & (tap.x + 1 == SIZE);
+  let ends_window = ends_row & (tap.y + 1 == SIZE);
   let offset = tap.offset + by + select(0, u32(ROW_SKIP), ends_row);
   let y = select(tap.y, tap.y + 1, ends_row);
   let x = select(select(tap.x, tap.x + 1, ends_pixel), 0, ends_row);
-  if (ends_window) {
-    return tap;
-  }
-  return Tap(offset, y, x, select(channel, 0, ends_pixel));
+  return Tap(
+    select(offset, tap.offset, ends_window),
+    select(y, tap.y, ends_window),
+    select(x, tap.x, ends_window),
+    select(select(channel, 0, ends_pixel), tap.channel, ends_window),
+  );
 }
 
 fn is_inside(window: Window, tap: Tap) -> bool {
   let y = u32(window.y + i32(tap.y));
   let x = u32(window.x + i32(tap.x));
-  return y < IN_HEIGHT * UPSAMPLING && x < IN_WIDTH * UPSAMPLING && y % UPSAMPLING == 0 && x % UPSAMPLING == 0;
+  // & instead of &&, which would branch.
+  let inside = (y < IN_HEIGHT * UPSAMPLING) & (x < IN_WIDTH * UPSAMPLING);
+  if (UPSAMPLING == 1) {
+    return inside;
+  }
+  return inside & (y % UPSAMPLING == 0) & (x % UPSAMPLING == 0);
 }
 
 fn address(window: Window, tap: Tap) -> u32 {
@@ -303,6 +310,16 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   var b18 = a18;
   var a19 = start(channel + 19);
   var b19 = a19;
+  var a20 = start(channel + 20);
+  var b20 = a20;
+  var a21 = start(channel + 21);
+  var b21 = a21;
+  var a22 = start(channel + 22);
+  var b22 = a22;
+  var a23 = start(channel + 23);
+  var b23 = a23;
+  var a24 = start(channel + 24);
+  var b24 = a24;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
     let a = windows_at(taps, w0, w1, w2, w3);
@@ -412,88 +429,41 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       a19 += a * w;
       if (COLUMNS > 1) { b19 += b * w; }
     }
+    if (ROWS > 20) {
+      let w = weights_at(offset, channel + 20, lane_k);
+      a20 += a * w;
+      if (COLUMNS > 1) { b20 += b * w; }
+    }
+    if (ROWS > 21) {
+      let w = weights_at(offset, channel + 21, lane_k);
+      a21 += a * w;
+      if (COLUMNS > 1) { b21 += b * w; }
+    }
+    if (ROWS > 22) {
+      let w = weights_at(offset, channel + 22, lane_k);
+      a22 += a * w;
+      if (COLUMNS > 1) { b22 += b * w; }
+    }
+    if (ROWS > 23) {
+      let w = weights_at(offset, channel + 23, lane_k);
+      a23 += a * w;
+      if (COLUMNS > 1) { b23 += b * w; }
+    }
+    if (ROWS > 24) {
+      let w = weights_at(offset, channel + 24, lane_k);
+      a24 += a * w;
+      if (COLUMNS > 1) { b24 += b * w; }
+    }
     taps = taps_after(taps);
   }
   let bases_a = store_bases(pixel);
   let bases_b = store_bases(pixel + 4);
-  if (ROWS > 0) {
-    store(bases_a, channel + 0, a0);
-    if (COLUMNS > 1) { store(bases_b, channel + 0, b0); }
-  }
-  if (ROWS > 1) {
-    store(bases_a, channel + 1, a1);
-    if (COLUMNS > 1) { store(bases_b, channel + 1, b1); }
-  }
-  if (ROWS > 2) {
-    store(bases_a, channel + 2, a2);
-    if (COLUMNS > 1) { store(bases_b, channel + 2, b2); }
-  }
-  if (ROWS > 3) {
-    store(bases_a, channel + 3, a3);
-    if (COLUMNS > 1) { store(bases_b, channel + 3, b3); }
-  }
-  if (ROWS > 4) {
-    store(bases_a, channel + 4, a4);
-    if (COLUMNS > 1) { store(bases_b, channel + 4, b4); }
-  }
-  if (ROWS > 5) {
-    store(bases_a, channel + 5, a5);
-    if (COLUMNS > 1) { store(bases_b, channel + 5, b5); }
-  }
-  if (ROWS > 6) {
-    store(bases_a, channel + 6, a6);
-    if (COLUMNS > 1) { store(bases_b, channel + 6, b6); }
-  }
-  if (ROWS > 7) {
-    store(bases_a, channel + 7, a7);
-    if (COLUMNS > 1) { store(bases_b, channel + 7, b7); }
-  }
-  if (ROWS > 8) {
-    store(bases_a, channel + 8, a8);
-    if (COLUMNS > 1) { store(bases_b, channel + 8, b8); }
-  }
-  if (ROWS > 9) {
-    store(bases_a, channel + 9, a9);
-    if (COLUMNS > 1) { store(bases_b, channel + 9, b9); }
-  }
-  if (ROWS > 10) {
-    store(bases_a, channel + 10, a10);
-    if (COLUMNS > 1) { store(bases_b, channel + 10, b10); }
-  }
-  if (ROWS > 11) {
-    store(bases_a, channel + 11, a11);
-    if (COLUMNS > 1) { store(bases_b, channel + 11, b11); }
-  }
-  if (ROWS > 12) {
-    store(bases_a, channel + 12, a12);
-    if (COLUMNS > 1) { store(bases_b, channel + 12, b12); }
-  }
-  if (ROWS > 13) {
-    store(bases_a, channel + 13, a13);
-    if (COLUMNS > 1) { store(bases_b, channel + 13, b13); }
-  }
-  if (ROWS > 14) {
-    store(bases_a, channel + 14, a14);
-    if (COLUMNS > 1) { store(bases_b, channel + 14, b14); }
-  }
-  if (ROWS > 15) {
-    store(bases_a, channel + 15, a15);
-    if (COLUMNS > 1) { store(bases_b, channel + 15, b15); }
-  }
-  if (ROWS > 16) {
-    store(bases_a, channel + 16, a16);
-    if (COLUMNS > 1) { store(bases_b, channel + 16, b16); }
-  }
-  if (ROWS > 17) {
-    store(bases_a, channel + 17, a17);
-    if (COLUMNS > 1) { store(bases_b, channel + 17, b17); }
-  }
-  if (ROWS > 18) {
-    store(bases_a, channel + 18, a18);
-    if (COLUMNS > 1) { store(bases_b, channel + 18, b18); }
-  }
-  if (ROWS > 19) {
-    store(bases_a, channel + 19, a19);
-    if (COLUMNS > 1) { store(bases_b, channel + 19, b19); }
+  var tile_a = array<vec4f, 25>(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24);
+  var tile_b = array<vec4f, 25>(b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24);
+  for (var row = 0u; row < ROWS; row++) {
+    store(bases_a, channel + row, tile_a[row]);
+    if (COLUMNS > 1) {
+      store(bases_b, channel + row, tile_b[row]);
+    }
   }
 }

@@ -30,8 +30,8 @@ override SPLIT_ELEMENTS: u32 = 0;
 override WEIGHTS_OFFSET: u32 = 0;
 override BIAS_OFFSET: u32 = 0;
 
-/// The register tile: at most 20 rows (channels) by 2 columns (of 4 k).
-override ROWS: u32 = 20;
+/// The register tile: at most 25 rows (channels) by 2 columns (of 4 k).
+override ROWS: u32 = 25;
 override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
@@ -61,8 +61,8 @@ fn pixel_at(index: u32) -> Pixel {
 /// The pixel after `pixel`; the last one follows itself.
 fn next_pixel(pixel: Pixel) -> Pixel {
   let ends_row = pixel.x + 1 == OUT_WIDTH;
-  let ends_image = ends_row && pixel.y + 1 == OUT_HEIGHT;
-  let ends_batch = ends_image && pixel.image + 1 == BATCH;
+  let ends_image = ends_row & (pixel.y + 1 == OUT_HEIGHT);
+  let ends_batch = ends_image & (pixel.image + 1 == BATCH);
   let x = select(pixel.x + 1, 0, ends_row);
   let y = select(select(pixel.y, pixel.y + 1, ends_row), 0, ends_image);
   let image = select(pixel.image, pixel.image + 1, ends_image);
@@ -100,7 +100,8 @@ fn tap_at(k: u32) -> Tap {
 }
 
 fn is_inside(window: Window, tap: Tap) -> bool {
-  return u32(window.y + tap.y) < IN_HEIGHT && u32(window.x + tap.x) < IN_WIDTH;
+  // & instead of &&, which would branch.
+  return (u32(window.y + tap.y) < IN_HEIGHT) & (u32(window.x + tap.x) < IN_WIDTH);
 }
 
 fn element(window: Window, tap: Tap) -> f32 {
@@ -219,6 +220,16 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   var b18: vec4f;
   var a19: vec4f;
   var b19: vec4f;
+  var a20: vec4f;
+  var b20: vec4f;
+  var a21: vec4f;
+  var b21: vec4f;
+  var a22: vec4f;
+  var b22: vec4f;
+  var a23: vec4f;
+  var b23: vec4f;
+  var a24: vec4f;
+  var b24: vec4f;
   var p0 = pixel_at(min(split * CHUNK, PIXELS - 1));
   for (var at = 0u; at < CHUNK; at += 4) {
     let pixel = split * CHUNK + at;
@@ -335,87 +346,40 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       a19 += a * g;
       if (COLUMNS > 1) { b19 += b * g; }
     }
+    if (ROWS > 20) {
+      let g = gradients_at(pixel, channel + 20);
+      a20 += a * g;
+      if (COLUMNS > 1) { b20 += b * g; }
+    }
+    if (ROWS > 21) {
+      let g = gradients_at(pixel, channel + 21);
+      a21 += a * g;
+      if (COLUMNS > 1) { b21 += b * g; }
+    }
+    if (ROWS > 22) {
+      let g = gradients_at(pixel, channel + 22);
+      a22 += a * g;
+      if (COLUMNS > 1) { b22 += b * g; }
+    }
+    if (ROWS > 23) {
+      let g = gradients_at(pixel, channel + 23);
+      a23 += a * g;
+      if (COLUMNS > 1) { b23 += b * g; }
+    }
+    if (ROWS > 24) {
+      let g = gradients_at(pixel, channel + 24);
+      a24 += a * g;
+      if (COLUMNS > 1) { b24 += b * g; }
+    }
   }
   let bases_a = store_bases(split, k);
   let bases_b = store_bases(split, k + 4);
-  if (ROWS > 0) {
-    store(bases_a, channel + 0, a0);
-    if (COLUMNS > 1) { store(bases_b, channel + 0, b0); }
-  }
-  if (ROWS > 1) {
-    store(bases_a, channel + 1, a1);
-    if (COLUMNS > 1) { store(bases_b, channel + 1, b1); }
-  }
-  if (ROWS > 2) {
-    store(bases_a, channel + 2, a2);
-    if (COLUMNS > 1) { store(bases_b, channel + 2, b2); }
-  }
-  if (ROWS > 3) {
-    store(bases_a, channel + 3, a3);
-    if (COLUMNS > 1) { store(bases_b, channel + 3, b3); }
-  }
-  if (ROWS > 4) {
-    store(bases_a, channel + 4, a4);
-    if (COLUMNS > 1) { store(bases_b, channel + 4, b4); }
-  }
-  if (ROWS > 5) {
-    store(bases_a, channel + 5, a5);
-    if (COLUMNS > 1) { store(bases_b, channel + 5, b5); }
-  }
-  if (ROWS > 6) {
-    store(bases_a, channel + 6, a6);
-    if (COLUMNS > 1) { store(bases_b, channel + 6, b6); }
-  }
-  if (ROWS > 7) {
-    store(bases_a, channel + 7, a7);
-    if (COLUMNS > 1) { store(bases_b, channel + 7, b7); }
-  }
-  if (ROWS > 8) {
-    store(bases_a, channel + 8, a8);
-    if (COLUMNS > 1) { store(bases_b, channel + 8, b8); }
-  }
-  if (ROWS > 9) {
-    store(bases_a, channel + 9, a9);
-    if (COLUMNS > 1) { store(bases_b, channel + 9, b9); }
-  }
-  if (ROWS > 10) {
-    store(bases_a, channel + 10, a10);
-    if (COLUMNS > 1) { store(bases_b, channel + 10, b10); }
-  }
-  if (ROWS > 11) {
-    store(bases_a, channel + 11, a11);
-    if (COLUMNS > 1) { store(bases_b, channel + 11, b11); }
-  }
-  if (ROWS > 12) {
-    store(bases_a, channel + 12, a12);
-    if (COLUMNS > 1) { store(bases_b, channel + 12, b12); }
-  }
-  if (ROWS > 13) {
-    store(bases_a, channel + 13, a13);
-    if (COLUMNS > 1) { store(bases_b, channel + 13, b13); }
-  }
-  if (ROWS > 14) {
-    store(bases_a, channel + 14, a14);
-    if (COLUMNS > 1) { store(bases_b, channel + 14, b14); }
-  }
-  if (ROWS > 15) {
-    store(bases_a, channel + 15, a15);
-    if (COLUMNS > 1) { store(bases_b, channel + 15, b15); }
-  }
-  if (ROWS > 16) {
-    store(bases_a, channel + 16, a16);
-    if (COLUMNS > 1) { store(bases_b, channel + 16, b16); }
-  }
-  if (ROWS > 17) {
-    store(bases_a, channel + 17, a17);
-    if (COLUMNS > 1) { store(bases_b, channel + 17, b17); }
-  }
-  if (ROWS > 18) {
-    store(bases_a, channel + 18, a18);
-    if (COLUMNS > 1) { store(bases_b, channel + 18, b18); }
-  }
-  if (ROWS > 19) {
-    store(bases_a, channel + 19, a19);
-    if (COLUMNS > 1) { store(bases_b, channel + 19, b19); }
+  var tile_a = array<vec4f, 25>(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24);
+  var tile_b = array<vec4f, 25>(b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24);
+  for (var row = 0u; row < ROWS; row++) {
+    store(bases_a, channel + row, tile_a[row]);
+    if (COLUMNS > 1) {
+      store(bases_b, channel + row, tile_b[row]);
+    }
   }
 }

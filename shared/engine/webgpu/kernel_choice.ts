@@ -19,14 +19,14 @@ export interface DeviceTraits {
 export interface Tile {
   /** `quads` kernels share loads between four lanes; `plain` ones run on any device. */
   readonly variant: "plain" | "quads";
-  /** Output channels that an invocation keeps in registers, at most 20. */
+  /** Output channels that an invocation keeps in registers, at most 25. */
   readonly rows: number;
   /** Columns of 4 that an invocation keeps in registers: 1 or 2. */
   readonly columns: number;
   readonly invocations: number;
 }
 
-const MAX_ROWS = 20;
+const MAX_ROWS = 25;
 
 /** Below this a discrete GPU starves; tiles shrink until a launch has as many (estimate: 132 multiprocessors x 64 lanes x 2). */
 const WANTED_INVOCATIONS = 16_384;

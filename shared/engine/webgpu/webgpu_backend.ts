@@ -5,6 +5,7 @@
 
 import type { Backend, ShaderSources } from "../backend.ts";
 import { DeviceWatch } from "./device_watch.ts";
+import { Kernels } from "./kernels.ts";
 import { compileProgram } from "./webgpu_program.ts";
 
 export interface DeviceInfo {
@@ -24,13 +25,15 @@ export async function createWebGpuBackend(
   shaders: ShaderSources,
 ): Promise<Backend> {
   const watch = new DeviceWatch(device);
+  // Programs share it: a model compiled again, with another batch say, finds some of its pipelines made.
+  const kernels = new Kernels(device, shaders);
   const traits = { isFallback: info.isFallback, hasSubgroups: device.features.has("subgroups") };
   return {
     name: "webgpu",
     device: info.description,
     isFallback: info.isFallback,
     lost: watch.lost,
-    compile: (plan) => compileProgram(watch, shaders, traits, plan),
+    compile: (plan) => compileProgram(watch, kernels, traits, plan),
     close: () => watch.close(),
   };
 }

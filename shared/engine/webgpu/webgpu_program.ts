@@ -4,11 +4,11 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import type { Evaluation, Program, ShaderSources, StepSettings, Taken } from "../backend.ts";
+import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import type { Operation, Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { overVectors } from "./dispatch.ts";
-import { Kernels, type PreparedDispatch } from "./kernels.ts";
+import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { DeviceTraits } from "./kernel_choice.ts";
 import { imageWords, PlanMemory, TOTAL_WORDS } from "./memory.ts";
 import { dispatchesOf, lossTotal, scratchElementsOf } from "./operations.ts";
@@ -28,7 +28,7 @@ interface Launches {
 
 export async function compileProgram(
   watch: DeviceWatch,
-  sources: ShaderSources,
+  kernels: Kernels,
   traits: DeviceTraits,
   plan: Plan,
 ): Promise<WebGpuProgram> {
@@ -37,7 +37,7 @@ export async function compileProgram(
   const scratchElements = Math.max(...operations.map((operation) => scratchElementsOf(operation, traits)));
   const memory = new PlanMemory(watch.device, plan, scratchElements);
   try {
-    const launches = await prepareAll(new Kernels(watch.device, sources), memory, traits);
+    const launches = await prepareAll(kernels, memory, traits);
     watch.check();
     return new WebGpuProgram(watch, memory, launches);
   } catch (error) {
