@@ -19,10 +19,12 @@ override MASK: bool = false;
 override INVOCATIONS: u32 = 64;
 
 override BLOCKS: u32 = (IN_CHANNELS + 3) / 4;
+override VECTOR: bool = IN_CHANNELS % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> columns: array<f32>;
-@group(0) @binding(1) var<storage, read> mask: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(1) var<storage, read> column_vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> output: array<f32>;
 
 /// The first window that covers position `at` of a padded axis.
 fn first_window(at: u32) -> u32 {
@@ -52,7 +54,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let tap = (y - window_y * STRIDE) * SIZE + x - window_x * STRIDE;
       let window = (image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x;
       let at = (window * SIZE * SIZE + tap) * IN_CHANNELS + channels;
-      sum += vec4f(columns[at.x], columns[at.y], columns[at.z], columns[at.w]);
+      if (VECTOR) {
+        sum += column_vectors[at.x / 4];
+      } else {
+        sum += vec4f(columns[at.x], columns[at.y], columns[at.z], columns[at.w]);
+      }
     }
   }
   let at = pixel * IN_CHANNELS + channels;

@@ -39,7 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let x = (pixel - row * OUT_WIDTH) * STRIDE;
   let image_base = image * IN_HEIGHT * IN_WIDTH * CHANNELS;
   var best_at = (y * IN_WIDTH + x) * CHANNELS + channels;
-  var best = values_at(image_base + best_at);
+  // Below every finite value, so that the first input of the window wins unless a later one is larger.
+  var best = vec4f(-3.4028234e38);
   for (var dy = 0u; dy < SIZE; dy++) {
     for (var dx = 0u; dx < SIZE; dx++) {
       let at = ((y + dy) * IN_WIDTH + x + dx) * CHANNELS + channels;

@@ -28,15 +28,19 @@ export interface Tile {
 
 const MAX_ROWS = 25;
 
-/** Below this a discrete GPU starves; tiles shrink until a launch has as many (estimate: 132 multiprocessors x 64 lanes x 2). */
+/**
+ * Below this a discrete GPU starves; tiles shrink until a launch has as many. An estimate (132 multiprocessors x 64 lanes
+ * x 2): no hardware has been measured yet.
+ */
 const WANTED_INVOCATIONS = 16_384;
 
 /**
  * The tile of a GEMM with `channels` rows and `columns` columns, `splits` of them at once.
  *
- * Software: quads, GEMM 512: 8x8 per invocation 1.5-2.1 GFLOP/s plain, 2.4-2.9 with quads; 16x8 2.7 plain, 3.5-3.8 with
- * quads in a workgroup of 4. Loads are the cost, so the tile is as large as registers allow. Rows divide the channels
- * with the least waste (50 = 3 x 17, 20 = 1 x 20): with a fixed 16 the same kernel computed 64 channels for 50.
+ * Software: a load costs as much as 22 multiply-adds, so the tile is as large as compile time allows: conv2 of LeNet ran
+ * at 3.9 GFLOP/s with at most 20 rows, at 4.5 with 25. Rows divide the channels evenly (50 = 2 x 25, 20 = 1 x 20): a fixed
+ * 16 computes 64 channels for 50 and ran at 2.9. Quads against plain, whole step of LeNet: 232 against 295 ms. Workgroups
+ * of 4 (one quad) against 16: GEMM 512 in 70 against 77 ms.
  */
 export function chooseTile(traits: DeviceTraits, channels: number, columns: number, splits = 1): Tile {
   if (traits.isFallback) {
@@ -44,7 +48,7 @@ export function chooseTile(traits: DeviceTraits, channels: number, columns: numb
     const rows = evenRows(channels, MAX_ROWS);
     return { variant, rows, columns: columns >= 32 ? 2 : 1, invocations: 4 };
   }
-  // On hardware a quad's loads are served by one cache line anyway, so the plain kernel runs everywhere.
+  // On hardware a quad's equal loads are one access anyway (not measured yet), so the plain kernel runs everywhere.
   for (const [maxRows, columnsEach] of [
     [16, 2],
     [8, 2],
@@ -89,11 +93,20 @@ const MOST_LOWERED_ELEMENTS = 16 * 2 ** 20;
 
 /**
  * Whether a convolution's data gradient is lowered (GEMM into columns, then fold) rather than convolved directly. The
- * direct form multiplies with the padding too: LeNet's conv2 (12x12 from 8x8 by 5x5) does 2.25 times the work that way.
+ * direct form multiplies with the padding too: LeNet's conv2 (12x12 from 8x8 by 5x5) does 2.25 times the work that way
+ * and takes 1.7 times as long as the GEMM, 1.4 times as long as GEMM and fold (side by side, batch 64).
  */
 export function isLowered({ batch, input, output, size, stride }: WindowGeometry): boolean {
   const columns = batch * output.height * output.width * size * size * input.channels;
   const directWork = input.height * input.width;
   const loweredWork = output.height * output.width;
   return (stride > 1 || directWork > 1.3 * loweredWork) && columns <= MOST_LOWERED_ELEMENTS;
+}
+
+/**
+ * Whether windows tile their input exactly, so that a pool's gradient can be written window by window: 9 ms instead of
+ * 36 for LeNet's pool1 at batch 64.
+ */
+export function isTiled({ input, output, size, stride }: WindowGeometry): boolean {
+  return size === stride && input.height === output.height * size && input.width === output.width * size;
 }

@@ -3,7 +3,7 @@
 import { elementsOf } from "../../model/model.ts";
 import type { Operation, Plan, WindowGeometry } from "../plan.ts";
 import { elementwise, type Constants, type Dispatch } from "./dispatch.ts";
-import type { DeviceTraits } from "./kernel_choice.ts";
+import { isTiled, type DeviceTraits } from "./kernel_choice.ts";
 import type { PlanMemory } from "./memory.ts";
 import {
   dataGradient,
@@ -87,13 +87,20 @@ function maxPool({ name, window, relu, input, output, choice }: OperationOf<"max
 
 function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, memory: PlanMemory): Dispatch {
   const { name, window, outputGradient, choice, inputGradient } = operation;
-  const pixels = window.batch * window.input.height * window.input.width;
+  const { batch, input, output, size } = window;
+  const tiled = isTiled(window);
+  const { height, width, channels } = tiled ? output : input;
   const mask = maskOf(operation.reluOutput, memory);
   const gradient = memory.tensor(outputGradient);
-  const constants = { ...poolConstants(window), PIXELS: pixels, MASK: mask ? 1 : 0 };
   const bindings = [gradient, memory.tensor(choice), mask ?? gradient, memory.tensor(inputGradient)];
-  const items = pixels * Math.ceil(window.input.channels / 4);
-  return elementwise(`${name} gradient`, "max_pool_gradient", items, constants, bindings);
+  const flags = { PIXELS: batch * height * width, MASK: mask ? 1 : 0 };
+  const items = batch * height * width * Math.ceil(channels / 4);
+  if (!tiled) {
+    const constants = { ...poolConstants(window), ...flags };
+    return elementwise(`${name} gradient`, "max_pool_gradient", items, constants, bindings);
+  }
+  const constants = { OUT_HEIGHT: height, OUT_WIDTH: width, CHANNELS: channels, SIZE: size, ...flags };
+  return elementwise(`${name} gradient`, "max_pool_gradient_tiled", items, constants, bindings);
 }
 
 function softmaxCrossEntropy(operation: OperationOf<"softmax-cross-entropy">, memory: PlanMemory): Dispatch {

@@ -167,7 +167,7 @@ function loweredDataGradient(
     "fold",
     pixels * Math.ceil(window.input.channels / 4),
     { ...windowConstants(window), PIXELS: pixels, MASK: mask ? 1 : 0 },
-    [columns, mask ?? columns, memory.tensor(operation.inputGradient)],
+    [columns, wholeVectors(columns), mask ?? columns, memory.tensor(operation.inputGradient)],
   );
   return [convolution(product, traits), fold];
 }

@@ -16,8 +16,8 @@ export interface DeviceInfo {
 }
 
 /**
- * `device` should have the `subgroups` feature where its adapter offers it (the kernels are up to 1.8 times faster in
- * software with it), and the adapter's limits for buffers. The backend owns it from here on: `close` destroys it.
+ * `device` should have the `subgroups` feature where its adapter offers it (a step of LeNet takes 232 ms in software
+ * with it, 295 without), and the adapter's limits for buffers. The backend owns it from here on: `close` destroys it.
  */
 export async function createWebGpuBackend(
   device: GPUDevice,

@@ -1,0 +1,60 @@
+// The gradient of max-pooling where windows tile the input exactly (SIZE = STRIDE, nothing left over): one invocation
+// writes the whole window of four channels, so that each choice is read once. Elsewhere max_pool_gradient.wgsl serves.
+//
+//   output_gradient, choice [batch, OUT_HEIGHT, OUT_WIDTH, CHANNELS]
+//   mask, input_gradient    [batch, OUT_HEIGHT * SIZE, OUT_WIDTH * SIZE, CHANNELS]; where mask is not positive the
+//                           gradient becomes 0
+//
+// Beyond the last channel an invocation repeats that one and stores equal bits.
+
+override PIXELS: u32 = 1;
+override OUT_HEIGHT: u32 = 1;
+override OUT_WIDTH: u32 = 1;
+override CHANNELS: u32 = 1;
+override SIZE: u32 = 1;
+override MASK: bool = false;
+override INVOCATIONS: u32 = 64;
+
+override BLOCKS: u32 = (CHANNELS + 3) / 4;
+
+@group(0) @binding(0) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> choice: array<u32>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+
+@compute @workgroup_size(INVOCATIONS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let index = (group.y * groups.x + group.x) * INVOCATIONS + local;
+  if (index >= PIXELS * BLOCKS) {
+    return;
+  }
+  // Divisions are dear, so the remainders are not divided again.
+  let pixel = index / BLOCKS;
+  let first = (index - pixel * BLOCKS) * 4;
+  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(CHANNELS - 1));
+  let row = pixel / OUT_WIDTH;
+  let image = row / OUT_HEIGHT;
+  let x = (pixel - row * OUT_WIDTH) * SIZE;
+  let y = (row - image * OUT_HEIGHT) * SIZE;
+  let image_base = image * OUT_HEIGHT * OUT_WIDTH * SIZE * SIZE * CHANNELS;
+  let out = pixel * CHANNELS + channels;
+  let chosen = vec4u(choice[out.x], choice[out.y], choice[out.z], choice[out.w]);
+  let gradient = vec4f(output_gradient[out.x], output_gradient[out.y], output_gradient[out.z], output_gradient[out.w]);
+  for (var dy = 0u; dy < SIZE; dy++) {
+    for (var dx = 0u; dx < SIZE; dx++) {
+      let own = ((y + dy) * OUT_WIDTH * SIZE + x + dx) * CHANNELS + channels;
+      store(image_base + own, select(vec4f(), gradient, chosen == own));
+    }
+  }
+}
+
+fn store(at: vec4u, gradient: vec4f) {
+  var value = gradient;
+  if (MASK) {
+    value = select(vec4f(), value, vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]) > vec4f());
+  }
+  input_gradient[at.x] = value.x;
+  input_gradient[at.y] = value.y;
+  input_gradient[at.z] = value.z;
+  input_gradient[at.w] = value.w;
+}
