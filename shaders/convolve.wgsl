@@ -272,56 +272,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   let w5 = window_of(p5);
   let w6 = window_of(p6);
   let w7 = window_of(p7);
-  var a0 = start(channel + 0);
-  var b0 = a0;
-  var a1 = start(channel + 1);
-  var b1 = a1;
-  var a2 = start(channel + 2);
-  var b2 = a2;
-  var a3 = start(channel + 3);
-  var b3 = a3;
-  var a4 = start(channel + 4);
-  var b4 = a4;
-  var a5 = start(channel + 5);
-  var b5 = a5;
-  var a6 = start(channel + 6);
-  var b6 = a6;
-  var a7 = start(channel + 7);
-  var b7 = a7;
-  var a8 = start(channel + 8);
-  var b8 = a8;
-  var a9 = start(channel + 9);
-  var b9 = a9;
-  var a10 = start(channel + 10);
-  var b10 = a10;
-  var a11 = start(channel + 11);
-  var b11 = a11;
-  var a12 = start(channel + 12);
-  var b12 = a12;
-  var a13 = start(channel + 13);
-  var b13 = a13;
-  var a14 = start(channel + 14);
-  var b14 = a14;
-  var a15 = start(channel + 15);
-  var b15 = a15;
-  var a16 = start(channel + 16);
-  var b16 = a16;
-  var a17 = start(channel + 17);
-  var b17 = a17;
-  var a18 = start(channel + 18);
-  var b18 = a18;
-  var a19 = start(channel + 19);
-  var b19 = a19;
-  var a20 = start(channel + 20);
-  var b20 = a20;
-  var a21 = start(channel + 21);
-  var b21 = a21;
-  var a22 = start(channel + 22);
-  var b22 = a22;
-  var a23 = start(channel + 23);
-  var b23 = a23;
-  var a24 = start(channel + 24);
-  var b24 = a24;
+  var a0 = start(channel + 0); var b0 = a0;
+  var a1 = start(channel + 1); var b1 = a1;
+  var a2 = start(channel + 2); var b2 = a2;
+  var a3 = start(channel + 3); var b3 = a3;
+  var a4 = start(channel + 4); var b4 = a4;
+  var a5 = start(channel + 5); var b5 = a5;
+  var a6 = start(channel + 6); var b6 = a6;
+  var a7 = start(channel + 7); var b7 = a7;
+  var a8 = start(channel + 8); var b8 = a8;
+  var a9 = start(channel + 9); var b9 = a9;
+  var a10 = start(channel + 10); var b10 = a10;
+  var a11 = start(channel + 11); var b11 = a11;
+  var a12 = start(channel + 12); var b12 = a12;
+  var a13 = start(channel + 13); var b13 = a13;
+  var a14 = start(channel + 14); var b14 = a14;
+  var a15 = start(channel + 15); var b15 = a15;
+  var a16 = start(channel + 16); var b16 = a16;
+  var a17 = start(channel + 17); var b17 = a17;
+  var a18 = start(channel + 18); var b18 = a18;
+  var a19 = start(channel + 19); var b19 = a19;
+  var a20 = start(channel + 20); var b20 = a20;
+  var a21 = start(channel + 21); var b21 = a21;
+  var a22 = start(channel + 22); var b22 = a22;
+  var a23 = start(channel + 23); var b23 = a23;
+  var a24 = start(channel + 24); var b24 = a24;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
     let a = windows_at(taps, w0, w1, w2, w3);
@@ -330,137 +305,43 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       b = windows_at(taps, w4, w5, w6, w7);
     }
     let offsets = vec4u(weights_offset(k), weights_offset(k + 1), weights_offset(k + 2), weights_offset(k + 3));
-    if (ROWS > 0) {
-      let w = weights_at(offsets, channel + 0, k);
-      a0 += a * w;
-      if (COLUMNS > 1) { b0 += b * w; }
-    }
-    if (ROWS > 1) {
-      let w = weights_at(offsets, channel + 1, k);
-      a1 += a * w;
-      if (COLUMNS > 1) { b1 += b * w; }
-    }
-    if (ROWS > 2) {
-      let w = weights_at(offsets, channel + 2, k);
-      a2 += a * w;
-      if (COLUMNS > 1) { b2 += b * w; }
-    }
-    if (ROWS > 3) {
-      let w = weights_at(offsets, channel + 3, k);
-      a3 += a * w;
-      if (COLUMNS > 1) { b3 += b * w; }
-    }
-    if (ROWS > 4) {
-      let w = weights_at(offsets, channel + 4, k);
-      a4 += a * w;
-      if (COLUMNS > 1) { b4 += b * w; }
-    }
-    if (ROWS > 5) {
-      let w = weights_at(offsets, channel + 5, k);
-      a5 += a * w;
-      if (COLUMNS > 1) { b5 += b * w; }
-    }
-    if (ROWS > 6) {
-      let w = weights_at(offsets, channel + 6, k);
-      a6 += a * w;
-      if (COLUMNS > 1) { b6 += b * w; }
-    }
-    if (ROWS > 7) {
-      let w = weights_at(offsets, channel + 7, k);
-      a7 += a * w;
-      if (COLUMNS > 1) { b7 += b * w; }
-    }
-    if (ROWS > 8) {
-      let w = weights_at(offsets, channel + 8, k);
-      a8 += a * w;
-      if (COLUMNS > 1) { b8 += b * w; }
-    }
-    if (ROWS > 9) {
-      let w = weights_at(offsets, channel + 9, k);
-      a9 += a * w;
-      if (COLUMNS > 1) { b9 += b * w; }
-    }
-    if (ROWS > 10) {
-      let w = weights_at(offsets, channel + 10, k);
-      a10 += a * w;
-      if (COLUMNS > 1) { b10 += b * w; }
-    }
-    if (ROWS > 11) {
-      let w = weights_at(offsets, channel + 11, k);
-      a11 += a * w;
-      if (COLUMNS > 1) { b11 += b * w; }
-    }
-    if (ROWS > 12) {
-      let w = weights_at(offsets, channel + 12, k);
-      a12 += a * w;
-      if (COLUMNS > 1) { b12 += b * w; }
-    }
-    if (ROWS > 13) {
-      let w = weights_at(offsets, channel + 13, k);
-      a13 += a * w;
-      if (COLUMNS > 1) { b13 += b * w; }
-    }
-    if (ROWS > 14) {
-      let w = weights_at(offsets, channel + 14, k);
-      a14 += a * w;
-      if (COLUMNS > 1) { b14 += b * w; }
-    }
-    if (ROWS > 15) {
-      let w = weights_at(offsets, channel + 15, k);
-      a15 += a * w;
-      if (COLUMNS > 1) { b15 += b * w; }
-    }
-    if (ROWS > 16) {
-      let w = weights_at(offsets, channel + 16, k);
-      a16 += a * w;
-      if (COLUMNS > 1) { b16 += b * w; }
-    }
-    if (ROWS > 17) {
-      let w = weights_at(offsets, channel + 17, k);
-      a17 += a * w;
-      if (COLUMNS > 1) { b17 += b * w; }
-    }
-    if (ROWS > 18) {
-      let w = weights_at(offsets, channel + 18, k);
-      a18 += a * w;
-      if (COLUMNS > 1) { b18 += b * w; }
-    }
-    if (ROWS > 19) {
-      let w = weights_at(offsets, channel + 19, k);
-      a19 += a * w;
-      if (COLUMNS > 1) { b19 += b * w; }
-    }
-    if (ROWS > 20) {
-      let w = weights_at(offsets, channel + 20, k);
-      a20 += a * w;
-      if (COLUMNS > 1) { b20 += b * w; }
-    }
-    if (ROWS > 21) {
-      let w = weights_at(offsets, channel + 21, k);
-      a21 += a * w;
-      if (COLUMNS > 1) { b21 += b * w; }
-    }
-    if (ROWS > 22) {
-      let w = weights_at(offsets, channel + 22, k);
-      a22 += a * w;
-      if (COLUMNS > 1) { b22 += b * w; }
-    }
-    if (ROWS > 23) {
-      let w = weights_at(offsets, channel + 23, k);
-      a23 += a * w;
-      if (COLUMNS > 1) { b23 += b * w; }
-    }
-    if (ROWS > 24) {
-      let w = weights_at(offsets, channel + 24, k);
-      a24 += a * w;
-      if (COLUMNS > 1) { b24 += b * w; }
-    }
+    if (ROWS > 0) { let w = weights_at(offsets, channel + 0, k); a0 += a * w; if (COLUMNS > 1) { b0 += b * w; } }
+    if (ROWS > 1) { let w = weights_at(offsets, channel + 1, k); a1 += a * w; if (COLUMNS > 1) { b1 += b * w; } }
+    if (ROWS > 2) { let w = weights_at(offsets, channel + 2, k); a2 += a * w; if (COLUMNS > 1) { b2 += b * w; } }
+    if (ROWS > 3) { let w = weights_at(offsets, channel + 3, k); a3 += a * w; if (COLUMNS > 1) { b3 += b * w; } }
+    if (ROWS > 4) { let w = weights_at(offsets, channel + 4, k); a4 += a * w; if (COLUMNS > 1) { b4 += b * w; } }
+    if (ROWS > 5) { let w = weights_at(offsets, channel + 5, k); a5 += a * w; if (COLUMNS > 1) { b5 += b * w; } }
+    if (ROWS > 6) { let w = weights_at(offsets, channel + 6, k); a6 += a * w; if (COLUMNS > 1) { b6 += b * w; } }
+    if (ROWS > 7) { let w = weights_at(offsets, channel + 7, k); a7 += a * w; if (COLUMNS > 1) { b7 += b * w; } }
+    if (ROWS > 8) { let w = weights_at(offsets, channel + 8, k); a8 += a * w; if (COLUMNS > 1) { b8 += b * w; } }
+    if (ROWS > 9) { let w = weights_at(offsets, channel + 9, k); a9 += a * w; if (COLUMNS > 1) { b9 += b * w; } }
+    if (ROWS > 10) { let w = weights_at(offsets, channel + 10, k); a10 += a * w; if (COLUMNS > 1) { b10 += b * w; } }
+    if (ROWS > 11) { let w = weights_at(offsets, channel + 11, k); a11 += a * w; if (COLUMNS > 1) { b11 += b * w; } }
+    if (ROWS > 12) { let w = weights_at(offsets, channel + 12, k); a12 += a * w; if (COLUMNS > 1) { b12 += b * w; } }
+    if (ROWS > 13) { let w = weights_at(offsets, channel + 13, k); a13 += a * w; if (COLUMNS > 1) { b13 += b * w; } }
+    if (ROWS > 14) { let w = weights_at(offsets, channel + 14, k); a14 += a * w; if (COLUMNS > 1) { b14 += b * w; } }
+    if (ROWS > 15) { let w = weights_at(offsets, channel + 15, k); a15 += a * w; if (COLUMNS > 1) { b15 += b * w; } }
+    if (ROWS > 16) { let w = weights_at(offsets, channel + 16, k); a16 += a * w; if (COLUMNS > 1) { b16 += b * w; } }
+    if (ROWS > 17) { let w = weights_at(offsets, channel + 17, k); a17 += a * w; if (COLUMNS > 1) { b17 += b * w; } }
+    if (ROWS > 18) { let w = weights_at(offsets, channel + 18, k); a18 += a * w; if (COLUMNS > 1) { b18 += b * w; } }
+    if (ROWS > 19) { let w = weights_at(offsets, channel + 19, k); a19 += a * w; if (COLUMNS > 1) { b19 += b * w; } }
+    if (ROWS > 20) { let w = weights_at(offsets, channel + 20, k); a20 += a * w; if (COLUMNS > 1) { b20 += b * w; } }
+    if (ROWS > 21) { let w = weights_at(offsets, channel + 21, k); a21 += a * w; if (COLUMNS > 1) { b21 += b * w; } }
+    if (ROWS > 22) { let w = weights_at(offsets, channel + 22, k); a22 += a * w; if (COLUMNS > 1) { b22 += b * w; } }
+    if (ROWS > 23) { let w = weights_at(offsets, channel + 23, k); a23 += a * w; if (COLUMNS > 1) { b23 += b * w; } }
+    if (ROWS > 24) { let w = weights_at(offsets, channel + 24, k); a24 += a * w; if (COLUMNS > 1) { b24 += b * w; } }
     taps = taps_after(taps);
   }
   let bases_a = store_bases(pixel);
   let bases_b = store_bases(pixel + 4);
-  var tile_a = array<vec4f, 25>(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24);
-  var tile_b = array<vec4f, 25>(b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24);
+  var tile_a = array<vec4f, 25>(
+    a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12,
+    a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
+  );
+  var tile_b = array<vec4f, 25>(
+    b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12,
+    b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24,
+  );
   for (var row = 0u; row < ROWS; row++) {
     store(bases_a, channel + row, tile_a[row]);
     if (COLUMNS > 1) {

@@ -270,56 +270,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   let w5 = window_of(p5);
   let w6 = window_of(p6);
   let w7 = window_of(p7);
-  var a0 = start(channel + 0);
-  var b0 = a0;
-  var a1 = start(channel + 1);
-  var b1 = a1;
-  var a2 = start(channel + 2);
-  var b2 = a2;
-  var a3 = start(channel + 3);
-  var b3 = a3;
-  var a4 = start(channel + 4);
-  var b4 = a4;
-  var a5 = start(channel + 5);
-  var b5 = a5;
-  var a6 = start(channel + 6);
-  var b6 = a6;
-  var a7 = start(channel + 7);
-  var b7 = a7;
-  var a8 = start(channel + 8);
-  var b8 = a8;
-  var a9 = start(channel + 9);
-  var b9 = a9;
-  var a10 = start(channel + 10);
-  var b10 = a10;
-  var a11 = start(channel + 11);
-  var b11 = a11;
-  var a12 = start(channel + 12);
-  var b12 = a12;
-  var a13 = start(channel + 13);
-  var b13 = a13;
-  var a14 = start(channel + 14);
-  var b14 = a14;
-  var a15 = start(channel + 15);
-  var b15 = a15;
-  var a16 = start(channel + 16);
-  var b16 = a16;
-  var a17 = start(channel + 17);
-  var b17 = a17;
-  var a18 = start(channel + 18);
-  var b18 = a18;
-  var a19 = start(channel + 19);
-  var b19 = a19;
-  var a20 = start(channel + 20);
-  var b20 = a20;
-  var a21 = start(channel + 21);
-  var b21 = a21;
-  var a22 = start(channel + 22);
-  var b22 = a22;
-  var a23 = start(channel + 23);
-  var b23 = a23;
-  var a24 = start(channel + 24);
-  var b24 = a24;
+  var a0 = start(channel + 0); var b0 = a0;
+  var a1 = start(channel + 1); var b1 = a1;
+  var a2 = start(channel + 2); var b2 = a2;
+  var a3 = start(channel + 3); var b3 = a3;
+  var a4 = start(channel + 4); var b4 = a4;
+  var a5 = start(channel + 5); var b5 = a5;
+  var a6 = start(channel + 6); var b6 = a6;
+  var a7 = start(channel + 7); var b7 = a7;
+  var a8 = start(channel + 8); var b8 = a8;
+  var a9 = start(channel + 9); var b9 = a9;
+  var a10 = start(channel + 10); var b10 = a10;
+  var a11 = start(channel + 11); var b11 = a11;
+  var a12 = start(channel + 12); var b12 = a12;
+  var a13 = start(channel + 13); var b13 = a13;
+  var a14 = start(channel + 14); var b14 = a14;
+  var a15 = start(channel + 15); var b15 = a15;
+  var a16 = start(channel + 16); var b16 = a16;
+  var a17 = start(channel + 17); var b17 = a17;
+  var a18 = start(channel + 18); var b18 = a18;
+  var a19 = start(channel + 19); var b19 = a19;
+  var a20 = start(channel + 20); var b20 = a20;
+  var a21 = start(channel + 21); var b21 = a21;
+  var a22 = start(channel + 22); var b22 = a22;
+  var a23 = start(channel + 23); var b23 = a23;
+  var a24 = start(channel + 24); var b24 = a24;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
     let a = windows_at(taps, w0, w1, w2, w3);
@@ -329,137 +304,43 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
     }
     let lane_k = k + lane % 4;
     let offset = weights_offset(lane_k);
-    if (ROWS > 0) {
-      let w = weights_at(offset, channel + 0, lane_k);
-      a0 += a * w;
-      if (COLUMNS > 1) { b0 += b * w; }
-    }
-    if (ROWS > 1) {
-      let w = weights_at(offset, channel + 1, lane_k);
-      a1 += a * w;
-      if (COLUMNS > 1) { b1 += b * w; }
-    }
-    if (ROWS > 2) {
-      let w = weights_at(offset, channel + 2, lane_k);
-      a2 += a * w;
-      if (COLUMNS > 1) { b2 += b * w; }
-    }
-    if (ROWS > 3) {
-      let w = weights_at(offset, channel + 3, lane_k);
-      a3 += a * w;
-      if (COLUMNS > 1) { b3 += b * w; }
-    }
-    if (ROWS > 4) {
-      let w = weights_at(offset, channel + 4, lane_k);
-      a4 += a * w;
-      if (COLUMNS > 1) { b4 += b * w; }
-    }
-    if (ROWS > 5) {
-      let w = weights_at(offset, channel + 5, lane_k);
-      a5 += a * w;
-      if (COLUMNS > 1) { b5 += b * w; }
-    }
-    if (ROWS > 6) {
-      let w = weights_at(offset, channel + 6, lane_k);
-      a6 += a * w;
-      if (COLUMNS > 1) { b6 += b * w; }
-    }
-    if (ROWS > 7) {
-      let w = weights_at(offset, channel + 7, lane_k);
-      a7 += a * w;
-      if (COLUMNS > 1) { b7 += b * w; }
-    }
-    if (ROWS > 8) {
-      let w = weights_at(offset, channel + 8, lane_k);
-      a8 += a * w;
-      if (COLUMNS > 1) { b8 += b * w; }
-    }
-    if (ROWS > 9) {
-      let w = weights_at(offset, channel + 9, lane_k);
-      a9 += a * w;
-      if (COLUMNS > 1) { b9 += b * w; }
-    }
-    if (ROWS > 10) {
-      let w = weights_at(offset, channel + 10, lane_k);
-      a10 += a * w;
-      if (COLUMNS > 1) { b10 += b * w; }
-    }
-    if (ROWS > 11) {
-      let w = weights_at(offset, channel + 11, lane_k);
-      a11 += a * w;
-      if (COLUMNS > 1) { b11 += b * w; }
-    }
-    if (ROWS > 12) {
-      let w = weights_at(offset, channel + 12, lane_k);
-      a12 += a * w;
-      if (COLUMNS > 1) { b12 += b * w; }
-    }
-    if (ROWS > 13) {
-      let w = weights_at(offset, channel + 13, lane_k);
-      a13 += a * w;
-      if (COLUMNS > 1) { b13 += b * w; }
-    }
-    if (ROWS > 14) {
-      let w = weights_at(offset, channel + 14, lane_k);
-      a14 += a * w;
-      if (COLUMNS > 1) { b14 += b * w; }
-    }
-    if (ROWS > 15) {
-      let w = weights_at(offset, channel + 15, lane_k);
-      a15 += a * w;
-      if (COLUMNS > 1) { b15 += b * w; }
-    }
-    if (ROWS > 16) {
-      let w = weights_at(offset, channel + 16, lane_k);
-      a16 += a * w;
-      if (COLUMNS > 1) { b16 += b * w; }
-    }
-    if (ROWS > 17) {
-      let w = weights_at(offset, channel + 17, lane_k);
-      a17 += a * w;
-      if (COLUMNS > 1) { b17 += b * w; }
-    }
-    if (ROWS > 18) {
-      let w = weights_at(offset, channel + 18, lane_k);
-      a18 += a * w;
-      if (COLUMNS > 1) { b18 += b * w; }
-    }
-    if (ROWS > 19) {
-      let w = weights_at(offset, channel + 19, lane_k);
-      a19 += a * w;
-      if (COLUMNS > 1) { b19 += b * w; }
-    }
-    if (ROWS > 20) {
-      let w = weights_at(offset, channel + 20, lane_k);
-      a20 += a * w;
-      if (COLUMNS > 1) { b20 += b * w; }
-    }
-    if (ROWS > 21) {
-      let w = weights_at(offset, channel + 21, lane_k);
-      a21 += a * w;
-      if (COLUMNS > 1) { b21 += b * w; }
-    }
-    if (ROWS > 22) {
-      let w = weights_at(offset, channel + 22, lane_k);
-      a22 += a * w;
-      if (COLUMNS > 1) { b22 += b * w; }
-    }
-    if (ROWS > 23) {
-      let w = weights_at(offset, channel + 23, lane_k);
-      a23 += a * w;
-      if (COLUMNS > 1) { b23 += b * w; }
-    }
-    if (ROWS > 24) {
-      let w = weights_at(offset, channel + 24, lane_k);
-      a24 += a * w;
-      if (COLUMNS > 1) { b24 += b * w; }
-    }
+    if (ROWS > 0) { let w = weights_at(offset, channel + 0, lane_k); a0 += a * w; if (COLUMNS > 1) { b0 += b * w; } }
+    if (ROWS > 1) { let w = weights_at(offset, channel + 1, lane_k); a1 += a * w; if (COLUMNS > 1) { b1 += b * w; } }
+    if (ROWS > 2) { let w = weights_at(offset, channel + 2, lane_k); a2 += a * w; if (COLUMNS > 1) { b2 += b * w; } }
+    if (ROWS > 3) { let w = weights_at(offset, channel + 3, lane_k); a3 += a * w; if (COLUMNS > 1) { b3 += b * w; } }
+    if (ROWS > 4) { let w = weights_at(offset, channel + 4, lane_k); a4 += a * w; if (COLUMNS > 1) { b4 += b * w; } }
+    if (ROWS > 5) { let w = weights_at(offset, channel + 5, lane_k); a5 += a * w; if (COLUMNS > 1) { b5 += b * w; } }
+    if (ROWS > 6) { let w = weights_at(offset, channel + 6, lane_k); a6 += a * w; if (COLUMNS > 1) { b6 += b * w; } }
+    if (ROWS > 7) { let w = weights_at(offset, channel + 7, lane_k); a7 += a * w; if (COLUMNS > 1) { b7 += b * w; } }
+    if (ROWS > 8) { let w = weights_at(offset, channel + 8, lane_k); a8 += a * w; if (COLUMNS > 1) { b8 += b * w; } }
+    if (ROWS > 9) { let w = weights_at(offset, channel + 9, lane_k); a9 += a * w; if (COLUMNS > 1) { b9 += b * w; } }
+    if (ROWS > 10) { let w = weights_at(offset, channel + 10, lane_k); a10 += a * w; if (COLUMNS > 1) { b10 += b * w; } }
+    if (ROWS > 11) { let w = weights_at(offset, channel + 11, lane_k); a11 += a * w; if (COLUMNS > 1) { b11 += b * w; } }
+    if (ROWS > 12) { let w = weights_at(offset, channel + 12, lane_k); a12 += a * w; if (COLUMNS > 1) { b12 += b * w; } }
+    if (ROWS > 13) { let w = weights_at(offset, channel + 13, lane_k); a13 += a * w; if (COLUMNS > 1) { b13 += b * w; } }
+    if (ROWS > 14) { let w = weights_at(offset, channel + 14, lane_k); a14 += a * w; if (COLUMNS > 1) { b14 += b * w; } }
+    if (ROWS > 15) { let w = weights_at(offset, channel + 15, lane_k); a15 += a * w; if (COLUMNS > 1) { b15 += b * w; } }
+    if (ROWS > 16) { let w = weights_at(offset, channel + 16, lane_k); a16 += a * w; if (COLUMNS > 1) { b16 += b * w; } }
+    if (ROWS > 17) { let w = weights_at(offset, channel + 17, lane_k); a17 += a * w; if (COLUMNS > 1) { b17 += b * w; } }
+    if (ROWS > 18) { let w = weights_at(offset, channel + 18, lane_k); a18 += a * w; if (COLUMNS > 1) { b18 += b * w; } }
+    if (ROWS > 19) { let w = weights_at(offset, channel + 19, lane_k); a19 += a * w; if (COLUMNS > 1) { b19 += b * w; } }
+    if (ROWS > 20) { let w = weights_at(offset, channel + 20, lane_k); a20 += a * w; if (COLUMNS > 1) { b20 += b * w; } }
+    if (ROWS > 21) { let w = weights_at(offset, channel + 21, lane_k); a21 += a * w; if (COLUMNS > 1) { b21 += b * w; } }
+    if (ROWS > 22) { let w = weights_at(offset, channel + 22, lane_k); a22 += a * w; if (COLUMNS > 1) { b22 += b * w; } }
+    if (ROWS > 23) { let w = weights_at(offset, channel + 23, lane_k); a23 += a * w; if (COLUMNS > 1) { b23 += b * w; } }
+    if (ROWS > 24) { let w = weights_at(offset, channel + 24, lane_k); a24 += a * w; if (COLUMNS > 1) { b24 += b * w; } }
     taps = taps_after(taps);
   }
   let bases_a = store_bases(pixel);
   let bases_b = store_bases(pixel + 4);
-  var tile_a = array<vec4f, 25>(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24);
-  var tile_b = array<vec4f, 25>(b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24);
+  var tile_a = array<vec4f, 25>(
+    a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12,
+    a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
+  );
+  var tile_b = array<vec4f, 25>(
+    b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12,
+    b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24,
+  );
   for (var row = 0u; row < ROWS; row++) {
     store(bases_a, channel + row, tile_a[row]);
     if (COLUMNS > 1) {

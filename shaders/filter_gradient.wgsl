@@ -180,56 +180,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   let t5 = tap_at(k + 5);
   let t6 = tap_at(k + 6);
   let t7 = tap_at(k + 7);
-  var a0: vec4f;
-  var b0: vec4f;
-  var a1: vec4f;
-  var b1: vec4f;
-  var a2: vec4f;
-  var b2: vec4f;
-  var a3: vec4f;
-  var b3: vec4f;
-  var a4: vec4f;
-  var b4: vec4f;
-  var a5: vec4f;
-  var b5: vec4f;
-  var a6: vec4f;
-  var b6: vec4f;
-  var a7: vec4f;
-  var b7: vec4f;
-  var a8: vec4f;
-  var b8: vec4f;
-  var a9: vec4f;
-  var b9: vec4f;
-  var a10: vec4f;
-  var b10: vec4f;
-  var a11: vec4f;
-  var b11: vec4f;
-  var a12: vec4f;
-  var b12: vec4f;
-  var a13: vec4f;
-  var b13: vec4f;
-  var a14: vec4f;
-  var b14: vec4f;
-  var a15: vec4f;
-  var b15: vec4f;
-  var a16: vec4f;
-  var b16: vec4f;
-  var a17: vec4f;
-  var b17: vec4f;
-  var a18: vec4f;
-  var b18: vec4f;
-  var a19: vec4f;
-  var b19: vec4f;
-  var a20: vec4f;
-  var b20: vec4f;
-  var a21: vec4f;
-  var b21: vec4f;
-  var a22: vec4f;
-  var b22: vec4f;
-  var a23: vec4f;
-  var b23: vec4f;
-  var a24: vec4f;
-  var b24: vec4f;
+  var a0: vec4f; var b0: vec4f;
+  var a1: vec4f; var b1: vec4f;
+  var a2: vec4f; var b2: vec4f;
+  var a3: vec4f; var b3: vec4f;
+  var a4: vec4f; var b4: vec4f;
+  var a5: vec4f; var b5: vec4f;
+  var a6: vec4f; var b6: vec4f;
+  var a7: vec4f; var b7: vec4f;
+  var a8: vec4f; var b8: vec4f;
+  var a9: vec4f; var b9: vec4f;
+  var a10: vec4f; var b10: vec4f;
+  var a11: vec4f; var b11: vec4f;
+  var a12: vec4f; var b12: vec4f;
+  var a13: vec4f; var b13: vec4f;
+  var a14: vec4f; var b14: vec4f;
+  var a15: vec4f; var b15: vec4f;
+  var a16: vec4f; var b16: vec4f;
+  var a17: vec4f; var b17: vec4f;
+  var a18: vec4f; var b18: vec4f;
+  var a19: vec4f; var b19: vec4f;
+  var a20: vec4f; var b20: vec4f;
+  var a21: vec4f; var b21: vec4f;
+  var a22: vec4f; var b22: vec4f;
+  var a23: vec4f; var b23: vec4f;
+  var a24: vec4f; var b24: vec4f;
   var p0 = pixel_at(min(split * CHUNK, PIXELS - 1));
   for (var at = 0u; at < CHUNK; at += 4) {
     let pixel = split * CHUNK + at;
@@ -246,136 +221,42 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
     if (COLUMNS > 1) {
       b = mat4x4f(taps_of(w0, t4, t5, t6, t7), taps_of(w1, t4, t5, t6, t7), taps_of(w2, t4, t5, t6, t7), taps_of(w3, t4, t5, t6, t7));
     }
-    if (ROWS > 0) {
-      let g = gradients_at(pixel, channel + 0);
-      a0 += a * g;
-      if (COLUMNS > 1) { b0 += b * g; }
-    }
-    if (ROWS > 1) {
-      let g = gradients_at(pixel, channel + 1);
-      a1 += a * g;
-      if (COLUMNS > 1) { b1 += b * g; }
-    }
-    if (ROWS > 2) {
-      let g = gradients_at(pixel, channel + 2);
-      a2 += a * g;
-      if (COLUMNS > 1) { b2 += b * g; }
-    }
-    if (ROWS > 3) {
-      let g = gradients_at(pixel, channel + 3);
-      a3 += a * g;
-      if (COLUMNS > 1) { b3 += b * g; }
-    }
-    if (ROWS > 4) {
-      let g = gradients_at(pixel, channel + 4);
-      a4 += a * g;
-      if (COLUMNS > 1) { b4 += b * g; }
-    }
-    if (ROWS > 5) {
-      let g = gradients_at(pixel, channel + 5);
-      a5 += a * g;
-      if (COLUMNS > 1) { b5 += b * g; }
-    }
-    if (ROWS > 6) {
-      let g = gradients_at(pixel, channel + 6);
-      a6 += a * g;
-      if (COLUMNS > 1) { b6 += b * g; }
-    }
-    if (ROWS > 7) {
-      let g = gradients_at(pixel, channel + 7);
-      a7 += a * g;
-      if (COLUMNS > 1) { b7 += b * g; }
-    }
-    if (ROWS > 8) {
-      let g = gradients_at(pixel, channel + 8);
-      a8 += a * g;
-      if (COLUMNS > 1) { b8 += b * g; }
-    }
-    if (ROWS > 9) {
-      let g = gradients_at(pixel, channel + 9);
-      a9 += a * g;
-      if (COLUMNS > 1) { b9 += b * g; }
-    }
-    if (ROWS > 10) {
-      let g = gradients_at(pixel, channel + 10);
-      a10 += a * g;
-      if (COLUMNS > 1) { b10 += b * g; }
-    }
-    if (ROWS > 11) {
-      let g = gradients_at(pixel, channel + 11);
-      a11 += a * g;
-      if (COLUMNS > 1) { b11 += b * g; }
-    }
-    if (ROWS > 12) {
-      let g = gradients_at(pixel, channel + 12);
-      a12 += a * g;
-      if (COLUMNS > 1) { b12 += b * g; }
-    }
-    if (ROWS > 13) {
-      let g = gradients_at(pixel, channel + 13);
-      a13 += a * g;
-      if (COLUMNS > 1) { b13 += b * g; }
-    }
-    if (ROWS > 14) {
-      let g = gradients_at(pixel, channel + 14);
-      a14 += a * g;
-      if (COLUMNS > 1) { b14 += b * g; }
-    }
-    if (ROWS > 15) {
-      let g = gradients_at(pixel, channel + 15);
-      a15 += a * g;
-      if (COLUMNS > 1) { b15 += b * g; }
-    }
-    if (ROWS > 16) {
-      let g = gradients_at(pixel, channel + 16);
-      a16 += a * g;
-      if (COLUMNS > 1) { b16 += b * g; }
-    }
-    if (ROWS > 17) {
-      let g = gradients_at(pixel, channel + 17);
-      a17 += a * g;
-      if (COLUMNS > 1) { b17 += b * g; }
-    }
-    if (ROWS > 18) {
-      let g = gradients_at(pixel, channel + 18);
-      a18 += a * g;
-      if (COLUMNS > 1) { b18 += b * g; }
-    }
-    if (ROWS > 19) {
-      let g = gradients_at(pixel, channel + 19);
-      a19 += a * g;
-      if (COLUMNS > 1) { b19 += b * g; }
-    }
-    if (ROWS > 20) {
-      let g = gradients_at(pixel, channel + 20);
-      a20 += a * g;
-      if (COLUMNS > 1) { b20 += b * g; }
-    }
-    if (ROWS > 21) {
-      let g = gradients_at(pixel, channel + 21);
-      a21 += a * g;
-      if (COLUMNS > 1) { b21 += b * g; }
-    }
-    if (ROWS > 22) {
-      let g = gradients_at(pixel, channel + 22);
-      a22 += a * g;
-      if (COLUMNS > 1) { b22 += b * g; }
-    }
-    if (ROWS > 23) {
-      let g = gradients_at(pixel, channel + 23);
-      a23 += a * g;
-      if (COLUMNS > 1) { b23 += b * g; }
-    }
-    if (ROWS > 24) {
-      let g = gradients_at(pixel, channel + 24);
-      a24 += a * g;
-      if (COLUMNS > 1) { b24 += b * g; }
-    }
+    if (ROWS > 0) { let g = gradients_at(pixel, channel + 0); a0 += a * g; if (COLUMNS > 1) { b0 += b * g; } }
+    if (ROWS > 1) { let g = gradients_at(pixel, channel + 1); a1 += a * g; if (COLUMNS > 1) { b1 += b * g; } }
+    if (ROWS > 2) { let g = gradients_at(pixel, channel + 2); a2 += a * g; if (COLUMNS > 1) { b2 += b * g; } }
+    if (ROWS > 3) { let g = gradients_at(pixel, channel + 3); a3 += a * g; if (COLUMNS > 1) { b3 += b * g; } }
+    if (ROWS > 4) { let g = gradients_at(pixel, channel + 4); a4 += a * g; if (COLUMNS > 1) { b4 += b * g; } }
+    if (ROWS > 5) { let g = gradients_at(pixel, channel + 5); a5 += a * g; if (COLUMNS > 1) { b5 += b * g; } }
+    if (ROWS > 6) { let g = gradients_at(pixel, channel + 6); a6 += a * g; if (COLUMNS > 1) { b6 += b * g; } }
+    if (ROWS > 7) { let g = gradients_at(pixel, channel + 7); a7 += a * g; if (COLUMNS > 1) { b7 += b * g; } }
+    if (ROWS > 8) { let g = gradients_at(pixel, channel + 8); a8 += a * g; if (COLUMNS > 1) { b8 += b * g; } }
+    if (ROWS > 9) { let g = gradients_at(pixel, channel + 9); a9 += a * g; if (COLUMNS > 1) { b9 += b * g; } }
+    if (ROWS > 10) { let g = gradients_at(pixel, channel + 10); a10 += a * g; if (COLUMNS > 1) { b10 += b * g; } }
+    if (ROWS > 11) { let g = gradients_at(pixel, channel + 11); a11 += a * g; if (COLUMNS > 1) { b11 += b * g; } }
+    if (ROWS > 12) { let g = gradients_at(pixel, channel + 12); a12 += a * g; if (COLUMNS > 1) { b12 += b * g; } }
+    if (ROWS > 13) { let g = gradients_at(pixel, channel + 13); a13 += a * g; if (COLUMNS > 1) { b13 += b * g; } }
+    if (ROWS > 14) { let g = gradients_at(pixel, channel + 14); a14 += a * g; if (COLUMNS > 1) { b14 += b * g; } }
+    if (ROWS > 15) { let g = gradients_at(pixel, channel + 15); a15 += a * g; if (COLUMNS > 1) { b15 += b * g; } }
+    if (ROWS > 16) { let g = gradients_at(pixel, channel + 16); a16 += a * g; if (COLUMNS > 1) { b16 += b * g; } }
+    if (ROWS > 17) { let g = gradients_at(pixel, channel + 17); a17 += a * g; if (COLUMNS > 1) { b17 += b * g; } }
+    if (ROWS > 18) { let g = gradients_at(pixel, channel + 18); a18 += a * g; if (COLUMNS > 1) { b18 += b * g; } }
+    if (ROWS > 19) { let g = gradients_at(pixel, channel + 19); a19 += a * g; if (COLUMNS > 1) { b19 += b * g; } }
+    if (ROWS > 20) { let g = gradients_at(pixel, channel + 20); a20 += a * g; if (COLUMNS > 1) { b20 += b * g; } }
+    if (ROWS > 21) { let g = gradients_at(pixel, channel + 21); a21 += a * g; if (COLUMNS > 1) { b21 += b * g; } }
+    if (ROWS > 22) { let g = gradients_at(pixel, channel + 22); a22 += a * g; if (COLUMNS > 1) { b22 += b * g; } }
+    if (ROWS > 23) { let g = gradients_at(pixel, channel + 23); a23 += a * g; if (COLUMNS > 1) { b23 += b * g; } }
+    if (ROWS > 24) { let g = gradients_at(pixel, channel + 24); a24 += a * g; if (COLUMNS > 1) { b24 += b * g; } }
   }
   let bases_a = store_bases(split, k);
   let bases_b = store_bases(split, k + 4);
-  var tile_a = array<vec4f, 25>(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24);
-  var tile_b = array<vec4f, 25>(b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24);
+  var tile_a = array<vec4f, 25>(
+    a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12,
+    a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
+  );
+  var tile_b = array<vec4f, 25>(
+    b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12,
+    b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24,
+  );
   for (var row = 0u; row < ROWS; row++) {
     store(bases_a, channel + row, tile_a[row]);
     if (COLUMNS > 1) {

@@ -14,7 +14,7 @@ export const SHADERS: ShaderSources = new Map(
 );
 
 /** What the kernel rules see: software as it is, software without subgroups, and a discrete GPU. */
-export const TRAITS = {
+const TRAITS = {
   quads: { isFallback: true, hasSubgroups: true },
   plain: { isFallback: true, hasSubgroups: false },
   hardware: { isFallback: false, hasSubgroups: true },
