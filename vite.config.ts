@@ -6,8 +6,13 @@
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import { findBrowser } from "./coordinator/browser/find.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
+
+/** Without one the `gpu` group fails by itself, with Playwright's own sentence. */
+const browser = findBrowser();
+const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 /** What threaded WASM and shared memory need of the page. */
 const isolationHeaders = {
@@ -36,6 +41,8 @@ export default defineConfig({
       {
         root,
         server: { headers: isolationHeaders },
+        // Found in the middle of a test otherwise, which reloads the page.
+        optimizeDeps: { include: ["@tensorflow/tfjs"] },
         test: {
           name: "gpu",
           include: ["test/gpu/**/*.test.ts"],
@@ -48,8 +55,8 @@ export default defineConfig({
             screenshotFailures: false,
             provider: playwright({
               launchOptions: {
-                executablePath: process.env["DROVE_BROWSER"] ?? "/usr/bin/chromium",
-                args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+                ...(browser ? { executablePath: browser } : {}),
+                args: [...sandbox, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
               },
             }),
             instances: [{ browser: "chromium" }],

@@ -6,8 +6,8 @@
 export class Round {
   #members = new Set<string>();
   readonly #pushed = new Set<string>();
-  #settle: (result: Promise<void>) => void = () => {};
-  #done: Promise<void> = Promise.resolve();
+  #settle: (result: Promise<unknown>) => void = () => {};
+  #done: Promise<unknown> = Promise.resolve();
 
   constructor(members: Iterable<string>) {
     this.#begin(members);
@@ -18,7 +18,7 @@ export class Round {
   }
 
   /** A gradient of `replica` was accumulated; resolves when the round's step has been taken. */
-  push(replica: string): Promise<void> {
+  push(replica: string): Promise<unknown> {
     this.#pushed.add(replica);
     return this.#done;
   }
@@ -39,7 +39,7 @@ export class Round {
   }
 
   /** Ends the round with `step`, on which its pushers wait, and begins the next with `members`. */
-  finish(step: Promise<void>, members: Iterable<string>): void {
+  finish(step: Promise<unknown>, members: Iterable<string>): void {
     this.#settle(step);
     this.#begin(members);
   }
@@ -47,7 +47,7 @@ export class Round {
   #begin(members: Iterable<string>): void {
     this.#members = new Set(members);
     this.#pushed.clear();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<unknown>();
     this.#done = promise;
     this.#settle = resolve;
   }

@@ -36,7 +36,7 @@ export interface LedgerEntry {
 }
 
 /** The ledger as the run needs it: a line is on disk when the promise resolves (SPEC X14). */
-export interface LedgerPort {
+interface LedgerPort {
   append(entry: LedgerEntry): Promise<void>;
 }
 
@@ -244,7 +244,11 @@ export class Run implements RunPort {
     this.#options.onFailure(error);
   }
 
-  recordEvaluation(evaluation: { readonly accuracy: number; readonly meanLoss: number; readonly images: number }): void {
+  recordEvaluation(evaluation: {
+    readonly accuracy: number;
+    readonly meanLoss: number;
+    readonly images: number;
+  }): void {
     this.#history.push({
       seconds: this.#seconds,
       samples: this.#samples,
@@ -370,12 +374,7 @@ export class Run implements RunPort {
   }
 
   /** SPEC X15: the gradient waits in the accumulator until the round is complete. */
-  async #accumulate(
-    replica: Replica,
-    round: Round,
-    header: Header<"push">,
-    payload: Uint8Array,
-  ): Promise<PushResult> {
+  async #accumulate(replica: Replica, round: Round, header: Header<"push">, payload: Uint8Array): Promise<PushResult> {
     const staleness = Math.max(0, this.version - header.baseVersion);
     if (staleness > 0) return { verdict: "too-stale", staleness };
     const { verdict } = await this.#center.accumulate(payload);
@@ -397,8 +396,11 @@ export class Run implements RunPort {
     const round = this.#round;
     if (!round?.isComplete) return;
     const { learningRate, momentum } = this.#options.rule;
-    const step = this.#center.step({ learningRate, momentum, count: round.pushed }).then(() => {});
-    round.finish(step, this.#roster.connected().map((replica) => replica.id));
+    const step = this.#center.step({ learningRate, momentum, count: round.pushed });
+    round.finish(
+      step,
+      this.#roster.connected().map((replica) => replica.id),
+    );
   }
 
   async #settleRefusal(

@@ -41,7 +41,9 @@ export function readRunRecord(value: unknown): RunRecord | { readonly problem: s
   const checked = v.safeParse(schema, value);
   if (checked.success) return checked.output;
   const [issue] = checked.issues;
-  return { problem: `The checkpoint's record of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}` };
+  return {
+    problem: `The checkpoint's record of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}`,
+  };
 }
 
 export interface RestoredRun extends RunRecord {

@@ -7,7 +7,11 @@ export const METRICS = {
   exchanges: { name: "drove_exchanges_total", kind: "counter", help: "Pushes received, retries not counted." },
   applied: { name: "drove_applies_total", kind: "counter", help: "Pushes that moved the center." },
   repeated: { name: "drove_repeated_pushes_total", kind: "counter", help: "Retries answered from the last answer." },
-  overlapped: { name: "drove_overlapped_applies_total", kind: "counter", help: "Applies that ran at the same time as another." },
+  overlapped: {
+    name: "drove_overlapped_applies_total",
+    kind: "counter",
+    help: "Applies that ran at the same time as another.",
+  },
   refusals: { name: "drove_refusals_total", kind: "counter", help: "Refusals by code.", labels: ["code"] },
   staleness: { name: "drove_staleness_versions", kind: "histogram", help: "Staleness of applied pushes, in versions." },
   samples: { name: "drove_samples_total", kind: "counter", help: "Training samples behind the applied pushes." },
@@ -15,7 +19,11 @@ export const METRICS = {
   bytesDown: { name: "drove_sent_bytes_total", kind: "counter", help: "Bytes of frames to replicas." },
   accuracy: { name: "drove_test_accuracy_ratio", kind: "gauge", help: "Newest held-out accuracy, 0 to 1." },
   trainLoss: { name: "drove_train_loss", kind: "gauge", help: "Mean loss of recent local steps." },
-  checkpointSeconds: { name: "drove_checkpoint_seconds", kind: "gauge", help: "Seconds since the newest durable checkpoint." },
+  checkpointSeconds: {
+    name: "drove_checkpoint_seconds",
+    kind: "gauge",
+    help: "Seconds since the newest durable checkpoint.",
+  },
 } as const satisfies Record<
   string,
   { name: string; kind: "gauge" | "counter" | "histogram"; help: string; labels?: readonly string[] }

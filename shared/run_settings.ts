@@ -65,5 +65,7 @@ export function readRunSettings(value: unknown): RunSettings | { readonly proble
   const checked = v.safeParse(schema, value);
   if (checked.success) return checked.output;
   const [issue] = checked.issues;
-  return { problem: `The coordinator's description of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}` };
+  return {
+    problem: `The coordinator's description of the run has a wrong field "${v.getDotPath(issue) ?? ""}": ${issue.message}`,
+  };
 }

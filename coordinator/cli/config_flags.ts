@@ -13,9 +13,9 @@ const RUN_FILE = "drove.run.json";
 /** What commander makes of the flags; texts are checked by `readConfig`. */
 export type ConfigOptions = Readonly<Partial<Record<FieldName, string>>> & {
   readonly config?: string;
-  readonly tls?: boolean;
-  readonly cert?: string;
-  readonly key?: string;
+  readonly tlsSelfSigned?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
 };
 
 export function addConfigFlags(command: Command, defaults: ConfigSources["defaults"] = {}): void {
@@ -26,11 +26,11 @@ export function addConfigFlags(command: Command, defaults: ConfigSources["defaul
     command.addOption(new Option(`${flagOf(field)} <${placeholder}>`, help + defaultInWords(field, defaults)));
   }
   command.option(
-    "--tls",
+    "--tls-self-signed",
     "https with a certificate made on the spot (browsers ask once); other machines need https for WebGPU",
   );
-  command.option("--cert <FILE>", "https with this PEM certificate (with --key)");
-  command.option("--key <FILE>", "the certificate's private key");
+  command.option("--tls-cert <FILE>", "https with this PEM certificate (with --tls-key)");
+  command.option("--tls-key <FILE>", "the certificate's private key");
 }
 
 export async function configFrom(options: ConfigOptions, defaults: ConfigSources["defaults"] = {}): Promise<RunConfig> {
@@ -60,11 +60,11 @@ function defaultInWords(field: FieldName, defaults: NonNullable<ConfigSources["d
   return ` (default: ${typeof value === "string" || typeof value === "number" ? value : "none"})`;
 }
 
-function tlsOf({ tls, cert, key }: ConfigOptions): RunConfig["tls"] | undefined {
-  if (cert !== undefined && key !== undefined) return { certificate: cert, key };
-  if (cert !== undefined) throw new ConfigError("--cert needs its private key; add --key FILE.");
-  if (key !== undefined) throw new ConfigError("--key needs its certificate; add --cert FILE.");
-  return tls ? "self-signed" : undefined;
+function tlsOf({ tlsSelfSigned, tlsCert, tlsKey }: ConfigOptions): RunConfig["tls"] | undefined {
+  if (tlsCert !== undefined && tlsKey !== undefined) return { certificate: tlsCert, key: tlsKey };
+  if (tlsCert !== undefined) throw new ConfigError("--tls-cert needs its private key; add --tls-key FILE.");
+  if (tlsKey !== undefined) throw new ConfigError("--tls-key needs its certificate; add --tls-cert FILE.");
+  return tlsSelfSigned ? "self-signed" : undefined;
 }
 
 async function exists(path: string): Promise<string | undefined> {

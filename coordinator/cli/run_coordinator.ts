@@ -78,7 +78,7 @@ function announce(service: Service, config: RunConfig, output: Output): void {
   output.say(`  You watch it at  ${service.url}/operator`);
   if (!isLoopback(config.host) && config.tls === null) {
     output.say(
-      "  On other machines browsers give WebGPU to https pages only: add --tls, or volunteers there compute with WASM.",
+      "  On other machines browsers give WebGPU to https pages only: add --tls-self-signed, or volunteers there compute with WASM.",
     );
   }
   if (config.tls === "self-signed") {

@@ -16,7 +16,7 @@ export function addServe(program: Command, done: (exitCode: ExitCode) => void): 
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      `\nExample:\n  drove serve --model lenet --data mnist --host 0.0.0.0 --tls\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove serve --model lenet --data mnist --host 0.0.0.0 --tls-self-signed\n${EXIT_CODES_HELP}`,
     )
     .action(async (options: RunOptions) => {
       // Loaded only now: other commands start in half the time without it.

@@ -57,7 +57,7 @@ async function selfSigned(host: string): Promise<Certificate> {
 
 async function readPem(path: string, kind: "CERTIFICATE" | "PRIVATE KEY"): Promise<string> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigError(`${path} cannot be read (${error.code}); pass the PEM file with --cert or --key.`);
+    throw new ConfigError(`${path} cannot be read (${error.code}); pass the PEM file with --tls-cert or --tls-key.`);
   });
   if (text.includes(`${kind}-----`)) return text;
   throw new ConfigError(

@@ -7,7 +7,7 @@
 
 import type { Plan } from "./plan.ts";
 
-export type BackendName = "webgpu" | "wasm";
+type BackendName = "webgpu" | "wasm";
 
 export interface Backend {
   readonly name: BackendName;

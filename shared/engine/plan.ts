@@ -6,14 +6,21 @@
  * buffer each, of the layout's `elements`; operations name their tensors in it by offset.
  */
 
-import { elementsOf, inferShapes, ModelError, type ImageShape, type ModelDescription, type ShapedLayer } from "../model/model.ts";
+import {
+  elementsOf,
+  inferShapes,
+  ModelError,
+  type ImageShape,
+  type ModelDescription,
+  type ShapedLayer,
+} from "../model/model.ts";
 import { layoutOf, type ParameterLayout, type ParameterTensor } from "../model/layout.ts";
 import { assignSlots, type Lifetime } from "./slots.ts";
 
 /** Index into `Plan.tensors`. */
 export type TensorId = number;
 
-export interface PlannedTensor {
+interface PlannedTensor {
   readonly name: string;
   /** 4-byte words: f32, or u32 for the choices of a max-pool. */
   readonly elements: number;
@@ -220,7 +227,14 @@ class PlanBuilder {
     const losses = this.#tensor("losses", batch);
     const correct = this.#tensor("correct", batch);
     this.#forward.push({
-      kind: "softmax-cross-entropy", batch, classes, logits: current, labels, gradient, losses, correct,
+      kind: "softmax-cross-entropy",
+      batch,
+      classes,
+      logits: current,
+      labels,
+      gradient,
+      losses,
+      correct,
     });
     this.#buildBackward(built, gradient);
     return this.#finish(losses, correct);
@@ -248,16 +262,37 @@ class PlanBuilder {
     switch (layer.kind) {
       case "conv2d":
         this.#forward.push({
-          kind: "convolve", name, input, output, relu, window: windowOf(fused.shaped, batch), ...this.#weighted(name),
+          kind: "convolve",
+          name,
+          input,
+          output,
+          relu,
+          window: windowOf(fused.shaped, batch),
+          ...this.#weighted(name),
         });
         break;
       case "max-pool":
         choice = this.#tensor(`${name} choice`, batch * elementsOf(outputShape));
-        this.#forward.push({ kind: "max-pool", name, input, output, choice, relu, window: windowOf(fused.shaped, batch) });
+        this.#forward.push({
+          kind: "max-pool",
+          name,
+          input,
+          output,
+          choice,
+          relu,
+          window: windowOf(fused.shaped, batch),
+        });
         break;
       case "dense":
         this.#forward.push({
-          kind: "dense", name, batch, inputs: elementsOf(inputShape), units: layer.units, input, output, relu,
+          kind: "dense",
+          name,
+          batch,
+          inputs: elementsOf(inputShape),
+          units: layer.units,
+          input,
+          output,
+          relu,
           ...this.#weighted(name),
         });
         break;
@@ -294,13 +329,23 @@ class PlanBuilder {
     const { name } = layer;
     if (layer.kind === "conv2d") {
       this.#backward.push({
-        kind: "convolve-filter-gradient", name, input: built.input, outputGradient,
-        window: windowOf(built.shaped, batch), ...this.#weighted(name),
+        kind: "convolve-filter-gradient",
+        name,
+        input: built.input,
+        outputGradient,
+        window: windowOf(built.shaped, batch),
+        ...this.#weighted(name),
       });
     } else if (layer.kind === "dense") {
       this.#backward.push({
-        kind: "dense-filter-gradient", name, batch, inputs: elementsOf(inputShape), units: layer.units,
-        input: built.input, outputGradient, ...this.#weighted(name),
+        kind: "dense-filter-gradient",
+        name,
+        batch,
+        inputs: elementsOf(inputShape),
+        units: layer.units,
+        input: built.input,
+        outputGradient,
+        ...this.#weighted(name),
       });
     }
   }
@@ -317,21 +362,38 @@ class PlanBuilder {
     switch (layer.kind) {
       case "conv2d":
         this.#backward.push({
-          kind: "convolve-data-gradient", name, outputGradient, inputGradient, reluOutput,
-          window: windowOf(built.shaped, batch), ...this.#weighted(name),
+          kind: "convolve-data-gradient",
+          name,
+          outputGradient,
+          inputGradient,
+          reluOutput,
+          window: windowOf(built.shaped, batch),
+          ...this.#weighted(name),
         });
         break;
       case "max-pool":
         if (built.choice === undefined) throw new Error("invariant violation: a max-pool without its choices");
         this.#backward.push({
-          kind: "max-pool-gradient", name, outputGradient, choice: built.choice, inputGradient, reluOutput,
+          kind: "max-pool-gradient",
+          name,
+          outputGradient,
+          choice: built.choice,
+          inputGradient,
+          reluOutput,
           window: windowOf(built.shaped, batch),
         });
         break;
       case "dense":
         this.#backward.push({
-          kind: "dense-data-gradient", name, batch, inputs: elementsOf(inputShape), units: layer.units,
-          outputGradient, inputGradient, reluOutput, ...this.#weighted(name),
+          kind: "dense-data-gradient",
+          name,
+          batch,
+          inputs: elementsOf(inputShape),
+          units: layer.units,
+          outputGradient,
+          inputGradient,
+          reluOutput,
+          ...this.#weighted(name),
         });
         break;
       case "relu":

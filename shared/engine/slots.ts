@@ -22,7 +22,9 @@ export function assignSlots(lives: readonly Lifetime[]): SlotAssignment {
   const slots: { elements: number; lives: Lifetime[] }[] = [];
   const bySize = lives.map((life, id) => ({ life, id })).toSorted((a, b) => b.life.elements - a.life.elements);
   for (const { life, id } of bySize) {
-    let chosen = slots.findIndex((slot) => slot.lives.every((other) => other.last < life.first || life.last < other.first));
+    let chosen = slots.findIndex((slot) =>
+      slot.lives.every((other) => other.last < life.first || life.last < other.first),
+    );
     if (chosen < 0) chosen = slots.push({ elements: life.elements, lives: [] }) - 1;
     slots[chosen]!.lives.push(life);
     slotOf[id] = chosen;

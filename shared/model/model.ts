@@ -62,9 +62,7 @@ export function inferShapes(model: ModelDescription): readonly ShapedLayer[] {
   const last = shaped.at(-1);
   if (!last || elementsOf(shape) !== model.classes) {
     const got = last ? `layer "${last.layer.name}" gives ${describe(shape)}` : "it has no layers";
-    throw new ModelError(
-      `Model "${model.name}": the last layer must give ${model.classes} logits, but ${got}.`,
-    );
+    throw new ModelError(`Model "${model.name}": the last layer must give ${model.classes} logits, but ${got}.`);
   }
   return shaped;
 }
@@ -126,7 +124,9 @@ function windowed(
   channels: number,
 ): ImageShape {
   if (!Number.isInteger(padding) || padding < 0 || padding >= size) {
-    throw new ModelError(`Layer "${layerName}": padding is ${padding}; it must be a whole number from 0 to ${size - 1}.`);
+    throw new ModelError(
+      `Layer "${layerName}": padding is ${padding}; it must be a whole number from 0 to ${size - 1}.`,
+    );
   }
   const height = Math.floor((input.height + 2 * padding - size) / stride) + 1;
   const width = Math.floor((input.width + 2 * padding - size) / stride) + 1;

@@ -15,7 +15,7 @@ export type Rule =
   | "pseudo-gradient";
 
 /** Where momentum lives. */
-export type MomentumPlace =
+type MomentumPlace =
   | "none"
   | "center"
   | "center-nesterov"
@@ -55,7 +55,12 @@ export type SolverName = keyof typeof SOLVERS;
 export const SOLVER_NAMES = Object.keys(SOLVERS) as [SolverName, ...SolverName[]];
 
 /** The solvers that this version trains with; the others stand in the table with their rule, momentum and order. */
-export const WORKING_SOLVERS = ["ea-wild", "async-easgd", "async-measgd", "sync-sgd"] as const satisfies readonly SolverName[];
+export const WORKING_SOLVERS = [
+  "ea-wild",
+  "async-easgd",
+  "async-measgd",
+  "sync-sgd",
+] as const satisfies readonly SolverName[];
 
 export type WorkingSolverName = (typeof WORKING_SOLVERS)[number];
 

@@ -13,11 +13,7 @@ export type StalenessPolicy =
   | { readonly kind: "bound"; readonly limit: number };
 
 /** The moving rate that a push of staleness `staleness` gets, or `undefined` where the policy refuses it. */
-export function movingRateUnder(
-  policy: StalenessPolicy,
-  movingRate: number,
-  staleness: number,
-): number | undefined {
+export function movingRateUnder(policy: StalenessPolicy, movingRate: number, staleness: number): number | undefined {
   switch (policy.kind) {
     case "none":
       return movingRate;

@@ -5,7 +5,7 @@
  */
 
 /** What a refused replica does: nothing; take the center as its new base and keep its parameters; or restart from the center. */
-export type Recovery = "none" | "rebase" | "restart";
+type Recovery = "none" | "rebase" | "restart";
 
 interface RefusalRule {
   /** Where set, the connection ends with this WebSocket close code. */
@@ -18,7 +18,8 @@ export const REFUSALS = {
   FRAME_TOO_SHORT: {
     closeCode: 4400,
     recovery: "none",
-    sentence: "The message ended before its announced length. Reload the page; if it happens again, a proxy on the way cuts messages.",
+    sentence:
+      "The message ended before its announced length. Reload the page; if it happens again, a proxy on the way cuts messages.",
   },
   FRAME_TOO_LONG: {
     closeCode: 4401,
@@ -53,7 +54,8 @@ export const REFUSALS = {
   WRONG_PAYLOAD: {
     closeCode: 4407,
     recovery: "none",
-    sentence: "The payload does not have the length that this run's parameters have. Reload the page to get this run's model.",
+    sentence:
+      "The payload does not have the length that this run's parameters have. Reload the page to get this run's model.",
   },
   HELLO_TIMEOUT: {
     closeCode: 4408,
@@ -78,7 +80,8 @@ export const REFUSALS = {
   LEASE_EXPIRED: {
     closeCode: 4412,
     recovery: "none",
-    sentence: "Nothing was heard from this replica for too long, so its place was freed. It rejoins by itself when it wakes.",
+    sentence:
+      "Nothing was heard from this replica for too long, so its place was freed. It rejoins by itself when it wakes.",
   },
   TOO_FAST: {
     closeCode: 4429,
@@ -96,11 +99,13 @@ export const REFUSALS = {
   },
   WRONG_INCARNATION: {
     recovery: "rebase",
-    sentence: "The coordinator was restarted since this exchange began; the replica takes the current center as its base.",
+    sentence:
+      "The coordinator was restarted since this exchange began; the replica takes the current center as its base.",
   },
   UNKNOWN_BASE: {
     recovery: "rebase",
-    sentence: "The coordinator no longer holds the center that this push was encoded against; the replica takes the current one.",
+    sentence:
+      "The coordinator no longer holds the center that this push was encoded against; the replica takes the current one.",
   },
   TOO_STALE: {
     recovery: "restart",
@@ -108,7 +113,8 @@ export const REFUSALS = {
   },
   NOT_FINITE: {
     recovery: "restart",
-    sentence: "The push holds a NaN or an infinity (training diverged, or the device computes wrongly); the replica restarts from the current center.",
+    sentence:
+      "The push holds a NaN or an infinity (training diverged, or the device computes wrongly); the replica restarts from the current center.",
   },
   OUT_OF_BOUNDS: {
     recovery: "restart",

@@ -89,8 +89,16 @@ export type Header<N extends Name> = v.InferOutput<(typeof schemas)[N]>;
 
 /** The type byte of each message. Numbers are never reused. */
 export const TYPE = {
-  hello: 1, pull: 2, push: 3, heartbeat: 4, leave: 5,
-  welcome: 64, answer: 65, center: 66, refusal: 67, finished: 68,
+  hello: 1,
+  pull: 2,
+  push: 3,
+  heartbeat: 4,
+  leave: 5,
+  welcome: 64,
+  answer: 65,
+  center: 66,
+  refusal: 67,
+  finished: 68,
 } as const satisfies Record<Name, number>;
 
 export type ReplicaMessageName = "hello" | "pull" | "push" | "heartbeat" | "leave";
@@ -105,8 +113,16 @@ export type FromCoordinator = MessageOf<CoordinatorMessageName>;
 
 /** Whether a message of this kind carries a vector: never, always, or either. */
 const PAYLOAD: Record<Name, "never" | "always" | "either"> = {
-  hello: "never", pull: "never", push: "always", heartbeat: "never", leave: "never",
-  welcome: "either", answer: "either", center: "always", refusal: "either", finished: "never",
+  hello: "never",
+  pull: "never",
+  push: "always",
+  heartbeat: "never",
+  leave: "never",
+  welcome: "either",
+  answer: "either",
+  center: "always",
+  refusal: "either",
+  finished: "never",
 };
 
 export interface Refused {

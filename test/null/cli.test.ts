@@ -72,7 +72,7 @@ describe.concurrent("drove", () => {
       ["serve", "--config", "none.json"],
       "drove: The run file none.json cannot be read (ENOENT); pass the path of a JSON file with --config.",
     ],
-    [["serve", "--cert", "a.pem"], "drove: --cert needs its private key; add --key FILE."],
+    [["serve", "--tls-cert", "a.pem"], "drove: --tls-cert needs its private key; add --tls-key FILE."],
     [["serve", "--resume"], "drove: --resume goes on with a run of yours; say which with --name."],
     [
       ["train", "--solver", "diloco"],

@@ -27,7 +27,11 @@ function frame(type: number, header: object, payload = new Uint8Array(0)): Uint8
 }
 
 function pushFrame(): Uint8Array<ArrayBuffer> {
-  return frame(TYPE.push, push, Uint8Array.from({ length: PAYLOAD_BYTES }, (_, index) => index));
+  return frame(
+    TYPE.push,
+    push,
+    Uint8Array.from({ length: PAYLOAD_BYTES }, (_, index) => index),
+  );
 }
 
 function changed(at: number, value: number): Uint8Array<ArrayBuffer> {

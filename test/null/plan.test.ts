@@ -85,7 +85,10 @@ test("A relu with no layer before it is refused, and the message names it", () =
 
 test("A shape that does not fit is refused when the plan is compiled, and the message names the layer", () => {
   const layers: ModelDescription["layers"] = MODELS.lenet.layers;
-  const model = { ...MODELS.lenet, layers: layers.with(2, { kind: "conv2d", name: "conv2", kernel: 40, channels: 50 }) };
+  const model = {
+    ...MODELS.lenet,
+    layers: layers.with(2, { kind: "conv2d", name: "conv2", kernel: 40, channels: 50 }),
+  };
   expect(() => compilePlan(model, OPTIONS)).toThrow(ModelError);
   expect(() => compilePlan(model, OPTIONS)).toThrow(
     /Layer "conv2": a 40x40 window does not fit into its input of 12x12x20/,

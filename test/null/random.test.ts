@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { Random } from "../../shared/random.ts";
 
+function draw(seed: number): number[] {
+  const random = new Random(seed);
+  return Array.from({ length: 8 }, () => random.bits());
+}
+
 test("Equal seeds give equal sequences, other seeds others", () => {
-  const draw = (seed: number): number[] => {
-    const random = new Random(seed);
-    return Array.from({ length: 8 }, () => random.bits());
-  };
   expect(draw(7)).toEqual(draw(7));
   expect(draw(7)).not.toEqual(draw(8));
 });

@@ -80,7 +80,13 @@ describe("Handshake", () => {
   test("[H3] The welcome brings id, token, incarnation, version and center", async () => {
     const run = await fixture({ version: 41, incarnation: 3 });
     const { welcome } = await run.join();
-    expect(welcome.header).toMatchObject({ replica: "r3-1", incarnation: 3, version: 41, resumed: false, lastExchange: 0 });
+    expect(welcome.header).toMatchObject({
+      replica: "r3-1",
+      incarnation: 3,
+      version: 41,
+      resumed: false,
+      lastExchange: 0,
+    });
     expect(vectorOf(welcome)).toEqual(center(run));
   });
   test("[H4] Another parameter layout is refused", async () => {
@@ -255,7 +261,13 @@ describe("Exchange", () => {
     await peer.receive("answer");
     expect(run.ledger).toHaveLength(1);
     expect(run.ledger[0]).toMatchObject({
-      replica: "r1-1", exchange: 1, verdict: "applied", staleness: 0, version: 1, samples: 640, incarnation: 1,
+      replica: "r1-1",
+      exchange: 1,
+      verdict: "applied",
+      staleness: 0,
+      version: 1,
+      samples: 640,
+      incarnation: 1,
     });
     peer.send("push", pushHeader({ exchange: 2, baseVersion: 1 }), ramp(Number.NaN));
     await peer.receive("refusal");
@@ -344,21 +356,24 @@ describe("Limits", () => {
     ["an infinity", Number.NEGATIVE_INFINITY, "NOT_FINITE"],
     ["a value beyond the bound", 2 * LIMITS.parameterMagnitude, "OUT_OF_BOUNDS"],
   ];
-  test.each(poisons)("[L3] %s at either end of a push refuses it, the center stays bit for bit", async (_, poison, code) => {
-    const run = await fixture();
-    const { peer } = await run.join();
-    const before = center(run);
-    let exchange = 0;
-    for (const at of [0, 63, ELEMENTS - 1]) {
-      const payload = ramp(0.1);
-      payload[at] = poison;
-      peer.send("push", pushHeader({ exchange: ++exchange, baseVersion: 0 }), payload);
-      const refusal = await peer.receive("refusal");
-      expect(refusal.header).toMatchObject({ code, recovery: "restart", exchange });
-      expect(center(run)).toEqual(before);
-    }
-    expect(run.run.view()).toMatchObject({ applied: 0, refused: 3, refusals: { [code]: 3 }, version: 0 });
-  });
+  test.each(poisons)(
+    "[L3] %s at either end of a push refuses it, the center stays bit for bit",
+    async (_, poison, code) => {
+      const run = await fixture();
+      const { peer } = await run.join();
+      const before = center(run);
+      let exchange = 0;
+      for (const at of [0, 63, ELEMENTS - 1]) {
+        const payload = ramp(0.1);
+        payload[at] = poison;
+        peer.send("push", pushHeader({ exchange: ++exchange, baseVersion: 0 }), payload);
+        const refusal = await peer.receive("refusal");
+        expect(refusal.header).toMatchObject({ code, recovery: "restart", exchange });
+        expect(center(run)).toEqual(before);
+      }
+      expect(run.run.view()).toMatchObject({ applied: 0, refused: 3, refusals: { [code]: 3 }, version: 0 });
+    },
+  );
   test("[L1] Every refusal has a sentence, and close codes are in the application's range and distinct", () => {
     const codes = Object.values(REFUSALS).flatMap((rule) => ("closeCode" in rule ? [rule.closeCode] : []));
     expect(new Set(codes).size).toBe(codes.length);

@@ -39,7 +39,7 @@ export interface CoordinatorProcess {
   log(): string;
 }
 
-export interface Ended {
+interface Ended {
   readonly exitCode: number | null;
   readonly lastLine: string;
 }
@@ -61,8 +61,9 @@ export async function startCoordinator(options: CoordinatorOptions = {}): Promis
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   const output = new Output(child);
-  const ended = endOf(child, output).finally(async () => {
+  const ended = endOf(child, output).then(async (end) => {
     if (!options.runsFolder) await rm(runsFolder, { recursive: true, force: true });
+    return end;
   });
   const url = await output.address(ended);
   return new StartedCoordinator(child, output, ended, url, runsFolder);
@@ -95,7 +96,9 @@ class StartedCoordinator implements CoordinatorProcess {
     let view = await this.view();
     while (!holds(view)) {
       if (performance.now() > deadlineMs) {
-        throw new Error(`${what}: not within ${timeoutMs} ms.\n${JSON.stringify({ ...view, history: [] })}\n${this.log()}`);
+        throw new Error(
+          `${what}: not within ${timeoutMs} ms.\n${JSON.stringify({ ...view, history: [] })}\n${this.log()}`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 250));
       view = await this.view();

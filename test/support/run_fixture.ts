@@ -237,6 +237,8 @@ export function vectorOf(message: FromCoordinator): Float32Array<ArrayBuffer> {
   return new Float32Array(message.payload.slice().buffer);
 }
 
-export function pushHeader(fields: Partial<Header<"push">> & { exchange: number; baseVersion: number }): Header<"push"> {
+export function pushHeader(
+  fields: Partial<Header<"push">> & { exchange: number; baseVersion: number },
+): Header<"push"> {
   return { incarnation: 1, content: "parameters", steps: 10, samples: 640, meanLoss: 1, ...fields };
 }

@@ -28,7 +28,7 @@ const KERNEL_NAMES = [
 ] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];
-export type Kernel = (...numbers: readonly number[]) => void;
+type Kernel = (...numbers: readonly number[]) => void;
 
 /** One kernel call with all its numbers, known when the plan is compiled. */
 export interface Invocation {

@@ -8,7 +8,7 @@ import { compileProgram } from "./wasm_program.ts";
 import { webAssembly, type WasmBytes, type WasmModule } from "./webassembly.ts";
 
 /** A module's bytes, or the module compiled already (which workers can share). */
-export type WasmSource = WasmBytes | WasmModule;
+type WasmSource = WasmBytes | WasmModule;
 
 export interface WasmSources {
   /** `build/plain.wasm`: SIMD only. */

@@ -8,7 +8,7 @@ export interface WasmModule {
   readonly moduleBrand?: never;
 }
 
-export interface WasmMemory {
+interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 
