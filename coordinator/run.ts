@@ -5,20 +5,19 @@
 
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import type { HistoryPoint, RunState, RunView } from "../shared/run_view.ts";
+import type { RunState, RunView } from "../shared/run_view.ts";
 import { SOLVERS } from "../shared/solver/catalogue.ts";
 import { movingRateFor } from "../shared/solver/rule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
-import { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
 import type { Header } from "../shared/wire/messages.ts";
 import type { Center, PushJob, PushResult } from "./center/center.ts";
 import { gate, type Content } from "./gate.ts";
-import { Rate } from "./rate.ts";
 import { Roster, type Connection, type Replica, type Settled } from "./roster.ts";
 import { Round } from "./round.ts";
-import { restoreRun, type RestoredRun, type RunRecord } from "./run_record.ts";
+import type { RestoredRun, RunRecord } from "./run_record.ts";
+import { Tally, type EvaluationRecord } from "./tally.ts";
 import { Session, type Joined, type RunPort } from "./session.ts";
 
 export interface LedgerEntry {
@@ -70,9 +69,6 @@ export interface RunOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** The evaluations kept for the charts; beyond them every second one is dropped. */
-const HISTORY_POINTS = 4000;
-
 export class Run implements RunPort {
   readonly settings: RunSettings;
   readonly payloadBytes: number;
@@ -83,17 +79,8 @@ export class Run implements RunPort {
   readonly #sessions = new Set<Session>();
   readonly #content: Content;
   readonly #round: Round | undefined;
-  readonly #staleness = new StalenessHistogram();
-  readonly #refusals = new Map<RefusalCode, number>();
-  readonly #rate: Rate;
-  readonly #trainLoss: { sum: number; weight: number } = { sum: 0, weight: 0 };
+  readonly #tally: Tally;
   #state: RunState = "waiting";
-  #history: HistoryPoint[] = [];
-  #firstExchangeMs: number | undefined = undefined;
-  #earlierSeconds = 0;
-  #repeated = 0;
-  #bytesUp = 0;
-  #bytesDown = 0;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -102,11 +89,10 @@ export class Run implements RunPort {
     this.payloadBytes = 4 * options.layout.elements;
     this.#center = options.center;
     this.#roster = new Roster(options.secret, options.incarnation);
-    this.#rate = new Rate(options.nowMs());
+    this.#tally = new Tally(this.#roster, options.nowMs, options.restored);
     const solver = SOLVERS[options.settings.solver];
     this.#content = contentOf(options.settings);
     this.#round = solver.order === "barrier" ? new Round([]) : undefined;
-    if (options.restored) this.#restore(options.restored);
   }
 
   nowMs(): number {
@@ -232,32 +218,19 @@ export class Run implements RunPort {
   }
 
   countRefusal(code: RefusalCode): void {
-    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    this.#tally.refused(code);
   }
 
   countBytes(up: number, down: number): void {
-    this.#bytesUp += up;
-    this.#bytesDown += down;
+    this.#tally.bytes(up, down);
   }
 
   failed(error: unknown): void {
     this.#options.onFailure(error);
   }
 
-  recordEvaluation(evaluation: {
-    readonly accuracy: number;
-    readonly meanLoss: number;
-    readonly images: number;
-  }): void {
-    this.#history.push({
-      seconds: this.#seconds,
-      samples: this.#samples,
-      accuracy: evaluation.accuracy,
-      testLoss: evaluation.meanLoss,
-      trainLoss: this.#meanTrainLoss ?? 0,
-      images: evaluation.images,
-    });
-    if (this.#history.length > HISTORY_POINTS) this.#history = this.#history.filter((_, index) => index % 2 === 0);
+  recordEvaluation(evaluation: EvaluationRecord): void {
+    this.#tally.evaluated(evaluation);
   }
 
   /** Ends the run: every replica is told, later pushes and hellos are refused `RUN_OVER`. */
@@ -268,70 +241,28 @@ export class Run implements RunPort {
   }
 
   view(): RunView {
-    const nowMs = this.nowMs();
-    const samples = this.#samples;
-    const replicas = [...this.#roster].map((replica) => replica.view(samples, nowMs));
-    const total = (count: (replica: (typeof replicas)[number]) => number): number =>
-      replicas.reduce((sum, replica) => sum + count(replica), 0);
-    const newest = this.#history.at(-1);
+    const { run, model, data, solver, targetAccuracy } = this.settings;
     return {
-      run: this.settings.run,
-      model: this.settings.model.name,
-      data: this.settings.data.name,
-      solver: this.settings.solver,
+      run,
+      model: model.name,
+      data: data.name,
+      solver,
       state: this.#state,
-      seconds: this.#seconds,
       version: this.version,
       incarnation: this.incarnation,
-      accuracy: newest?.accuracy ?? null,
-      testLoss: newest?.testLoss ?? null,
-      trainLoss: this.#meanTrainLoss,
-      targetAccuracy: this.settings.targetAccuracy,
-      samples,
-      samplesPerSecond: this.#isOver ? 0 : this.#rate.perSecond(nowMs),
-      exchanges: total((replica) => replica.exchanges),
-      applied: total((replica) => replica.applied),
-      refused: total((replica) => replica.refused),
-      repeated: this.#repeated,
-      refusals: Object.fromEntries(this.#refusals),
+      targetAccuracy,
       overlappedApplies: this.#center.statistics().overlappedApplies,
-      bytesUp: this.#bytesUp,
-      bytesDown: this.#bytesDown,
-      staleness: this.#staleness.view(),
-      replicas,
-      history: this.#history,
+      ...this.#tally.view(this.#isOver),
     };
   }
 
   /** What a checkpoint keeps beside the center; the rest is in the ledger. */
   record(): RunRecord {
-    return {
-      seconds: this.#seconds,
-      history: this.#history,
-      bytesUp: this.#bytesUp,
-      bytesDown: this.#bytesDown,
-      replicas: [...this.#roster].map(({ id, backend, device }) => ({ id, backend, device })),
-    };
+    return this.#tally.record();
   }
 
   get #isOver(): boolean {
     return this.#state === "reached" || this.#state === "stopped";
-  }
-
-  get #seconds(): number {
-    const sinceFirstMs = this.#firstExchangeMs === undefined ? 0 : this.nowMs() - this.#firstExchangeMs;
-    return this.#earlierSeconds + sinceFirstMs / 1000;
-  }
-
-  get #samples(): number {
-    let samples = 0;
-    for (const replica of this.#roster) samples += replica.samples;
-    return samples;
-  }
-
-  get #meanTrainLoss(): number | null {
-    const { sum, weight } = this.#trainLoss;
-    return weight === 0 ? null : sum / weight;
   }
 
   /** A difference arrives with the replica's moving rate in it (SPEC X10). */
@@ -358,7 +289,7 @@ export class Run implements RunPort {
     // One more than the version when the apply began: its own. What overlapped counts as staleness next time (SPEC S1).
     place.baseVersion = this.#round ? result.version : result.centerVersion + 1;
     await this.#write(replica, header, { verdict: "applied", staleness: result.staleness, version: result.version });
-    this.#countApplied(replica, header, result.staleness);
+    this.#tally.applied(replica, header, result.staleness);
     const settled: Settled = {
       kind: "answer",
       header: {
@@ -427,7 +358,7 @@ export class Run implements RunPort {
   #repeat(replica: Replica): Settled {
     const { settled } = replica;
     if (!settled) throw new Error("invariant violation: nothing to repeat");
-    this.#repeated++;
+    this.#tally.repeated();
     if (settled.kind === "refusal") return settled;
     return { ...settled, header: { ...settled.header, repeated: true } };
   }
@@ -454,22 +385,9 @@ export class Run implements RunPort {
     });
   }
 
-  #countApplied(replica: Replica, header: Header<"push">, staleness: number): void {
-    const nowMs = this.nowMs();
-    replica.applied++;
-    replica.samples += header.samples;
-    replica.staleness.add(staleness);
-    replica.rate.add(header.samples, nowMs);
-    this.#staleness.add(staleness);
-    this.#rate.add(header.samples, nowMs);
-    // The last dozen exchanges or so, weighted by their samples.
-    this.#trainLoss.sum = this.#trainLoss.sum * 0.9 + header.meanLoss * header.samples;
-    this.#trainLoss.weight = this.#trainLoss.weight * 0.9 + header.samples;
-  }
-
   #beginClock(): void {
     if (this.#state === "waiting") this.#state = "training";
-    this.#firstExchangeMs ??= this.nowMs();
+    this.#tally.begin();
   }
 
   #free(replica: Replica): void {
@@ -477,14 +395,6 @@ export class Run implements RunPort {
     replica.place?.slot.close();
     replica.place = undefined;
     replica.settled = undefined;
-  }
-
-  #restore(restored: RestoredRun): void {
-    this.#earlierSeconds = restored.seconds;
-    this.#history = [...restored.history];
-    this.#bytesUp = restored.bytesUp;
-    this.#bytesDown = restored.bytesDown;
-    restoreRun(restored, this.#roster, this.#staleness, this.nowMs());
   }
 }
 

@@ -6,19 +6,10 @@
  * buffer each, of the layout's `elements`; operations name their tensors in it by offset.
  */
 
-import {
-  elementsOf,
-  inferShapes,
-  ModelError,
-  type ImageShape,
-  type ModelDescription,
-  type ShapedLayer,
-} from "../model/model.ts";
+import { elementsOf, inferShapes, ModelError, type ModelDescription, type ShapedLayer } from "../model/model.ts";
 import { layoutOf, type ParameterLayout, type ParameterTensor } from "../model/layout.ts";
+import { tensorsOf, type Operation, type TensorId, type Weighted, type WindowGeometry } from "./operation.ts";
 import { assignSlots, type Lifetime } from "./slots.ts";
-
-/** Index into `Plan.tensors`. */
-export type TensorId = number;
 
 interface PlannedTensor {
   readonly name: string;
@@ -27,112 +18,6 @@ interface PlannedTensor {
   /** Index into `Plan.slotElements`; tensors whose lives do not meet may share one. */
   readonly slot: number;
 }
-
-/** Sliding-window geometry, square windows. */
-export interface WindowGeometry {
-  readonly batch: number;
-  readonly input: ImageShape;
-  readonly output: ImageShape;
-  readonly size: number;
-  readonly stride: number;
-  readonly padding: number;
-}
-
-/** Weights and bias of one layer, as ranges of the parameter buffer; their gradients lie at the same offsets. */
-export interface Weighted {
-  readonly weights: ParameterTensor;
-  readonly bias: ParameterTensor;
-}
-
-export type Operation =
-  /** output[b] = (image bytes of example b / 255 - mean) / deviation; the labels are gathered with it. */
-  | { readonly kind: "gather"; readonly output: TensorId; readonly labels: TensorId }
-  /** output = input * weights + bias, then relu if asked. */
-  | ({
-      readonly kind: "convolve";
-      readonly name: string;
-      readonly input: TensorId;
-      readonly output: TensorId;
-      readonly window: WindowGeometry;
-      readonly relu: boolean;
-    } & Weighted)
-  /** Gradient at the input; elements where `reluOutput` is 0 become 0. */
-  | ({
-      readonly kind: "convolve-data-gradient";
-      readonly name: string;
-      readonly outputGradient: TensorId;
-      readonly inputGradient: TensorId;
-      readonly window: WindowGeometry;
-      readonly reluOutput: TensorId | undefined;
-    } & Weighted)
-  /** Gradients of weights and bias, overwritten. */
-  | ({
-      readonly kind: "convolve-filter-gradient";
-      readonly name: string;
-      readonly input: TensorId;
-      readonly outputGradient: TensorId;
-      readonly window: WindowGeometry;
-    } & Weighted)
-  /** `choice` keeps for each output which input won (index within the image, channels included). The first of equals wins. */
-  | {
-      readonly kind: "max-pool";
-      readonly name: string;
-      readonly input: TensorId;
-      readonly output: TensorId;
-      readonly choice: TensorId;
-      readonly window: WindowGeometry;
-      readonly relu: boolean;
-    }
-  | {
-      readonly kind: "max-pool-gradient";
-      readonly name: string;
-      readonly outputGradient: TensorId;
-      readonly choice: TensorId;
-      readonly inputGradient: TensorId;
-      readonly window: WindowGeometry;
-      readonly reluOutput: TensorId | undefined;
-    }
-  /** output [batch, units] = input [batch, inputs] * weights [inputs, units] + bias, then relu if asked. */
-  | ({
-      readonly kind: "dense";
-      readonly name: string;
-      readonly batch: number;
-      readonly inputs: number;
-      readonly units: number;
-      readonly input: TensorId;
-      readonly output: TensorId;
-      readonly relu: boolean;
-    } & Weighted)
-  | ({
-      readonly kind: "dense-data-gradient";
-      readonly name: string;
-      readonly batch: number;
-      readonly inputs: number;
-      readonly units: number;
-      readonly outputGradient: TensorId;
-      readonly inputGradient: TensorId;
-      readonly reluOutput: TensorId | undefined;
-    } & Weighted)
-  | ({
-      readonly kind: "dense-filter-gradient";
-      readonly name: string;
-      readonly batch: number;
-      readonly inputs: number;
-      readonly units: number;
-      readonly input: TensorId;
-      readonly outputGradient: TensorId;
-    } & Weighted)
-  /** losses[b] = cross-entropy of row b, correct[b] = 1 where the largest logit is the label's, gradient = (p - y) / batch. */
-  | {
-      readonly kind: "softmax-cross-entropy";
-      readonly batch: number;
-      readonly classes: number;
-      readonly logits: TensorId;
-      readonly labels: TensorId;
-      readonly gradient: TensorId;
-      readonly losses: TensorId;
-      readonly correct: TensorId;
-    };
 
 export interface Normalisation {
   /** One value for all channels, of pixels scaled to 0..1. */
@@ -438,33 +323,4 @@ function windowOf({ layer, input, output }: ShapedLayer, batch: number): WindowG
     return { batch, input, output, size: layer.size, stride: layer.stride, padding: 0 };
   }
   throw new Error(`invariant violation: layer "${layer.name}" has no window`);
-}
-
-/** Every tensor that an operation reads or writes. */
-export function tensorsOf(operation: Operation): readonly TensorId[] {
-  switch (operation.kind) {
-    case "gather":
-      return [operation.output, operation.labels];
-    case "convolve":
-    case "dense":
-      return [operation.input, operation.output];
-    case "max-pool":
-      return [operation.input, operation.output, operation.choice];
-    case "convolve-filter-gradient":
-    case "dense-filter-gradient":
-      return [operation.input, operation.outputGradient];
-    case "convolve-data-gradient":
-    case "dense-data-gradient":
-      return withRelu([operation.outputGradient, operation.inputGradient], operation.reluOutput);
-    case "max-pool-gradient":
-      return withRelu([operation.outputGradient, operation.choice, operation.inputGradient], operation.reluOutput);
-    case "softmax-cross-entropy":
-      return [operation.logits, operation.labels, operation.gradient, operation.losses, operation.correct];
-    default:
-      return operation satisfies never;
-  }
-}
-
-function withRelu(tensors: TensorId[], reluOutput: TensorId | undefined): TensorId[] {
-  return reluOutput === undefined ? tensors : [...tensors, reluOutput];
 }

@@ -4,7 +4,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { compilePlan, type Operation, type Plan } from "../../shared/engine/plan.ts";
+import type { Operation } from "../../shared/engine/operation.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke, type Instance, type Invocation } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";

@@ -3,7 +3,8 @@
  * answer. Every round runs each launch once, so that a neighbour's load meets all alike.
  */
 
-import { compilePlan, type Operation, type Plan } from "../../shared/engine/plan.ts";
+import type { Operation } from "../../shared/engine/operation.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import type { PreparedDispatch } from "../../shared/engine/webgpu/kernels.ts";
 import { runPass, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
 import { isModelName, MODELS } from "../../shared/model/catalogue.ts";

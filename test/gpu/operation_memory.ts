@@ -3,7 +3,8 @@
  * between a kernel and its reference.
  */
 
-import { tensorsOf, type Operation, type Plan, type TensorId } from "../../shared/engine/plan.ts";
+import { tensorsOf, type Operation, type TensorId } from "../../shared/engine/operation.ts";
+import type { Plan } from "../../shared/engine/plan.ts";
 import { elementsOf } from "../../shared/model/model.ts";
 import type { Random } from "../../shared/random.ts";
 import { referenceMemory, runOperation, type ReferenceMemory } from "../reference/operations.ts";

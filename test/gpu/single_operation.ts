@@ -1,6 +1,6 @@
 /** Runs one operation of a compiled program on random inputs and poisoned outputs, and compares it with the reference. */
 
-import { tensorsOf, type Operation } from "../../shared/engine/plan.ts";
+import { tensorsOf, type Operation } from "../../shared/engine/operation.ts";
 import type { PreparedDispatch } from "../../shared/engine/webgpu/kernels.ts";
 import { runPass, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
 import type { Random } from "../../shared/random.ts";

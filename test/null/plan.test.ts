@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { compilePlan, tensorsOf, type Plan } from "../../shared/engine/plan.ts";
+import { tensorsOf } from "../../shared/engine/operation.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { ModelError, type ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";

@@ -1,5 +1,6 @@
 import { expect, test, describe } from "vitest";
-import { compilePlan, tensorsOf, type Operation, type Plan, type TensorId } from "../../shared/engine/plan.ts";
+import { tensorsOf, type Operation, type TensorId } from "../../shared/engine/operation.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";

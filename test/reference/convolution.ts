@@ -3,7 +3,7 @@
  * precision. Activations NHWC, filters HWIO, square windows.
  */
 
-import type { WindowGeometry } from "../../shared/engine/plan.ts";
+import type { WindowGeometry } from "../../shared/engine/operation.ts";
 
 export type Numbers = ArrayLike<number>;
 

@@ -3,7 +3,8 @@
  * own array here; slots are the backends' business.
  */
 
-import type { Normalisation, Operation, Plan, TensorId, Weighted } from "../../shared/engine/plan.ts";
+import type { Operation, TensorId, Weighted } from "../../shared/engine/operation.ts";
+import type { Normalisation, Plan } from "../../shared/engine/plan.ts";
 import { convolve, convolveDataGradient, convolveFilterGradient, type Numbers } from "./convolution.ts";
 import { dense, denseDataGradient, denseFilterGradient } from "./dense.ts";
 import { softmaxCrossEntropy } from "./loss.ts";

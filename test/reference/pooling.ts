@@ -1,6 +1,6 @@
 /** Max-pooling and its gradient as plain loops. No padding; windows may overlap or leave a rim unread. */
 
-import type { WindowGeometry } from "../../shared/engine/plan.ts";
+import type { WindowGeometry } from "../../shared/engine/operation.ts";
 import { maskedByRelu, type Numbers } from "./convolution.ts";
 
 /**

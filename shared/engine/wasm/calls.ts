@@ -1,6 +1,6 @@
 /** The small words that every operation's kernel calls are made of. */
 
-import type { Operation, TensorId, Weighted } from "../plan.ts";
+import type { Operation, TensorId, Weighted } from "../operation.ts";
 import type { Invocation, KernelName } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";
 

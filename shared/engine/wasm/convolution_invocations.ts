@@ -4,7 +4,7 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import type { WindowGeometry } from "../plan.ts";
+import type { WindowGeometry } from "../operation.ts";
 import { addressesOf, call, mask, type OperationOf } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";

@@ -4,7 +4,7 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import type { Operation } from "../plan.ts";
+import type { Operation } from "../operation.ts";
 import { addressesOf, call, mask, type OperationOf } from "./calls.ts";
 import { convolve, convolveDataGradient, convolveFilterGradient } from "./convolution_invocations.ts";
 import type { Invocation } from "./kernels.ts";

@@ -5,7 +5,8 @@
 
 import { alignUp } from "../../model/layout.ts";
 import { elementsOf } from "../../model/model.ts";
-import type { Plan, TensorId } from "../plan.ts";
+import type { TensorId } from "../operation.ts";
+import type { Plan } from "../plan.ts";
 import { scratchOf, type Scratch } from "./scratch.ts";
 
 const PAGE_BYTES = 65_536;

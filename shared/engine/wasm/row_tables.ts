@@ -4,7 +4,7 @@
  */
 
 import { alignUp } from "../../model/layout.ts";
-import type { WindowGeometry } from "../plan.ts";
+import type { WindowGeometry } from "../operation.ts";
 import type { MemoryMap } from "./memory_map.ts";
 import { paddedImageBytes, paddedLineBytes } from "./scratch.ts";
 

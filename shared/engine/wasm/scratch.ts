@@ -4,7 +4,7 @@
  */
 
 import { alignUp } from "../../model/layout.ts";
-import type { Operation, WindowGeometry } from "../plan.ts";
+import type { Operation, WindowGeometry } from "../operation.ts";
 
 const WORD_BYTES = 4;
 const PANEL_COLUMNS = 8;

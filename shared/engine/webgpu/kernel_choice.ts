@@ -5,7 +5,7 @@
  * Measured on SwiftShader (2-core Xeon 2.5 GHz, Chromium 156 and Dawn, 2026-11-21) unless said otherwise.
  */
 
-import type { WindowGeometry } from "../plan.ts";
+import type { WindowGeometry } from "../operation.ts";
 
 /** What the rules look at. */
 export interface DeviceTraits {

@@ -5,7 +5,8 @@
 
 import { elementsOf } from "../../model/model.ts";
 import type { ParameterTensor } from "../../model/layout.ts";
-import type { Plan, TensorId } from "../plan.ts";
+import type { TensorId } from "../operation.ts";
+import type { Plan } from "../plan.ts";
 
 const WORD_BYTES = 4;
 

@@ -1,7 +1,8 @@
 /** From a plan's operations to kernel launches; those with weights are in `products.ts`. */
 
 import { elementsOf } from "../../model/model.ts";
-import type { Operation, Plan, WindowGeometry } from "../plan.ts";
+import type { Operation, WindowGeometry } from "../operation.ts";
+import type { Plan } from "../plan.ts";
 import { elementwise, type Constants, type Dispatch } from "./dispatch.ts";
 import { isTiled, type DeviceTraits } from "./kernel_choice.ts";
 import type { PlanMemory } from "./memory.ts";

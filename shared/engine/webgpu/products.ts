@@ -4,7 +4,7 @@
  */
 
 import type { ImageShape } from "../../model/model.ts";
-import type { Operation, TensorId, Weighted, WindowGeometry } from "../plan.ts";
+import type { Operation, TensorId, Weighted, WindowGeometry } from "../operation.ts";
 import { elementwise, type Constants, type Dispatch } from "./dispatch.ts";
 import { chooseSplit, chooseTile, isLowered, type DeviceTraits, type Tile } from "./kernel_choice.ts";
 import type { PlanMemory } from "./memory.ts";

@@ -5,7 +5,8 @@
 
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
-import type { Operation, Plan } from "../plan.ts";
+import type { Operation } from "../operation.ts";
+import type { Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { overVectors } from "./dispatch.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
