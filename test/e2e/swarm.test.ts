@@ -36,6 +36,10 @@ function connected(view: RunView): readonly ReplicaView[] {
   return view.replicas.filter((replica) => replica.connected);
 }
 
+async function shownLoss(page: Page): Promise<number> {
+  return Number(await page.locator("#loss").textContent());
+}
+
 describe.each(CASES)("A swarm with --backend $backend", ({ backend, pace }) => {
   let browser: VolunteerBrowser;
   let coordinator: CoordinatorProcess;
@@ -99,10 +103,9 @@ describe.each(CASES)("A swarm with --backend $backend", ({ backend, pace }) => {
     expect(first!.verdict).toBe("applied");
     expect(first!.version - 1 - first!.staleness!).toBeGreaterThanOrEqual(before.version);
     // A replica that had started from scratch would show ln 10 = 2.3 and pull the center down with it.
-    const shownLoss = async (): Promise<number> => Number(await pages[2]!.locator("#loss").textContent());
     // The page shows it once the software adapter leaves the processor to it for a moment.
-    await expect.poll(shownLoss, { timeout: REACTION_TIMEOUT_MS }).toBeGreaterThan(0);
-    expect(await shownLoss()).toBeLessThan(1);
+    await expect.poll(() => shownLoss(pages[2]!), { timeout: REACTION_TIMEOUT_MS }).toBeGreaterThan(0);
+    expect(await shownLoss(pages[2]!)).toBeLessThan(1);
   });
 
   test("A page that crashes leaves, and the run goes on", async () => {
