@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright";
 import { createServer, type ViteDevServer } from "vite";
-import type { KernelTimes, KernelTimesOptions } from "./kernel_times_report.ts";
+import type { KernelTimes, KernelTimesOptions } from "./kernels/report.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const PAGE_PATH = "/kernel-times";

@@ -11,7 +11,7 @@ import { isModelName, MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
 import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
-import type { KernelTimes, KernelTimesOptions } from "../bench/kernel_times_report.ts";
+import type { KernelTimes, KernelTimesOptions } from "../bench/kernels/report.ts";
 import fmaPeak from "./fma_peak.wgsl?raw";
 import { TestDevice } from "./gpu_device.ts";
 
