@@ -139,9 +139,9 @@ export class Run implements RunPort {
     replica.device = hello.device;
     this.heard(replica);
     // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
-    await replica.inFlight?.settled;
+    while (replica.inFlight) await replica.inFlight.settled;
     const resumed = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
-    if (!resumed) await this.#refresh(replica);
+    if (!resumed) await this.#rebase(replica);
     this.#round?.join(replica.id);
     const welcome: Header<"welcome"> = {
       replica: replica.id,
@@ -158,6 +158,11 @@ export class Run implements RunPort {
   async pull(replica: Replica): Promise<void> {
     // The center of the last answer is overwritten: a retry of that exchange could not get it again.
     if (replica.settled?.kind === "answer" && replica.settled.withCenter) replica.settled = undefined;
+    await this.#rebase(replica);
+  }
+
+  /** A new base, outside any exchange: number 0, so that no push waits for its outcome. */
+  async #rebase(replica: Replica): Promise<void> {
     await this.#occupy(replica, 0, async () => {
       await this.#refresh(replica);
       return { kind: "refusal", code: "OUT_OF_TURN", exchange: 0 };

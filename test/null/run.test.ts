@@ -116,6 +116,15 @@ describe("Handshake", () => {
     expect(welcome.header).toMatchObject({ replica, incarnation: 2, resumed: false, version: 3 });
     expect(vectorOf(welcome)).toEqual(center(run));
   });
+  test("[H5] A replica that returns on two connections at once is welcomed on the later one", async () => {
+    const before = await fixture({ incarnation: 1 });
+    const { replica, token, incarnation } = (await before.join()).welcome.header;
+    const run = await fixture({ incarnation: 2 });
+    const [first, second] = [run.connect(), run.connect()];
+    for (const peer of [first, second]) peer.send("hello", helloHeader({ replica, token, incarnation }));
+    await expectRefusal(first, "REPLACED");
+    expect((await second.receive("welcome")).header).toMatchObject({ replica, resumed: false });
+  });
   test("[H5] A wrong token makes a new replica", async () => {
     const run = await fixture();
     const { welcome } = await run.join();
