@@ -1,0 +1,112 @@
+/**
+ * The candidate that each product takes without measuring, with the measurement beside each rule: what training starts
+ * with, and what a device without a tuner keeps.
+ *
+ * Measured on SwiftShader (2-core Xeon 2.5 GHz, Chromium 156 and Dawn, 2026-11-21) unless said otherwise.
+ */
+
+import type { WindowGeometry } from "../../operation.ts";
+import type { Candidate, ChooseCandidate, DeviceTraits, Product, Tile } from "./candidate.ts";
+import { chunkOf, depthOf, inputPixels, outputPixels } from "./shape.ts";
+
+export function ruleOf(traits: DeviceTraits): ChooseCandidate {
+  return (product) => chooseByRule(traits, product);
+}
+
+export function chooseByRule(traits: DeviceTraits, { pass, window }: Product): Candidate {
+  const { channels } = window.output;
+  const whole = { images: window.batch, splits: 1, storage: "f32" } as const;
+  switch (pass) {
+    case "forward":
+      return { algorithm: "implicit", tile: chooseTile(traits, channels, outputPixels(window)), ...whole };
+    case "data-gradient": {
+      if (isLowered(window)) {
+        return { algorithm: "lowering-3", tile: chooseTile(traits, depthOf(window), outputPixels(window)), ...whole };
+      }
+      const tile = chooseTile(traits, window.input.channels, inputPixels(window));
+      return { algorithm: "implicit", tile, ...whole };
+    }
+    case "filter-gradient": {
+      const rowsOfWeights = depthOf(window) + 1;
+      const splits = chooseSplits(traits, channels, rowsOfWeights, outputPixels(window));
+      return { algorithm: "implicit", tile: chooseTile(traits, channels, rowsOfWeights, splits), ...whole, splits };
+    }
+    default:
+      return pass satisfies never;
+  }
+}
+
+const MAX_ROWS = 25;
+
+/**
+ * Below this a discrete GPU starves; tiles shrink until a launch has as many. An estimate (132 multiprocessors x 64 lanes
+ * x 2): no hardware has been measured yet.
+ */
+const WANTED_INVOCATIONS = 16_384;
+
+/**
+ * The tile of a GEMM with `channels` rows and `columns` columns, `splits` of them at once.
+ *
+ * Software: a load costs as much as 22 multiply-adds, so the tile is as large as compile time allows: conv2 of LeNet ran
+ * at 3.9 GFLOP/s with at most 20 rows, at 4.5 with 25. Rows divide the channels evenly (50 = 2 x 25, 20 = 1 x 20): a fixed
+ * 16 computes 64 channels for 50 and ran at 2.9. Quads against plain, whole step of LeNet: 232 against 295 ms. Workgroups
+ * of 4 (one quad) against 16: GEMM 512 in 70 against 77 ms.
+ */
+function chooseTile(traits: DeviceTraits, channels: number, columns: number, splits = 1): Tile {
+  if (traits.isFallback) {
+    const variant = traits.hasSubgroups ? "quads" : "plain";
+    const rows = evenRows(channels, MAX_ROWS);
+    return { variant, rows, columns: columns >= 32 ? 2 : 1, invocations: 4 };
+  }
+  // On hardware a quad's equal loads are one access anyway (not measured yet), so the plain kernel runs everywhere.
+  for (const [maxRows, columnsEach] of [
+    [16, 2],
+    [8, 2],
+    [8, 1],
+    [4, 1],
+  ] as const) {
+    const rows = evenRows(channels, maxRows);
+    const invocations = Math.ceil(channels / rows) * Math.ceil(columns / (4 * columnsEach)) * splits;
+    if (invocations >= WANTED_INVOCATIONS) return { variant: "plain", rows, columns: columnsEach, invocations: 64 };
+  }
+  return { variant: "plain", rows: evenRows(channels, 4), columns: 1, invocations: 64 };
+}
+
+/** The rows per tile that cover `channels` in the fewest tiles of at most `max` with the least left over. */
+export function evenRows(channels: number, max: number): number {
+  return Math.ceil(channels / Math.ceil(channels / max));
+}
+
+/** Invocations without a split; the pixels are split until there are enough, or each split has too little to do. */
+const SHORTEST_CHUNK = 64;
+
+/** Into how many parts the pixels of a filter gradient of `channels` x `depth` elements are split. */
+function chooseSplits(traits: DeviceTraits, channels: number, depth: number, pixels: number): number {
+  const { rows, columns, invocations } = chooseTile(traits, channels, depth);
+  const workgroups = Math.ceil(channels / rows) * Math.ceil(depth / (4 * columns * invocations));
+  // Software: enough workgroups to keep every core busy to the end. Hardware: enough to fill it.
+  const wanted = traits.isFallback ? 32 : WANTED_INVOCATIONS / invocations;
+  const most = Math.max(1, Math.floor(pixels / SHORTEST_CHUNK));
+  return wholeSplits(pixels, Math.min(Math.ceil(wanted / workgroups), most, 256));
+}
+
+/** The splits that are left when each has whole groups of 4 pixels. */
+export function wholeSplits(pixels: number, splits: number): number {
+  return Math.ceil(pixels / chunkOf(pixels, splits));
+}
+
+/** Larger than this, what is lowered costs more memory than it saves time. */
+export const MOST_LOWERED_ELEMENTS = 16 * 2 ** 20;
+
+/**
+ * Whether a convolution's data gradient is a GEMM and a fold rather than convolved directly. The direct form multiplies
+ * with the padding too: LeNet's conv2 (12x12 from 8x8 by 5x5) does 2.25 times the work that way and takes 1.7 times as
+ * long as the GEMM, 1.4 times as long as GEMM and fold (side by side, batch 64).
+ */
+function isLowered(window: WindowGeometry): boolean {
+  const { input, output, stride } = window;
+  const directWork = input.height * input.width;
+  const loweredWork = output.height * output.width;
+  const columns = outputPixels(window) * depthOf(window);
+  return (stride > 1 || directWork > 1.3 * loweredWork) && columns <= MOST_LOWERED_ELEMENTS;
+}
