@@ -1,7 +1,8 @@
 /** The Web Worker's entry: the page's messages in, the participation's messages out. Nothing computes before `start` (SPEC E4). */
 
 import type { FromWorker, ToWorker } from "../messages.ts";
-import { Participation } from "./participation.ts";
+import { Participation } from "../participation/participation.ts";
+import { createSurroundings } from "./worker_surroundings.ts";
 
 let participation: Participation | undefined;
 
@@ -12,7 +13,8 @@ function post(message: FromWorker): void {
 function handle(message: ToWorker): void {
   switch (message.kind) {
     case "start":
-      if (!participation) void begin(new Participation(message, post));
+      if (!participation)
+        void begin(new Participation({ ...message, surroundings: createSurroundings(message), tell: post }));
       return;
     case "pause":
       return participation?.pause();

@@ -1,9 +1,9 @@
-/** Which backend a volunteer trains on, and how that is measured: client/worker/choice.ts and measurement.ts. */
+/** Which backend a volunteer trains on, and how that is measured: client/participation/choice.ts and measurement.ts. */
 
 import { describe, expect, test } from "vitest";
 import type { BackendMeasurement } from "../../client/messages.ts";
-import { chooseBackend } from "../../client/worker/choice.ts";
-import { measure, type MeasurementOptions } from "../../client/worker/measurement.ts";
+import { chooseBackend } from "../../client/participation/choice.ts";
+import { measure, type MeasurementOptions } from "../../client/participation/measurement.ts";
 import type { Backend } from "../../shared/engine/backend.ts";
 import { HandClock } from "../support/hand_clock.ts";
 import { QuadraticProgram } from "../support/quadratic_program.ts";
@@ -23,9 +23,11 @@ const NONE: BackendMeasurement = {
   note: "This browser has no WebGPU.",
 };
 
+const ADVICE = "Try a current Chrome.";
+
 describe("Choice", () => {
   test("The faster backend trains, and one sentence says what was measured and why", () => {
-    const choice = chooseBackend([WASM, SOFTWARE], "auto");
+    const choice = chooseBackend([WASM, SOFTWARE], "auto", ADVICE);
     expect(choice).toEqual({
       backend: "wasm",
       device: "WASM SIMD",
@@ -33,37 +35,43 @@ describe("Choice", () => {
         "WASM SIMD: 820 samples/s. WebGPU on SwiftShader (software): 90 samples/s. WASM is 9.1 times faster here.",
       measured: [WASM, SOFTWARE],
     });
-    expect(chooseBackend([WASM, { ...SOFTWARE, samplesPerSecond: 12_345 }], "auto")).toMatchObject({
+    expect(chooseBackend([WASM, { ...SOFTWARE, samplesPerSecond: 12_345 }], "auto", ADVICE)).toMatchObject({
       backend: "webgpu",
       reason: expect.stringContaining("12,300 samples/s. WebGPU is 15.1 times faster here."),
     });
   });
 
   test("Two that are as good as equal are not called faster", () => {
-    expect(chooseBackend([WASM, { ...SOFTWARE, samplesPerSecond: 810 }], "auto")).toMatchObject({
+    expect(chooseBackend([WASM, { ...SOFTWARE, samplesPerSecond: 810 }], "auto", ADVICE)).toMatchObject({
       backend: "wasm",
       reason: expect.stringContaining("WASM is no slower than WebGPU here."),
     });
   });
 
   test("The one that works trains where the other does not, and the reason says what is missing", () => {
-    expect(chooseBackend([WASM, NONE], "auto")).toMatchObject({
+    expect(chooseBackend([WASM, NONE], "auto", ADVICE)).toMatchObject({
       backend: "wasm",
       reason: "WASM SIMD: 820 samples/s. WebGPU was not measured: This browser has no WebGPU.",
     });
   });
 
   test("Where nothing works a sentence says what stands in the way of each", () => {
-    const nothing = chooseBackend([{ ...WASM, samplesPerSecond: undefined, note: "It has no SIMD." }, NONE], "auto");
+    const nothing = chooseBackend(
+      [{ ...WASM, samplesPerSecond: undefined, note: "It has no SIMD." }, NONE],
+      "auto",
+      ADVICE,
+    );
     expect(nothing).toEqual({ problem: expect.stringMatching(/no SIMD.*no WebGPU.*current/) });
   });
 
   test("A backend that was asked for trains, be it the slower one; where it cannot, a sentence says so and the fix", () => {
-    expect(chooseBackend([SOFTWARE], "webgpu")).toMatchObject({
+    expect(chooseBackend([SOFTWARE], "webgpu", ADVICE)).toMatchObject({
       backend: "webgpu",
       reason: "WebGPU on SwiftShader (software): 90 samples/s. WebGPU was asked for.",
     });
-    expect(chooseBackend([NONE], "webgpu")).toEqual({ problem: expect.stringMatching(/no WebGPU.*ask for WASM/) });
+    expect(chooseBackend([NONE], "webgpu", ADVICE)).toEqual({
+      problem: expect.stringMatching(/no WebGPU.*ask for WASM/),
+    });
   });
 });
 

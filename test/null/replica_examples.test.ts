@@ -1,7 +1,7 @@
-/** How a replica gets its training data: client/worker/examples.ts. */
+/** How a replica gets its training data: client/participation/examples.ts. */
 
 import { expect, test } from "vitest";
-import { Examples } from "../../client/worker/examples.ts";
+import { Examples } from "../../client/participation/examples.ts";
 import type { ExampleRange } from "../../client/replica/sampler.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
@@ -39,7 +39,6 @@ class DataStage {
   constructor(seed = 1) {
     this.examples = new Examples({
       settings: SETTINGS,
-      dataUrl: "http://coordinator.test:8080/run/",
       clock: this.clock,
       random: new Random(seed),
       signal: this.abort.signal,
@@ -47,6 +46,7 @@ class DataStage {
         this.asked.push(url);
         return this.respond(url);
       },
+      onProblem: () => {},
       onLoaded: (loaded, examples) => {
         if (examples !== 18) throw new Error(`${examples} examples were told of`);
         this.loadedTotals.push(loaded);
@@ -74,7 +74,7 @@ test("Training may begin after one shard; the others follow, each at its own pla
   expect(loads.get(8)!.labels).toEqual(new Uint8Array(4).fill(2));
   expect(loaded.reduce((sum, { count }) => sum + count, 0)).toBe(18);
   expect(stage.loadedTotals.at(-1)).toBe(18);
-  expect(new URL(stage.asked[0]!).pathname).toMatch(/^\/run\/data\/\d\.bin$/);
+  expect(stage.asked[0]).toMatch(/^data\/\d\.bin$/);
 });
 
 test("Replicas begin with different shards", async () => {

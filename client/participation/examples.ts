@@ -10,6 +10,7 @@ import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Clock } from "../replica/clock.ts";
 import { retryDelayMs } from "../replica/connection.ts";
 import type { ExampleRange } from "../replica/sampler.ts";
+import type { Fetch, StopSignal } from "./surroundings.ts";
 
 export interface Shard extends ExampleRange {
   readonly images: Uint8Array;
@@ -18,14 +19,14 @@ export interface Shard extends ExampleRange {
 
 export interface ExamplesOptions {
   readonly settings: RunSettings;
-  /** Base of the shards' addresses. */
-  readonly dataUrl: string;
-  readonly fetch: (url: string, init: { readonly signal: AbortSignal }) => Promise<Response>;
+  readonly fetch: Fetch;
   readonly clock: Clock;
   /** Differs from replica to replica. */
   readonly random: Random;
   /** Ends all that is under way. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
+  /** A shard that did not come; the replica trains on with those that it has. */
+  readonly onProblem: (error: unknown) => void;
   readonly onLoaded: (loadedExamples: number, examples: number) => void;
 }
 
@@ -75,8 +76,7 @@ export class Examples {
         this.#put(program, shard, loaded);
       } catch (error) {
         if (this.#options.signal.aborted || !isWanted()) return;
-        // The replica trains on with the shards that it has.
-        console.warn(error);
+        this.#options.onProblem(error);
       }
     }
   }
@@ -103,8 +103,8 @@ export class Examples {
   }
 
   async #tryFetch({ url, range }: Address): Promise<Shard> {
-    const { dataUrl, fetch, settings, signal } = this.#options;
-    const response = await fetch(new URL(url, dataUrl).href, { signal });
+    const { fetch, settings } = this.#options;
+    const response = await fetch(url);
     if (response.status >= 400 && response.status < 500) throw new FinalError(`HTTP ${response.status}`);
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return shardOf(new Uint8Array(await response.arrayBuffer()), range, settings);

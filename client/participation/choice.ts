@@ -9,7 +9,12 @@ export interface NoBackend {
   readonly problem: string;
 }
 
-export function chooseBackend(measured: readonly BackendMeasurement[], asked: AskedBackend): BackendChoice | NoBackend {
+/** `advice` is what helps where nothing can train, as a sentence. */
+export function chooseBackend(
+  measured: readonly BackendMeasurement[],
+  asked: AskedBackend,
+  advice: string,
+): BackendChoice | NoBackend {
   if (asked !== "auto") return chooseAsked(measured, asked);
   const working = measured
     .filter((one) => one.samplesPerSecond !== undefined)
@@ -17,7 +22,7 @@ export function chooseBackend(measured: readonly BackendMeasurement[], asked: As
   const [best, second] = working;
   if (!best)
     return {
-      problem: `Nothing here can train. ${measured.map(describe).join(" ")} Try a current Chrome, Edge or Firefox.`,
+      problem: `Nothing here can train. ${measured.map(describe).join(" ")} ${advice}`,
     };
   const facts = measured.map(describe).join(" ");
   const why = second ? ` ${titleOf(best.backend)} is ${ratio(best, second)} here.` : "";

@@ -1,27 +1,29 @@
 /**
- * One press on Start, to its end: loads the first shard, measures the backends, and lets a replica train. Every ending is
- * told to the page in words, and everything that was opened is closed again.
+ * From Start to its end, in a Web Worker or in Node: loads the first shard, measures the backends, and lets a replica train.
+ * Every ending is told in words, and everything that was opened is closed again.
  */
 
 import { compilePlan } from "../../shared/engine/plan.ts";
-import { Random } from "../../shared/random.ts";
-import type { FromWorker, Phase, ToWorker } from "../messages.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import type { FromWorker, Phase } from "../messages.ts";
 import type { Device } from "../replica/local_training.ts";
 import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
+import type { AskedBackend } from "./choice.ts";
 import { Devices } from "./devices.ts";
 import { Examples, examplesOf } from "./examples.ts";
-import { connectBySocket } from "./socket_link.ts";
-import { createWorkerClock } from "./worker_clock.ts";
+import type { Surroundings } from "./surroundings.ts";
 
-export type Start = Extract<ToWorker, { kind: "start" }>;
+export interface ParticipationOptions {
+  readonly settings: RunSettings;
+  /** What the volunteer asks for; with `auto` the run's own wish decides. */
+  readonly backend: AskedBackend;
+  readonly surroundings: Surroundings;
+  readonly tell: (message: FromWorker) => void;
+}
 
 export class Participation {
-  readonly #start: Start;
-  readonly #post: (message: FromWorker) => void;
-  readonly #clock = createWorkerClock();
-  /** Nobody's seed: two volunteers must not draw the same shards and delays. */
-  readonly #random = new Random(crypto.getRandomValues(new Uint32Array(1))[0]!);
-  readonly #abort = new AbortController();
+  readonly #options: ParticipationOptions;
+  readonly #surroundings: Surroundings;
   readonly #ended = Promise.withResolvers<Ending>();
   #replica: Replica | undefined;
   #devices: Devices | undefined;
@@ -30,9 +32,9 @@ export class Participation {
   #isPaused = false;
   #endPause: (() => void) | undefined;
 
-  constructor(start: Start, post: (message: FromWorker) => void) {
-    this.#start = start;
-    this.#post = post;
+  constructor(options: ParticipationOptions) {
+    this.#options = options;
+    this.#surroundings = options.surroundings;
   }
 
   /** Never rejects. */
@@ -41,10 +43,10 @@ export class Participation {
       this.#ended.resolve({ kind: "failed", sentence: sentenceOf(error) }),
     );
     const ending = await this.#ended.promise;
-    this.#abort.abort();
+    this.#surroundings.abort.abort();
     this.#replica?.stop();
     this.#devices?.close();
-    this.#post(wordsOf(ending));
+    this.#options.tell(wordsOf(ending));
   }
 
   pause(): void {
@@ -72,9 +74,8 @@ export class Participation {
   }
 
   async #takePart(): Promise<Ending> {
-    const { settings, dataUrl, socketUrl, backend } = this.#start;
-    const clock = this.#clock;
-    const { signal } = this.#abort;
+    const { settings, backend } = this.#options;
+    const { clock, random, fetch, connect, abort, warn } = this.#surroundings;
     const { model, batch, data } = settings;
     this.#prepare("loading-data");
     const plan = compilePlan(model, {
@@ -84,21 +85,24 @@ export class Participation {
     });
     const examples = new Examples({
       settings,
-      dataUrl,
       clock,
-      random: this.#random,
-      signal,
-      fetch: (url, init) => fetch(url, init),
+      random,
+      fetch,
+      signal: abort.signal,
+      onProblem: warn,
       onLoaded: (loadedExamples, all) => this.#tell({ kind: "loading", loadedExamples, examples: all }),
     });
     const { count } = await examples.first();
     this.#tell({ kind: "loading", loadedExamples: count, examples: examplesOf(settings) });
     this.#prepare("measuring");
+    const { openBackend, advice } = this.#surroundings;
     this.#devices = new Devices({
       settings,
       plan,
       examples,
       clock,
+      openBackend,
+      advice,
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),
@@ -110,8 +114,8 @@ export class Participation {
       settings,
       device,
       clock,
-      random: this.#random,
-      connect: connectBySocket(socketUrl),
+      random,
+      connect,
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),
       onProgress: (progress) => this.#tell({ kind: "progress", progress }),
@@ -132,19 +136,20 @@ export class Participation {
 
   /** Between two pieces of work before training: messages get in, a pause is kept, and a stop ends it. */
   async #between(): Promise<void> {
-    await this.#clock.breathe();
-    this.#abort.signal.throwIfAborted();
+    const { clock, abort } = this.#surroundings;
+    await clock.breathe();
+    abort.signal.throwIfAborted();
     while (this.#isPaused && !this.#replica) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#endPause = resolve;
       await promise;
-      this.#abort.signal.throwIfAborted();
+      abort.signal.throwIfAborted();
     }
   }
 
   /** Unless it comes after the end. */
   #tell(message: FromWorker): void {
-    if (!this.#abort.signal.aborted) this.#post(message);
+    if (!this.#surroundings.abort.signal.aborted) this.#options.tell(message);
   }
 }
 

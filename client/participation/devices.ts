@@ -10,10 +10,10 @@ import type { BackendChoice, BackendMeasurement } from "../messages.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
 import type { ExampleRange } from "../replica/sampler.ts";
-import { openWasm, openWebGpu, type OpenedBackend } from "./backends.ts";
 import { chooseBackend, titleOf, type AskedBackend } from "./choice.ts";
 import type { Examples, Shard } from "./examples.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
+import type { Advice, OpenedBackend, Surroundings } from "./surroundings.ts";
 
 export interface DevicesOptions {
   readonly settings: RunSettings;
@@ -21,6 +21,8 @@ export interface DevicesOptions {
   readonly asked: AskedBackend;
   readonly examples: Examples;
   readonly clock: Clock;
+  readonly openBackend: Surroundings["openBackend"];
+  readonly advice: Advice;
   readonly between: () => Promise<void>;
   readonly onChoice: (choice: BackendChoice) => void;
 }
@@ -53,14 +55,14 @@ export class Devices {
 
   /** Rejects with a sentence where nothing can train. */
   async choose(): Promise<Device> {
-    const { asked, examples, onChoice } = this.#options;
+    const { asked, examples, onChoice, advice } = this.#options;
     const shard = await examples.first();
     const candidates: Candidate[] = [];
     // One after the other: a GPU in software is the same processor.
     for (const name of asked === "auto" ? (["wasm", "webgpu"] as const) : [asked])
       candidates.push(await this.#try(name, shard));
     this.#measured = candidates.map(({ measurement }) => measurement);
-    const choice = chooseBackend(this.#measured, asked);
+    const choice = chooseBackend(this.#measured, asked, advice.noBackend);
     if ("problem" in choice) throw new Error(choice.problem);
     onChoice(choice);
     const chosen = candidates.find(({ measurement }) => measurement.backend === choice.backend);
@@ -94,7 +96,7 @@ export class Devices {
         backend.close();
       }
     }
-    throw new Error(`${whatHappened} No other device can train: ${lastNote} Reload the page.`);
+    throw new Error(`${whatHappened} No other device can train: ${lastNote} ${this.#options.advice.noDevice}`);
   }
 
   /** Frees the memory; steps that are still queued on a GPU end with it. */
@@ -119,7 +121,7 @@ export class Devices {
   }
 
   async #open(name: BackendName): Promise<OpenedBackend> {
-    const backend = await (name === "webgpu" ? openWebGpu(this.#options.clock) : openWasm());
+    const backend = await this.#options.openBackend(name);
     if ("note" in backend) return backend;
     this.#backends.push(backend);
     // Whoever stopped meanwhile has closed what was open then.

@@ -1,0 +1,50 @@
+/**
+ * All that a participation needs from where it runs: a Web Worker of the page, or Node. Neither is visible from here, so
+ * time, fetching, sockets and devices are handed in.
+ */
+
+import type { Backend } from "../../shared/engine/backend.ts";
+import type { Random } from "../../shared/random.ts";
+import type { Clock } from "../replica/clock.ts";
+import type { ConnectLink } from "../replica/connection.ts";
+
+/** What is read of an answer; a `Response` is one. */
+export interface Fetched {
+  readonly ok: boolean;
+  readonly status: number;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+/** `path` is relative to the coordinator's address. */
+export type Fetch = (path: string) => Promise<Fetched>;
+
+/** What is asked of an `AbortSignal`. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  throwIfAborted(): void;
+}
+
+/** A backend, or a sentence that says what is missing and what helps. */
+export type OpenedBackend = Backend | { readonly note: string };
+
+export interface Surroundings {
+  readonly clock: Clock;
+  /** Nobody's seed: two volunteers must not draw the same shards and delays. */
+  readonly random: Random;
+  /** An `AbortController`: its signal ends what `fetch` has under way. */
+  readonly abort: { readonly signal: StopSignal; abort(): void };
+  readonly fetch: Fetch;
+  readonly connect: ConnectLink;
+  openBackend(name: "webgpu" | "wasm"): Promise<OpenedBackend>;
+  /** What nobody waits for and a developer may want to know. */
+  warn(problem: unknown): void;
+  readonly advice: Advice;
+}
+
+/** What a volunteer can do, as whole sentences: other things before a page than at a command line. */
+export interface Advice {
+  /** Where neither backend can train. */
+  readonly noBackend: string;
+  /** Where the last device is gone. */
+  readonly noDevice: string;
+}
