@@ -1,21 +1,26 @@
 /**
- * `drove join URL --volunteers N`: headless browsers on this machine that train for a run, wherever its coordinator is.
- * `drove train` starts it for its local volunteers.
+ * `drove join URL --volunteers N`: headless volunteers on this machine that train for a run, wherever its coordinator is: in
+ * browsers, or with `--node` without. `drove train` starts it for its local volunteers.
  */
 
+import { join } from "node:path";
 import type { Command } from "commander";
 import { BrowserError, locateBrowser } from "../browser/find.ts";
 import { probeBrowser, type BrowserProbe } from "../browser/probe.ts";
 import { Swarm } from "../browser/swarm.ts";
 import { ConfigError } from "../run_config.ts";
 import { FIELDS } from "../run_fields.ts";
+import { findNodeAdapter } from "../node/adapter.ts";
+import { NodeSwarm } from "../node/node_swarm.ts";
 import { askCoordinator, coordinatorUrl, followCoordinator, TRUST_FLAG } from "./coordinator_api.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
 import { JSON_FLAG, Output } from "./output.ts";
+import { NODE_CLIENT } from "./places.ts";
 
 interface JoinOptions {
   readonly volunteers: string;
   readonly backend: string;
+  readonly node?: boolean;
   readonly trust?: string;
   readonly json?: boolean;
   readonly withParent?: boolean;
@@ -28,7 +33,27 @@ interface End {
 
 type Backend = "auto" | "webgpu" | "wasm";
 
+interface Wanted {
+  readonly url: URL;
+  readonly volunteers: number;
+  readonly backend: Backend;
+  readonly trust: string | undefined;
+  readonly output: Output;
+}
+
+/** Volunteers that run. */
+interface Joined {
+  /** Where they run, in words. */
+  readonly where: string;
+  /** What they compute on, where that is a graphics adapter. */
+  readonly adapter: string | undefined;
+  /** Resolves when the last of them has ended by itself. */
+  readonly ended: Promise<End>;
+  stop(): Promise<void>;
+}
+
 const MAX_VOLUNTEERS = 64;
+const RUN_OVER = "The run is over. Thank you.";
 const RETRY_MS = 2000;
 /** A coordinator that restarts is back long before; the pages keep trying meanwhile. */
 const SILENCE_ENDS_AFTER_MS = 300_000;
@@ -38,53 +63,81 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .command("join")
     .description("starts headless volunteers on this machine for a run")
     .argument("<URL>", "the run's link, such as http://127.0.0.1:8080")
-    .option("--volunteers <N>", "how many browsers", "1")
+    .option("--volunteers <N>", "how many", "1")
+    .option("--node", "without a browser: in Node, on this machine's GPU (Dawn) or on WASM")
     .option("--backend <NAME>", "what they compute on: auto (the faster one, measured), webgpu or wasm", "auto")
     .option(...TRUST_FLAG)
     .option("--with-parent", "end when standard input ends, as the program that started this one does")
     .option(...JSON_FLAG)
-    .addHelpText("after", `\nExample:\n  drove join http://127.0.0.1:8080 --volunteers 2\n${EXIT_CODES_HELP}`)
-    .action(async (url: string, options: JoinOptions) => done(await join(coordinatorUrl(url), options)));
+    .addHelpText(
+      "after",
+      `\nExample:\n  drove join http://127.0.0.1:8080 --volunteers 2\n  drove join https://192.168.1.7:8080 --node --trust HASH\n${EXIT_CODES_HELP}`,
+    )
+    .action(async (url: string, options: JoinOptions) => done(await joinRun(coordinatorUrl(url), options)));
 }
 
-async function join(url: URL, options: JoinOptions): Promise<ExitCode> {
+async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   const output = new Output(options.json ?? false);
   const volunteers = countOf(options.volunteers);
   const backend = backendOf(options.backend);
   // Listened to from the start: a browser takes seconds to be asked, and nobody shall wait for it.
   const stopped = stopRequest(options.withParent ?? false);
   await askCoordinator(url, "/api/run", options.trust);
+  const wanted: Wanted = { url, volunteers, backend, trust: options.trust, output };
+  const joined = await (options.node ? joinByNode(wanted) : joinByBrowser(wanted));
+  const adapter = joined.adapter ?? "no WebGPU adapter (they compute with WASM)";
+  output.say(
+    `${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${joined.where}, ${adapter}.`,
+  );
+  const over = new AbortController();
+  const end = await Promise.race([stopped, joined.ended, runOver(url, options.trust, over.signal)]);
+  over.abort();
+  await joined.stop();
+  output.result({ url: url.href, volunteers, backend, adapter: joined.adapter ?? null, reason: end.reason }, [
+    end.reason,
+  ]);
+  return end.exitCode;
+}
+
+async function joinByBrowser({ url, volunteers, backend, trust, output }: Wanted): Promise<Joined> {
   const executable = await locateBrowser();
   if (!executable) {
     throw new BrowserError(
-      "There is no Chrome, Chromium or Edge on this machine; run `drove doctor --install`, or set DROVE_BROWSER to one.",
+      "There is no Chrome, Chromium or Edge on this machine; run `drove doctor --install`, set DROVE_BROWSER to one, or join with --node.",
     );
   }
   // Without WebGPU there is nothing to find out.
   const probe: BrowserProbe =
     backend === "wasm" ? { flags: [], adapter: undefined, isFallback: false } : await probeBrowser(executable);
-  const flags = [
-    ...probe.flags,
-    ...(options.trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${options.trust}`]),
-  ];
+  const flags = [...probe.flags, ...(trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${trust}`])];
   const onDeath = (sentence: string): void => output.note(sentence);
   const swarm = await Swarm.start({ executable, url: url.href, volunteers, backend, flags, onDeath });
-  const adapter = probe.adapter ?? "no WebGPU adapter (they compute with WASM)";
-  output.say(
-    `${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${executable}, ${adapter}.`,
-  );
-  const died = swarm.ended.then((): End => ({
+  const ended = swarm.ended.then((): End => ({
     reason: "Every browser of these volunteers has ended.",
     exitCode: EXIT.failed,
   }));
-  const over = new AbortController();
-  const end = await Promise.race([stopped, died, runOver(url, options.trust, over.signal)]);
-  over.abort();
-  await swarm.stop();
-  output.result({ url: url.href, volunteers, backend, adapter: probe.adapter ?? null, reason: end.reason }, [
-    end.reason,
-  ]);
-  return end.exitCode;
+  return { where: executable, adapter: probe.adapter, ended, stop: () => swarm.stop() };
+}
+
+async function joinByNode({ url, volunteers, backend, trust, output }: Wanted): Promise<Joined> {
+  const found = backend === "wasm" ? undefined : await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
+  if (found?.problem !== undefined) output.note(`WebGPU cannot be loaded in Node here (${found.problem}).`);
+  const swarm = new NodeSwarm({
+    program: join(NODE_CLIENT, "volunteer.ts"),
+    url: url.href,
+    volunteers,
+    backend,
+    trust,
+    environment: found?.environment ?? {},
+    onLine: (line) => output.note(line),
+  });
+  // They hear of the run's end themselves, and may do so before this program does.
+  const ended = swarm.ended.then(({ isFine }): End =>
+    isFine
+      ? { reason: RUN_OVER, exitCode: EXIT.ok }
+      : { reason: "These volunteers have ended before the run.", exitCode: EXIT.failed },
+  );
+  return { where: `Node ${process.versions.node}`, adapter: found?.adapter, ended, stop: () => swarm.stop() };
 }
 
 function stopRequest(withParent: boolean): Promise<End> {
@@ -106,8 +159,7 @@ async function runOver(url: URL, trust: string | undefined, signal: AbortSignal)
   while (!signal.aborted && performance.now() - heardMs < SILENCE_ENDS_AFTER_MS) {
     try {
       for await (const { state } of followCoordinator(url, trust)) {
-        if (state === "reached" || state === "stopped")
-          return { reason: "The run is over. Thank you.", exitCode: EXIT.ok };
+        if (state === "reached" || state === "stopped") return { reason: RUN_OVER, exitCode: EXIT.ok };
         heardMs = performance.now();
       }
     } catch {

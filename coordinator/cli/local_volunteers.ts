@@ -11,6 +11,8 @@ export interface LocalVolunteersOptions {
   readonly url: string;
   readonly count: number;
   readonly backend: string;
+  /** Without a browser. */
+  readonly node: boolean;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** Their words, line by line. */
@@ -25,8 +27,9 @@ export class LocalVolunteers {
   readonly #exit: Promise<string>;
   #stopping = false;
 
-  constructor({ url, count, backend, trust, onLine }: LocalVolunteersOptions) {
+  constructor({ url, count, backend, node, trust, onLine }: LocalVolunteersOptions) {
     const flags = ["join", url, "--volunteers", String(count), "--backend", backend, "--with-parent"];
+    if (node) flags.push("--node");
     if (trust !== undefined) flags.push("--trust", trust);
     this.#child = spawn(process.execPath, [DROVE, ...flags], { stdio: ["pipe", "pipe", "pipe"] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

@@ -15,7 +15,12 @@ import { Output, percent, thousands } from "./output.ts";
 import { CLIENT_FOLDER, dataRoot } from "./places.ts";
 import { startProgress } from "./progress.ts";
 
-export type RunOptions = ConfigOptions & { readonly json?: boolean; readonly resume?: boolean };
+export type RunOptions = ConfigOptions & {
+  readonly json?: boolean;
+  readonly resume?: boolean;
+  /** Local volunteers without a browser. */
+  readonly node?: boolean;
+};
 
 interface End {
   readonly reason: string;
@@ -43,6 +48,7 @@ export async function runCoordinator(options: RunOptions, defaults: Partial<RunC
           url: service.url,
           count: config.volunteers,
           backend: config.backend,
+          node: options.node ?? false,
           trust: config.tls === "self-signed" ? service.keyHash : undefined,
           onLine: (line) => output.note(`volunteers: ${line}`),
         });

@@ -14,6 +14,7 @@ export function addTrain(program: Command, done: (exitCode: ExitCode) => void): 
     .description("opens a run, starts headless volunteers on this machine, and ends at the target");
   addConfigFlags(train, DEFAULTS);
   train
+    .option("--node", "local volunteers without a browser: in Node, on this machine's GPU or on WASM")
     .option("--resume", "go on with the run of this --name from its last checkpoint")
     .option(...JSON_FLAG)
     .addHelpText(

@@ -1,0 +1,24 @@
+/** What Node gives a participation: its time, the coordinator's address, sockets of `ws`, Dawn and WASM. */
+
+import { randomInt } from "node:crypto";
+import { Random } from "../../shared/random.ts";
+import type { Surroundings } from "../participation/surroundings.ts";
+import { sentenceOf } from "../replica/replica.ts";
+import { openWasm, openWebGpu } from "./backends.ts";
+import type { Coordinator } from "./coordinator.ts";
+import { NODE_CLOCK } from "./node_clock.ts";
+import { connectBySocket } from "./socket_link.ts";
+
+export function createSurroundings(coordinator: Coordinator, say: (sentence: string) => void): Surroundings {
+  const abort = new AbortController();
+  return {
+    abort,
+    clock: NODE_CLOCK,
+    random: new Random(randomInt(2 ** 32)),
+    fetch: (path) => coordinator.fetch(path, abort.signal),
+    connect: connectBySocket(coordinator),
+    openBackend: (name) => (name === "webgpu" ? openWebGpu() : openWasm()),
+    warn: (problem) => say(sentenceOf(problem)),
+    advice: { noBackend: "`drove doctor` says what this machine lacks.", noDevice: "Start it again." },
+  };
+}

@@ -1,0 +1,48 @@
+/** The link to the coordinator over Node's `ws`: it sends head and payload as two fragments of one message. */
+
+import { WebSocket } from "ws";
+import type { Link } from "../../shared/wire/link.ts";
+import type { ConnectLink, LinkEvents } from "../replica/connection.ts";
+import type { Coordinator } from "./coordinator.ts";
+
+const HANDSHAKE_MS = 10_000;
+
+export function connectBySocket(coordinator: Coordinator): ConnectLink {
+  return (events) => new SocketLink(coordinator, events);
+}
+
+class SocketLink implements Link {
+  readonly #socket: WebSocket;
+
+  constructor({ socketUrl, agent }: Coordinator, events: LinkEvents) {
+    const socket = new WebSocket(socketUrl, { agent, handshakeTimeout: HANDSHAKE_MS, perMessageDeflate: false });
+    this.#socket = socket;
+    // One piece, whose tensor begins where a vector may begin.
+    socket.binaryType = "arraybuffer";
+    socket.on("open", () => events.opened());
+    socket.on("close", (code, reason) => events.closed(code, reason.toString()));
+    // The close that follows says it too; without a listener an error would end the process.
+    socket.on("error", () => {});
+    socket.on("message", (data, isBinary) =>
+      // A text message is no frame; an empty one is refused by the same door.
+      events.received(isBinary && data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(0)),
+    );
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(head: Uint8Array<ArrayBuffer>, payload?: Uint8Array): void {
+    this.#socket.send(head, { binary: true, fin: payload === undefined });
+    if (payload) this.#socket.send(payload, { binary: true, fin: true });
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+}

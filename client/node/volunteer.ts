@@ -1,0 +1,78 @@
+/**
+ * A volunteer without a browser, a program of its own that `drove join --node` starts: the page's engine and replica in Node,
+ * on Dawn or on WASM. Says on stdout, a sentence a line, how it goes. Ends when the run does, on SIGINT, on SIGTERM, and when
+ * its standard input ends; exit code 0, or 1 where it could not take part.
+ */
+
+import { parseArgs } from "node:util";
+import type { FromWorker, Phase } from "../messages.ts";
+import { Participation } from "../participation/participation.ts";
+import { sentenceOf } from "../replica/replica.ts";
+import { Coordinator } from "./coordinator.ts";
+import { createSurroundings } from "./node_surroundings.ts";
+
+const PHASES: Readonly<Partial<Record<Phase, string>>> = {
+  measuring: "measures what this machine can do.",
+  training: "trains.",
+  reconnecting: "is cut off.",
+  finished: "has finished.",
+  stopped: "has stopped.",
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { backend: { type: "string", default: "auto" }, trust: { type: "string" } },
+});
+process.exitCode = await volunteer(new URL(positionals[0] ?? ""), values.backend, values.trust);
+// Dawn's threads and kept connections would hold the process.
+process.exit();
+
+async function volunteer(url: URL, asked: string, trust: string | undefined): Promise<number> {
+  const backend = asked === "webgpu" || asked === "wasm" ? asked : "auto";
+  const coordinator = new Coordinator(url, trust);
+  const abort = new AbortController();
+  const stop = stopRequest();
+  void stop.then(() => abort.abort());
+  let hasFailed = false;
+  try {
+    const settings = await coordinator.settings(abort.signal, say);
+    const participation = new Participation({
+      settings,
+      backend,
+      surroundings: createSurroundings(coordinator, say),
+      tell: (message) => {
+        hasFailed ||= message.kind === "failed";
+        report(message);
+      },
+    });
+    void stop.then(() => participation.stop());
+    await participation.run();
+  } catch (error) {
+    if (abort.signal.aborted) return 0;
+    say(sentenceOf(error));
+    return 1;
+  }
+  return hasFailed ? 1 : 0;
+}
+
+function report(message: FromWorker): void {
+  if (message.kind === "backend") say(message.choice.reason);
+  if (message.kind === "failed") say(message.sentence);
+  if (message.kind !== "phase") return;
+  const words = PHASES[message.phase];
+  if (words !== undefined) say([words, message.detail ?? ""].join(" ").trim());
+}
+
+function say(sentence: string): void {
+  process.stdout.write(`${sentence}\n`);
+}
+
+function stopRequest(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    process.stdin
+      .on("error", () => {})
+      .on("close", () => resolve())
+      .resume();
+  });
+}
