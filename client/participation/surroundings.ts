@@ -35,9 +35,9 @@ export interface Surroundings {
   readonly abort: { readonly signal: StopSignal; abort(): void };
   readonly fetch: Fetch;
   readonly connect: ConnectLink;
-  openBackend(name: "webgpu" | "wasm"): Promise<OpenedBackend>;
+  readonly openBackend: (name: "webgpu" | "wasm") => Promise<OpenedBackend>;
   /** What nobody waits for and a developer may want to know. */
-  warn(problem: unknown): void;
+  readonly warn: (problem: unknown) => void;
   readonly advice: Advice;
 }
 

@@ -6,6 +6,7 @@
 import { access, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { findNodeAdapter } from "../node/adapter.ts";
 import { locateBrowser } from "../browser/find.ts";
 import { installBrowser } from "../browser/install.ts";
 import { probeBrowser } from "../browser/probe.ts";
@@ -13,7 +14,7 @@ import { loadMnist } from "../data/mnist.ts";
 import { readClientFiles } from "../server/client_files.ts";
 import { describeFailure } from "./exit_codes.ts";
 import { thousands } from "./output.ts";
-import { CHECKOUT, CLIENT_FOLDER } from "./places.ts";
+import { CHECKOUT, CLIENT_FOLDER, NODE_CLIENT } from "./places.ts";
 
 export interface Check {
   readonly name: string;
@@ -71,6 +72,7 @@ export async function runChecks(request: CheckRequest): Promise<Check[]> {
     return browser;
   });
   if (browser) await look("webgpu", false, () => webGpu(browser!));
+  await look("webgpu in node", false, webGpuInNode);
   await look("disk", false, () => freeDisk(request.runsFolder));
   await look("port", false, () => freePort(request.port));
   return checks;
@@ -111,6 +113,20 @@ async function webGpu(browser: string): Promise<string> {
     throw new Missing("This browser has no WebGPU adapter; volunteers here compute with WASM.");
   const how = flags.length === 0 ? "without flags" : `with ${flags.join(" ")}`;
   return `${adapter}, ${how}${isFallback ? "; there is no GPU behind it, so WASM may be faster" : ""}`;
+}
+
+async function webGpuInNode(): Promise<string> {
+  const { adapter, environment, isFallback, problem } = await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
+  if (problem !== undefined)
+    throw new Missing(
+      `The package webgpu cannot be loaded (${problem}); \`drove join --node\` computes with WASM here.`,
+    );
+  if (adapter === undefined)
+    throw new Missing(
+      "Dawn finds no adapter, not even a browser's in software; `drove join --node` computes with WASM.",
+    );
+  const how = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return `${adapter}${how.length === 0 ? "" : `, with ${how.join(" ")}`}${isFallback ? "; there is no GPU behind it" : ""}`;
 }
 
 async function freeDisk(folder: string): Promise<string> {
