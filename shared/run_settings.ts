@@ -5,33 +5,19 @@
 
 import * as v from "valibot";
 import { LIMITS } from "./wire/codes.ts";
+import { modelSchema } from "./model/schema.ts";
 import { SOLVER_NAMES } from "./solver/catalogue.ts";
 
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
-const imageShape = v.strictObject({ height: whole, width: whole, channels: whole });
-
-const layer = v.variant("kind", [
-  v.strictObject({
-    kind: v.literal("conv2d"),
-    name: text,
-    kernel: whole,
-    channels: whole,
-    stride: v.exactOptional(whole),
-    padding: v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
-  }),
-  v.strictObject({ kind: v.literal("max-pool"), name: text, size: whole, stride: whole }),
-  v.strictObject({ kind: v.literal("dense"), name: text, units: whole }),
-  v.strictObject({ kind: v.literal("relu"), name: text }),
-]);
 
 /** A piece of the training set: `examples` images (NHWC bytes), then `examples` label bytes. Immutable under its address. */
 const shard = v.strictObject({ url: text, examples: whole });
 
 const schema = v.strictObject({
   run: text,
-  model: v.strictObject({ name: text, input: imageShape, classes: whole, layers: v.array(layer) }),
+  model: modelSchema,
   layoutHash: text,
   data: v.strictObject({
     name: text,
@@ -39,7 +25,11 @@ const schema = v.strictObject({
     title: text,
     trainExamples: whole,
     testExamples: whole,
-    normalisation: v.strictObject({ mean: v.number(), deviation: v.pipe(v.number(), v.gtValue(0)) }),
+    /** One value for each channel, or a single one for all. */
+    normalisation: v.strictObject({
+      mean: v.pipe(v.array(v.number()), v.minLength(1), v.readonly()),
+      deviation: v.pipe(v.array(v.pipe(v.number(), v.gtValue(0))), v.minLength(1), v.readonly()),
+    }),
     shards: v.array(shard),
   }),
   solver: v.picklist(SOLVER_NAMES),

@@ -64,7 +64,7 @@ export function assembleDataset(name: string, title: string, files: DatasetFiles
       `${files.testLabels.file} has the label ${testClasses - 1}, which ${files.trainLabels.file} does not have; both must have the same classes.`,
     );
   }
-  return { name, title, shape, classes, train, test, normalisation: normalisationOf(train.images) };
+  return { name, title, shape, classes, train, test, normalisation: normalisationOf(train.images, shape.channels) };
 }
 
 /** How often each label occurs; its length is the highest label + 1. */
@@ -102,18 +102,26 @@ function describeShape({ height, width, channels }: ImageShape): string {
   return `${height}x${width}x${channels}`;
 }
 
-/** Exact, from the counts of the 256 values: one pass (MNIST's 47 MB load in 0.13 s with it) and no rounding. */
-function normalisationOf(images: Uint8Array): Normalisation {
-  const counts = new Uint32Array(256);
-  for (let index = 0; index < images.length; index++) counts[images[index]!]!++;
+/** Of each channel, exact, from the counts of the 256 values: one pass (MNIST's 47 MB load in 0.13 s with it) and no rounding. */
+export function normalisationOf(images: Uint8Array, channels: number): Normalisation {
+  const counts = Array.from({ length: channels }, () => new Uint32Array(256));
+  for (let channel = 0; channel < channels; channel++) {
+    const own = counts[channel]!;
+    for (let index = channel; index < images.length; index += channels) own[images[index]!]!++;
+  }
+  const moments = counts.map((own) => momentsOf(own, images.length / channels));
+  return { mean: moments.map(({ mean }) => mean), deviation: moments.map(({ deviation }) => deviation) };
+}
+
+function momentsOf(counts: Uint32Array, pixels: number): { mean: number; deviation: number } {
   let sum = 0;
   let squareSum = 0;
   for (let value = 0; value < 256; value++) {
     sum += value * counts[value]!;
     squareSum += value * value * counts[value]!;
   }
-  const mean = sum / images.length;
-  const deviation = Math.sqrt(squareSum / images.length - mean * mean);
+  const mean = sum / pixels;
+  const deviation = Math.sqrt(squareSum / pixels - mean * mean);
   // Images of one colour everywhere have no deviation to divide by; leaving them unscaled is as good as anything.
   return { mean: mean / 255, deviation: deviation > 0 ? deviation / 255 : 1 };
 }

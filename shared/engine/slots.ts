@@ -31,3 +31,14 @@ export function assignSlots(lives: readonly Lifetime[]): SlotAssignment {
   }
   return { slotOf, slotElements: slots.map((slot) => slot.elements) };
 }
+
+/** The most words that are alive during any of `operations` operations. */
+export function peakElements(lives: readonly Lifetime[], operations: number): number {
+  let peak = 0;
+  for (let at = 0; at < operations; at++) {
+    let alive = 0;
+    for (const { elements, first, last } of lives) if (first <= at && at <= last) alive += elements;
+    peak = Math.max(peak, alive);
+  }
+  return peak;
+}

@@ -1,9 +1,13 @@
 /**
  * A model in the words of its layers, and the shapes that follow from them. Everything else (parameter layout, plan,
  * kernels) is derived from this description; it travels to the volunteers as JSON.
- *
- * Activations are NHWC, filters HWIO (`[kernel, kernel, inChannels, outChannels]`), dense weights `[inputs, units]`.
  */
+
+import type { Layer } from "./layer.ts";
+import { describeShape, elementsOf, isCount, outputShape } from "./shapes.ts";
+
+export type { Layer } from "./layer.ts";
+export { elementsOf } from "./shapes.ts";
 
 export interface ImageShape {
   readonly height: number;
@@ -11,36 +15,43 @@ export interface ImageShape {
   readonly channels: number;
 }
 
-export type Layer =
-  | {
-      readonly kind: "conv2d";
-      readonly name: string;
-      /** Square kernel, in pixels. */
-      readonly kernel: number;
-      readonly channels: number;
-      readonly stride?: number;
-      readonly padding?: number;
-    }
-  | { readonly kind: "max-pool"; readonly name: string; readonly size: number; readonly stride: number }
-  | { readonly kind: "dense"; readonly name: string; readonly units: number }
-  | { readonly kind: "relu"; readonly name: string };
+export type LossKind = "softmax-cross-entropy" | "mean-squared-error";
 
 export interface ModelDescription {
   readonly name: string;
   readonly input: ImageShape;
-  /** The last layer gives one logit per class; the loss is softmax cross-entropy, averaged over the batch. */
+  /** The last layer gives one output per class. */
   readonly classes: number;
+  /**
+   * Averaged over the batch. `softmax-cross-entropy` (the default) reads the outputs as logits; `mean-squared-error`
+   * compares them with the one-hot label, averaged over the classes too.
+   */
+  readonly loss?: LossKind;
+  /** Weights begin uniform in ±sqrt(3 / fanIn) ("xavier", Caffe's filler and the default) or ±sqrt(6 / fanIn) ("he"). */
+  readonly initialisation?: "xavier" | "he";
   readonly layers: readonly Layer[];
 }
+
+/** The name by which layers read the model's input. */
+export const INPUT = "input";
 
 /** A model that does not fit together: the layer's name, what it got and what it needs. */
 export class ModelError extends Error {
   override readonly name = "ModelError";
 }
 
+/** What a layer reads: a layer before it, or the model's input. */
+export interface Source {
+  /** Index of the layer; -1 is the model's input. */
+  readonly index: number;
+  readonly shape: ImageShape;
+}
+
 /** One layer with the shapes around it. */
 export interface ShapedLayer {
   readonly layer: Layer;
+  readonly sources: readonly Source[];
+  /** Of the first source. */
   readonly input: ImageShape;
   readonly output: ImageShape;
 }
@@ -48,92 +59,80 @@ export interface ShapedLayer {
 /** Infers every shape, or throws a `ModelError` that names the layer. A dense layer flattens its input (h, w, c order). */
 export function inferShapes(model: ModelDescription): readonly ShapedLayer[] {
   const shaped: ShapedLayer[] = [];
-  const names = new Set<string>();
-  let shape: ImageShape = checkedInput(model);
+  const indices = new Map<string, number>([[INPUT, -1]]);
+  const input = checkedInput(model);
+  const shapeAt = (index: number): ImageShape => (index < 0 ? input : shaped[index]!.output);
   for (const layer of model.layers) {
-    if (names.has(layer.name)) {
-      throw new ModelError(`Layer "${layer.name}": two layers have this name; give each its own.`);
-    }
-    names.add(layer.name);
-    const output = outputShape(layer, shape);
-    shaped.push({ layer, input: shape, output });
-    shape = output;
+    if (indices.has(layer.name)) throw new ModelError(nameTaken(layer.name));
+    const sources = sourceNames(layer, shaped.at(-1)?.layer.name ?? INPUT).map((name): Source => {
+      const index = indices.get(name);
+      if (index === undefined) {
+        throw new ModelError(
+          `Layer "${layer.name}" reads "${name}", but no layer before it has that name; accepted are ${[...indices.keys()].join(", ")}.`,
+        );
+      }
+      return { index, shape: shapeAt(index) };
+    });
+    const shape = outputShape(layer, sources);
+    indices.set(layer.name, shaped.length);
+    shaped.push({ layer, sources, input: sources[0]!.shape, output: shape });
   }
-  const last = shaped.at(-1);
-  if (!last || elementsOf(shape) !== model.classes) {
-    const got = last ? `layer "${last.layer.name}" gives ${describe(shape)}` : "it has no layers";
-    throw new ModelError(`Model "${model.name}": the last layer must give ${model.classes} logits, but ${got}.`);
-  }
+  requireOutputs(model, shaped);
   return shaped;
 }
 
-export function elementsOf(shape: ImageShape): number {
-  return shape.height * shape.width * shape.channels;
+function nameTaken(name: string): string {
+  return name === INPUT
+    ? `A layer is named "${INPUT}", which means the model's input; give it another name.`
+    : `Layer "${name}": two layers have this name; give each its own.`;
 }
 
-function describe(shape: ImageShape): string {
-  return `${shape.height}x${shape.width}x${shape.channels}`;
+function sourceNames({ from }: Layer, previous: string): readonly string[] {
+  if (from === undefined) return [previous];
+  return typeof from === "string" ? [from] : from;
+}
+
+function requireOutputs(model: ModelDescription, shaped: readonly ShapedLayer[]): void {
+  const last = shaped.at(-1);
+  if (!last || elementsOf(last.output) !== model.classes) {
+    const got = last ? `layer "${last.layer.name}" gives ${describeShape(last.output)}` : "it has no layers";
+    throw new ModelError(`Model "${model.name}": the last layer must give ${model.classes} outputs, but ${got}.`);
+  }
+  const read = new Set(shaped.flatMap(({ sources }) => sources.map(({ index }) => index)));
+  const idle = shaped.find((_, index) => index !== shaped.length - 1 && !read.has(index));
+  if (idle)
+    throw new ModelError(
+      `Layer "${idle.layer.name}": no layer reads what it gives; name it in a "from" or leave it out.`,
+    );
+  requireTokens(model, shaped);
+}
+
+/** Whether the bytes of the input are tokens rather than pixels: then nothing but embeddings reads them. */
+export function readsTokens(shaped: readonly ShapedLayer[]): boolean {
+  return shaped.some(({ layer }) => layer.kind === "embedding");
+}
+
+function requireTokens(model: ModelDescription, shaped: readonly ShapedLayer[]): void {
+  for (const { layer, sources } of shaped) {
+    if (layer.kind === "embedding" && sources[0]!.index >= 0) {
+      throw new ModelError(
+        `Layer "${layer.name}": an embedding reads the tokens of the model's input; set its "from" to "${INPUT}".`,
+      );
+    }
+    if (layer.kind !== "embedding" && readsTokens(shaped) && sources.some(({ index }) => index < 0)) {
+      throw new ModelError(
+        `Layer "${layer.name}" reads the input of model "${model.name}", which holds tokens; only embeddings can.`,
+      );
+    }
+  }
 }
 
 function checkedInput(model: ModelDescription): ImageShape {
   const { height, width, channels } = model.input;
   if (![height, width, channels].every(isCount)) {
-    throw new ModelError(`Model "${model.name}": the input shape ${describe(model.input)} is not whole and positive.`);
+    throw new ModelError(
+      `Model "${model.name}": the input shape ${describeShape(model.input)} is not whole and positive.`,
+    );
   }
   return model.input;
-}
-
-function isCount(value: number): boolean {
-  return Number.isInteger(value) && value > 0;
-}
-
-function outputShape(layer: Layer, input: ImageShape): ImageShape {
-  switch (layer.kind) {
-    case "conv2d": {
-      const padding = layer.padding ?? 0;
-      requireCounts(layer.name, { kernel: layer.kernel, channels: layer.channels, stride: layer.stride ?? 1 });
-      return windowed(layer.name, input, layer.kernel, layer.stride ?? 1, padding, layer.channels);
-    }
-    case "max-pool":
-      requireCounts(layer.name, { size: layer.size, stride: layer.stride });
-      return windowed(layer.name, input, layer.size, layer.stride, 0, input.channels);
-    case "dense":
-      requireCounts(layer.name, { units: layer.units });
-      return { height: 1, width: 1, channels: layer.units };
-    case "relu":
-      return input;
-    default:
-      return layer satisfies never;
-  }
-}
-
-function requireCounts(layerName: string, counts: Readonly<Record<string, number>>): void {
-  for (const [field, value] of Object.entries(counts)) {
-    if (!isCount(value)) {
-      throw new ModelError(`Layer "${layerName}": ${field} is ${value}; it must be a whole number above 0.`);
-    }
-  }
-}
-
-function windowed(
-  layerName: string,
-  input: ImageShape,
-  size: number,
-  stride: number,
-  padding: number,
-  channels: number,
-): ImageShape {
-  if (!Number.isInteger(padding) || padding < 0 || padding >= size) {
-    throw new ModelError(
-      `Layer "${layerName}": padding is ${padding}; it must be a whole number from 0 to ${size - 1}.`,
-    );
-  }
-  const height = Math.floor((input.height + 2 * padding - size) / stride) + 1;
-  const width = Math.floor((input.width + 2 * padding - size) / stride) + 1;
-  if (height < 1 || width < 1) {
-    throw new ModelError(
-      `Layer "${layerName}": a ${size}x${size} window does not fit into its input of ${describe(input)} with padding ${padding}.`,
-    );
-  }
-  return { height, width, channels };
 }

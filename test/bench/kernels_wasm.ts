@@ -34,20 +34,15 @@ function flopsOf(operation: Operation): number {
     case "convolve":
     case "convolve-data-gradient":
     case "convolve-filter-gradient": {
-      const { batch, input, output, size } = operation.window;
-      return 2 * batch * output.height * output.width * output.channels * size * size * input.channels;
+      const { batch, input, output, size, groups } = operation.window;
+      return (2 * batch * output.height * output.width * output.channels * size * size * input.channels) / groups;
     }
     case "dense":
     case "dense-data-gradient":
     case "dense-filter-gradient":
       return 2 * operation.batch * operation.inputs * operation.units;
-    case "gather":
-    case "max-pool":
-    case "max-pool-gradient":
-    case "softmax-cross-entropy":
-      return 0;
     default:
-      return operation satisfies never;
+      return 0;
   }
 }
 
@@ -81,7 +76,7 @@ async function measure(
   const plan = compilePlan(model, {
     batch,
     datasetExamples: EXAMPLES,
-    normalisation: { mean: 0.1307, deviation: 0.3081 },
+    normalisation: { mean: [0.1307], deviation: [0.3081] },
   });
   const map = new MemoryMap(plan);
   const timed = timedOperations(plan, map);

@@ -35,7 +35,7 @@ export async function measureKernels({ model, batch, rounds, traits }: KernelTim
   const plan = compilePlan(description, {
     batch,
     datasetExamples: EXAMPLES,
-    normalisation: { mean: 0.1307, deviation: 0.3081 },
+    normalisation: { mean: [0.1307], deviation: [0.3081] },
   });
   const begin = performance.now();
   const program = await shared.compile(plan, traits);

@@ -139,7 +139,7 @@ afterAll(() => shared.close());
 
 describe("[E2] [E3] Every operation equals the reference and writes its whole output", () => {
   test.each(CASES)("$traits: $title", async ({ traits, title, batch, model }) => {
-    const normalisation = { mean: 0.3, deviation: 0.7 };
+    const normalisation = { mean: [0.3], deviation: [0.7] };
     const program = await shared.compile(compilePlan(model, { batch, datasetExamples: 9, normalisation }), traits);
     const random = new Random(title.length * 977 + batch);
     expect(await firstWrongOperation(shared, program, random)).toBeUndefined();

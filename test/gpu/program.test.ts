@@ -21,7 +21,7 @@ const MODEL: ModelDescription = {
   ],
 };
 const EXAMPLES = 12;
-const NORMALISATION = { mean: 0.5, deviation: 0.25 };
+const NORMALISATION = { mean: [0.5], deviation: [0.25] };
 const SETTINGS = { learningRate: 0.05, momentum: 0.8, weightDecay: 0.001 };
 const BATCH = Uint32Array.of(2, 11, 0, 7);
 const INFO = { description: "test adapter", isFallback: true };

@@ -1,13 +1,13 @@
 /** Runs one operation of a compiled program on random inputs and poisoned outputs, and compares it with the reference. */
 
-import { tensorsOf, type Operation } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, tensorsOf, writtenBy, type Operation } from "../../shared/engine/operation.ts";
 import type { PreparedDispatch } from "../../shared/engine/webgpu/kernels.ts";
 import { runPass, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
 import type { Random } from "../../shared/random.ts";
 import { runOperation, sumLengthOf, type ReferenceMemory } from "../reference/operations.ts";
 import { firstMismatch } from "../reference/tolerance.ts";
 import type { TestDevice } from "./gpu_device.ts";
-import { magnitudesOf, outputsOf, randomMemory, wholeNumberTensors } from "./operation_memory.ts";
+import { magnitudesOf, randomMemory, wholeNumberTensors } from "../reference/operation_memory.ts";
 
 /** The first element of any operation that is wrong or was not written, as a sentence. */
 export async function firstWrongOperation(
@@ -44,7 +44,7 @@ function submit(device: GPUDevice, launch: readonly PreparedDispatch[]): void {
 function upload(queue: GPUQueue, program: WebGpuProgram, operation: Operation, from: ReferenceMemory): void {
   const { plan, memory } = program;
   const whole = wholeNumberTensors(plan);
-  const outputs = new Set(outputsOf(operation));
+  const outputs = new Set(writtenBy(operation));
   program.loadExamples(0, from.images, from.labels);
   queue.writeBuffer(memory.examples, 0, Uint32Array.from(Array.from(from.examples)));
   queue.writeBuffer(memory.vectors.parameters, 0, Float32Array.from(from.parameters));
@@ -66,7 +66,7 @@ async function wrongTensor(
   read: TestDevice["read"],
 ): Promise<string | undefined> {
   const whole = wholeNumberTensors(plan);
-  for (const id of outputsOf(operation)) {
+  for (const id of writtenBy(operation)) {
     const values = expected.tensors[id]!;
     const words = await read(memory.tensor(id).buffer, 0, values.length);
     const actual = whole.has(id) ? new Uint32Array(words) : new Float32Array(words);
@@ -83,9 +83,10 @@ async function wrongGradient(
   magnitudes: ReferenceMemory,
   read: TestDevice["read"],
 ): Promise<string | undefined> {
-  if (operation.kind !== "convolve-filter-gradient" && operation.kind !== "dense-filter-gradient") return undefined;
+  const tensors = gradientsWrittenBy(operation);
+  if (tensors.length === 0) return undefined;
   const all = new Float32Array(await read(memory.vectors.gradient, 0, plan.layout.elements));
-  for (const { name, offset, elements } of [operation.weights, operation.bias]) {
+  for (const { name, offset, elements } of tensors) {
     const slice = <T extends Float32Array | Float64Array>(vector: T): T =>
       vector.subarray(offset, offset + elements) as T;
     const found = firstMismatch(
@@ -97,6 +98,6 @@ async function wrongGradient(
     if (found) return `gradient of ${name}: ${found}`;
   }
   const written = all.filter((value) => !Number.isNaN(value)).length;
-  const due = operation.weights.elements + operation.bias.elements;
+  const due = tensors.reduce((sum, { elements }) => sum + elements, 0);
   return written === due ? undefined : `it wrote ${written} gradients instead of ${due}`;
 }

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => backend.close());
 
 function lenetPlan(batch: number): Plan {
-  const normalisation = { mean: 0.1307, deviation: 0.3081 };
+  const normalisation = { mean: [0.1307], deviation: [0.3081] };
   return compilePlan(MODELS.lenet, { batch, datasetExamples: EXAMPLES, normalisation });
 }
 

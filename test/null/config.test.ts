@@ -79,7 +79,10 @@ test.for<[Flags, RegExp]>([
   [{ learningRate: "Infinity" }, /^--learning-rate is Infinity; accepted/],
   [{ momentum: "1" }, /^--momentum is 1; accepted is a number from -0\.999/],
   [{ targetAccuracy: "98" }, /^--target-accuracy is 98; accepted is a share above 0 and up to 1, such as 0\.98/],
-  [{ model: "resnet" }, /^--model is "resnet"; accepted is one of lenet, mlp\.$/],
+  [
+    { model: "resnet" },
+    /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50\.$/,
+  ],
   [{ data: "../etc" }, /^--data is "\.\.\/etc"; accepted is "mnist" or/],
   [{ name: ".hidden" }, /^--name is "\.hidden"; accepted is 1 to 64/],
   [{ solver: "adam" }, /^--solver is "adam"; accepted is one of sync-sgd, /],
@@ -140,7 +143,7 @@ test("[H2] Volunteers get settings that pass their own check, with momentum only
     title: "Digits.",
     trainExamples: 10,
     testExamples: 1,
-    normalisation: { mean: 0.1, deviation: 0.3 },
+    normalisation: { mean: [0.1], deviation: [0.3] },
     shards: [{ url: "data/mnist/0.bin", examples: 10 }],
   };
   const momentumOf = (solver: string): number =>

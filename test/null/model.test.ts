@@ -7,11 +7,6 @@ function modelOf(...layers: readonly Layer[]): ModelDescription {
   return { name: "sample", input: { height: 8, width: 6, channels: 3 }, classes: 10, layers };
 }
 
-test("LeNet has Caffe's 431,080 parameters and the perceptron 50,890", () => {
-  expect(layoutOf(MODELS.lenet).parameters).toBe(431_080);
-  expect(layoutOf(MODELS.mlp).parameters).toBe(50_890);
-});
-
 test("LeNet's shapes are Caffe's", () => {
   const shapes = inferShapes(MODELS.lenet).map(({ output }) => [output.height, output.width, output.channels]);
   expect(shapes).toEqual([
@@ -87,13 +82,14 @@ test("Equal seeds give equal parameters, weights stay in Xavier's bound, biases 
   const parameters = initialParameters(layout, 3);
   expect(parameters).toEqual(initialParameters(layout, 3));
   expect(parameters).not.toEqual(initialParameters(layout, 4));
-  const weights = layout.tensors.filter(({ fanIn }) => fanIn > 0);
-  for (const { offset, elements, fanIn } of weights) {
+  const weights = layout.tensors.filter(({ initial }) => initial.bound > 0);
+  for (const { offset, elements, shape } of weights) {
+    const bound = Math.sqrt(3 / shape[0]!);
     const largest = parameters
       .subarray(offset, offset + elements)
       .reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    expect(largest).toBeLessThanOrEqual(Math.sqrt(3 / fanIn));
-    expect(largest).toBeGreaterThan(0.9 * Math.sqrt(3 / fanIn));
+    expect(largest).toBeLessThanOrEqual(bound);
+    expect(largest).toBeGreaterThan(0.9 * bound);
   }
   for (const { offset, elements } of weights) parameters.fill(0, offset, offset + elements);
   expect(parameters.every((value) => value === 0)).toBe(true);

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { tensorsOf } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, readBy, tensorsOf, writtenBy, type Operation } from "../../shared/engine/operation.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { ModelError, type ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
 
-const OPTIONS = { batch: 4, datasetExamples: 10, normalisation: { mean: 0, deviation: 1 } };
+const OPTIONS = { batch: 4, datasetExamples: 10, normalisation: { mean: [0], deviation: [1] } };
 
 /** Two tensors of one slot, alive at the same operation; undefined when there are none. */
 function slotClash(plan: Plan): string | undefined {
@@ -63,11 +63,11 @@ test("Sharing slots saves memory, and each slot holds its largest tensor", () =>
 test("A relu becomes the epilogue of the layer before it and is undone where that layer's gradient is written", () => {
   const plan = compilePlan(MODELS.mlp, OPTIONS);
   const kinds = plan.forward.map(({ kind }) => kind);
-  expect(kinds).toEqual(["gather", "dense", "dense", "softmax-cross-entropy"]);
+  expect(kinds).toEqual(["gather", "dense", "dense", "dense", "softmax-cross-entropy"]);
   const hidden = plan.forward.find((operation) => operation.kind === "dense");
-  expect(hidden).toMatchObject({ name: "fc1", relu: true });
-  const gradient = plan.backward.find((operation) => operation.kind === "dense-data-gradient");
-  expect(gradient).toMatchObject({ name: "fc2", reluOutput: hidden!.output });
+  expect(hidden).toMatchObject({ name: "fc1", activation: { kind: "relu" } });
+  const gradient = plan.backward.findLast((operation) => operation.kind === "dense-data-gradient");
+  expect(gradient).toMatchObject({ name: "fc2", accumulate: false, undo: { output: hidden!.output } });
 });
 
 test("The backward pass ends at the first layer with parameters: nobody needs the gradient of the images", () => {
@@ -78,10 +78,48 @@ test("The backward pass ends at the first layer with parameters: nobody needs th
   ).toBe(false);
 });
 
-test("A relu with no layer before it is refused, and the message names it", () => {
-  const model: ModelDescription = { ...MODELS.mlp, layers: [{ kind: "relu", name: "early" }, ...MODELS.mlp.layers] };
-  expect(() => compilePlan(model, OPTIONS)).toThrow(ModelError);
-  expect(() => compilePlan(model, OPTIONS)).toThrow(/"early"/);
+test("A relu on the images or on the model's outputs is an operation of its own", () => {
+  const layers: ModelDescription["layers"] = [
+    { kind: "relu", name: "early" },
+    ...MODELS.mlp.layers,
+    { kind: "sigmoid", name: "late" },
+  ];
+  const plan = compilePlan({ ...MODELS.mlp, layers }, OPTIONS);
+  const activations = plan.forward.flatMap((operation) => (operation.kind === "activate" ? [operation.name] : []));
+  expect(activations).toEqual(["early", "late"]);
+  expect(plan.backward[0]).toMatchObject({ kind: "activate-gradient", name: "late" });
+});
+
+test("The end of a residual block is one operation, and the shortcut's gradient is handed on without a copy", () => {
+  const plan = compilePlan(MODELS["resnet-20"], OPTIONS);
+  const kinds = new Set([...plan.forward, ...plan.backward].map(({ kind }) => kind));
+  expect(["add", "activate", "pass-gradient"].filter((kind) => kinds.has(kind as never))).toEqual([]);
+  const ends = plan.forward.filter((operation) => operation.kind === "batch-norm" && operation.addend !== undefined);
+  expect(ends.length).toBe(9);
+  expect(ends).toSatisfy((all: readonly Operation[]) =>
+    all.every((operation) => operation.kind === "batch-norm" && operation.activation?.kind === "relu"),
+  );
+  // A block's input is read twice where nothing projects it: by its first convolution, which adds and undoes the relu.
+  const adding = plan.backward.filter((operation) => "accumulate" in operation && operation.accumulate);
+  expect(adding.length).toBe(9);
+  expect(adding.every((operation) => "undo" in operation && operation.undo?.activation.kind === "relu")).toBe(true);
+});
+
+test("Every tensor is written before it is read, gradients of every trained tensor are written once, in evaluation too", () => {
+  for (const model of Object.values(MODELS)) {
+    const plan = compilePlan(model, OPTIONS);
+    for (const list of [[...plan.forward, ...plan.backward], plan.evaluation]) {
+      const written = new Set<number>();
+      for (const operation of list) {
+        for (const id of readBy(operation))
+          expect(written.has(id), `${operation.kind} reads ${plan.tensors[id]!.name}`).toBe(true);
+        for (const id of writtenBy(operation)) written.add(id);
+      }
+    }
+    const trained = plan.layout.tensors.filter(({ offset }) => offset < plan.layout.trainableElements);
+    const gradients = plan.backward.flatMap(gradientsWrittenBy).map(({ name }) => name);
+    expect(gradients.toSorted()).toEqual(trained.map(({ name }) => name).toSorted());
+  }
 });
 
 test("A shape that does not fit is refused when the plan is compiled, and the message names the layer", () => {

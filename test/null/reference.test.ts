@@ -28,7 +28,7 @@ const TINY: ModelDescription = {
 
 function tinyTrainer(seed: number): { trainer: ReferenceTrainer; examples: Uint32Array } {
   const random = new Random(seed);
-  const plan = compilePlan(TINY, { batch: 4, datasetExamples: 6, normalisation: { mean: 0.4, deviation: 0.3 } });
+  const plan = compilePlan(TINY, { batch: 4, datasetExamples: 6, normalisation: { mean: [0.4], deviation: [0.3] } });
   const images = Uint8Array.from({ length: 6 * 9 * 8 * 2 }, () => random.below(256));
   const labels = Uint8Array.from({ length: 6 }, () => random.below(3));
   const parameters = initialParameters(layoutOf(TINY), seed);
@@ -77,15 +77,17 @@ test("The first of equal inputs wins a pool", () => {
     size: 2,
     stride: 2,
     padding: 0,
+    dilation: 1,
+    groups: 1,
   };
-  const { output, choice } = maxPool(window, [1, 7, 7, 2], false);
+  const { output, choice } = maxPool(window, [1, 7, 7, 2]);
   expect([output[0], choice[0]]).toEqual([7, 1]);
 });
 
 test("The heavy ball gathers speed and weight decay pulls towards zero", () => {
   const parameters = Float64Array.of(1);
   const velocity = Float64Array.of(0.5);
-  heavyBall(parameters, velocity, [2], { learningRate: 0.1, momentum: 0.5, weightDecay: 1 });
+  heavyBall(parameters, velocity, [2], { learningRate: 0.1, momentum: 0.5, weightDecay: 1 }, 1);
   expect(velocity[0]).toBeCloseTo(0.25 - 0.3, 12);
   expect(parameters[0]).toBeCloseTo(0.95, 12);
 });

@@ -41,7 +41,7 @@ export async function startHarness(options: Partial<ServerOptions> = {}): Promis
     title: "Digits.",
     trainExamples: 6,
     testExamples: 1,
-    normalisation: { mean: 0.13, deviation: 0.3 },
+    normalisation: { mean: [0.13], deviation: [0.3] },
     shards: [{ url: SHARD.path, examples: 6 }],
   };
   const failures: unknown[] = [];

@@ -1,13 +1,14 @@
 import { expect, test, describe } from "vitest";
-import { tensorsOf, type Operation, type TensorId } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, tensorsOf, writtenBy, type Operation } from "../../shared/engine/operation.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
 import { webAssembly } from "../../shared/engine/wasm/webassembly.ts";
-import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
+import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
-import { referenceMemory, runOperation, sumLengthOf, type ReferenceMemory } from "../reference/operations.ts";
+import { magnitudesOf, randomMemory, wholeNumberTensors } from "../reference/operation_memory.ts";
+import { runOperation, sumLengthOf } from "../reference/operations.ts";
 import { firstMismatch } from "../reference/tolerance.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
@@ -115,7 +116,7 @@ describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
       const plan = compilePlan(item.model, {
         batch: item.batch,
         datasetExamples: 9,
-        normalisation: { mean: 0.3, deviation: 0.7 },
+        normalisation: { mean: [0.3], deviation: [0.7] },
       });
       const random = new Random(item.title.length * 977 + item.batch);
       for (const operation of [...plan.forward, ...plan.backward]) {
@@ -126,7 +127,7 @@ describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
 });
 
 test("No denormal arises from a velocity that dies away, nor from a class that is out of the question", async () => {
-  const options = { batch: 1, datasetExamples: 1, normalisation: { mean: 0, deviation: 1 } };
+  const options = { batch: 1, datasetExamples: 1, normalisation: { mean: [0], deviation: [1] } };
   const plan = compilePlan(denseCase(1, 3, 3).model, options);
   const map = new MemoryMap(plan);
   const loss = plan.forward.find((operation) => operation.kind === "softmax-cross-entropy")!;
@@ -137,7 +138,7 @@ test("No denormal arises from a velocity that dies away, nor from a class that i
     instance.kernels.heavyBall(map.parameters, map.velocity, map.gradient, velocity.length, 0.1, 0.9, 0);
   }
   expect(velocity.every((value) => value === 0)).toBe(true);
-  new Float32Array(instance.memory, map.tensor(loss.logits), 3).set([95, 0, 94]);
+  new Float32Array(instance.memory, map.tensor(loss.outputs), 3).set([95, 0, 94]);
   invoke(instance, invocations);
   const gradient = new Float32Array(instance.memory, map.tensor(loss.gradient), 3);
   expect(Array.from(gradient, Math.sign)).toEqual([-1, 0, 1]);
@@ -157,7 +158,7 @@ async function mismatch(
   const expected = randomMemory(plan, operation, random);
   const floats = (address: number, length: number): Float32Array => new Float32Array(instance.memory, address, length);
   const words = (address: number, length: number): Uint32Array => new Uint32Array(instance.memory, address, length);
-  const whole = new Set(plan.forward.concat(plan.backward).flatMap((any) => wholeNumberTensors(any)));
+  const whole = wholeNumberTensors(plan);
   floats(0, instance.memory.byteLength / 4).fill(Number.NaN, 0, map.scratch.packedBytes / 4);
   new Uint8Array(instance.memory, map.images, expected.images.length).set(expected.images);
   new Uint8Array(instance.memory, map.labels, expected.labels.length).set(expected.labels);
@@ -168,7 +169,7 @@ async function mismatch(
     if (whole.has(id)) words(map.tensor(id), values.length).set(values);
     else floats(map.tensor(id), values.length).set(values);
   }
-  const outputs = outputsOf(operation);
+  const outputs = writtenBy(operation);
   for (const id of outputs) floats(map.tensor(id), plan.tensors[id]!.elements).fill(Number.NaN);
 
   invoke(instance, invocations);
@@ -181,8 +182,7 @@ async function mismatch(
     const found = firstMismatch(actual, expected.tensors[id]!, magnitudes.tensors[id]!, sumLengthOf(operation));
     if (found) return `${operation.kind}, ${plan.tensors[id]!.name}: ${found}`;
   }
-  if (!operation.kind.endsWith("filter-gradient") || !("weights" in operation)) return undefined;
-  for (const { name, offset, elements } of [operation.weights, operation.bias]) {
+  for (const { name, offset, elements } of gradientsWrittenBy(operation)) {
     const slice = (vector: Float64Array): Float64Array => vector.subarray(offset, offset + elements);
     const actual = floats(map.gradient + 4 * offset, elements);
     const found = firstMismatch(actual, slice(expected.gradient), slice(magnitudes.gradient), sumLengthOf(operation));
@@ -191,92 +191,4 @@ async function mismatch(
     if (!Number.isNaN(end)) return `gradient of ${name}: written past its end`;
   }
   return undefined;
-}
-
-function wholeNumberTensors(operation: Operation): readonly TensorId[] {
-  if (operation.kind === "gather") return [operation.labels];
-  return operation.kind === "max-pool" ? [operation.choice] : [];
-}
-
-function outputsOf(operation: Operation): readonly TensorId[] {
-  switch (operation.kind) {
-    case "gather":
-      return [operation.output, operation.labels];
-    case "convolve":
-    case "dense":
-      return [operation.output];
-    case "max-pool":
-      return [operation.output, operation.choice];
-    case "softmax-cross-entropy":
-      return [operation.gradient, operation.losses, operation.correct];
-    case "convolve-data-gradient":
-    case "dense-data-gradient":
-    case "max-pool-gradient":
-      return [operation.inputGradient];
-    case "convolve-filter-gradient":
-    case "dense-filter-gradient":
-      return [];
-    default:
-      return operation satisfies never;
-  }
-}
-
-/** f32 values everywhere that the operation reads. A relu's output has zeros, and choices lie in their windows. */
-function randomMemory(plan: Plan, operation: Operation, random: Random): ReferenceMemory {
-  const examples = Uint32Array.from({ length: plan.batch }, () => random.below(plan.datasetExamples));
-  const images = Uint8Array.from({ length: plan.datasetExamples * elementsOf(plan.model.input) }, () =>
-    random.below(256),
-  );
-  const labels = Uint8Array.from({ length: plan.datasetExamples }, () => random.below(plan.model.classes));
-  const memory = { ...referenceMemory(plan, images, labels), examples };
-  fill(memory.parameters, () => random.normal());
-  for (const id of tensorsOf(operation)) fill(memory.tensors[id]!, () => random.normal());
-  if ("reluOutput" in operation && operation.reluOutput !== undefined) {
-    fill(memory.tensors[operation.reluOutput]!, () => Math.max(0, random.normal()));
-  }
-  if (operation.kind === "softmax-cross-entropy") {
-    fill(memory.tensors[operation.labels]!, () => random.below(plan.model.classes));
-  }
-  if (operation.kind === "max-pool-gradient") {
-    const forward = plan.forward.find((other) => other.kind === "max-pool" && other.choice === operation.choice)!;
-    runOperation(forward, {
-      ...memory,
-      tensors: memory.tensors.map((tensor, id) => (id === operation.choice ? tensor : randomised(tensor, random))),
-    });
-  }
-  return memory;
-}
-
-function fill(values: Float64Array, draw: () => number): void {
-  for (let index = 0; index < values.length; index++) values[index] = Math.fround(draw());
-}
-
-function randomised(values: Float64Array, random: Random): Float64Array<ArrayBuffer> {
-  const copy = new Float64Array(values.length);
-  fill(copy, () => random.normal());
-  return copy;
-}
-
-function absolute(values: Float64Array): Float64Array<ArrayBuffer> {
-  return Float64Array.from(values, Math.abs);
-}
-
-/** For each output the sum of |a||b| behind it: the operation on absolute values. */
-function magnitudesOf(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
-  const { mean, deviation } = memory.normalisation;
-  const magnitudes = {
-    ...memory,
-    tensors: memory.tensors.map(absolute),
-    parameters: absolute(memory.parameters),
-    gradient: new Float64Array(memory.gradient.length),
-    normalisation: { mean: -mean, deviation },
-  };
-  runOperation(operation, magnitudes);
-  if (operation.kind === "softmax-cross-entropy") {
-    // Losses subtract logits, gradients subtract 1: both are rounded at that size.
-    const largest = Math.max(...memory.tensors[operation.logits]!.map(Math.abs));
-    magnitudes.tensors[operation.losses]!.fill(2 * largest + Math.log(operation.classes));
-    magnitudes.tensors[operation.gradient]!.fill(1 / operation.batch);
-  }
-  return magnitudes;
 }

@@ -29,7 +29,7 @@ const labels = Uint8Array.from({ length: EXAMPLES }, () => random.below(3));
 const plan: Plan = compilePlan(MODEL, {
   batch: 4,
   datasetExamples: EXAMPLES,
-  normalisation: { mean: 0.5, deviation: 0.25 },
+  normalisation: { mean: [0.5], deviation: [0.25] },
 });
 const start = initialParameters(plan.layout, 9);
 

@@ -13,7 +13,7 @@ const SETTINGS = { learningRate: 0.01, momentum: 0.9, weightDecay: 0.0005 };
 const { images, labels } = mnistExamples(EXAMPLES);
 
 function lenetPlan(batch: number): Plan {
-  const normalisation = { mean: 0.1307, deviation: 0.3081 };
+  const normalisation = { mean: [0.1307], deviation: [0.3081] };
   return compilePlan(MODELS.lenet, { batch, datasetExamples: EXAMPLES, normalisation });
 }
 

@@ -1,6 +1,6 @@
 /**
  * The convolution's three passes as plain loops, the definition of correct for both backends. Sums run in double
- * precision. Activations NHWC, filters HWIO, square windows.
+ * precision. Activations NHWC, filters HWIO, square windows, with stride, padding, dilation and groups.
  */
 
 import type { WindowGeometry } from "../../shared/engine/operation.ts";
@@ -12,21 +12,24 @@ function forEachProduct(
   window: WindowGeometry,
   visit: (outputIndex: number, inputIndex: number, weightIndex: number) => void,
 ): void {
-  const { batch, input, output, size, stride, padding } = window;
+  const { batch, input, output, size, stride, padding, dilation, groups } = window;
+  const depth = input.channels / groups;
+  const width = output.channels / groups;
   for (let image = 0; image < batch; image++) {
     for (let y = 0; y < output.height; y++) {
       for (let x = 0; x < output.width; x++) {
         const outputBase = ((image * output.height + y) * output.width + x) * output.channels;
         for (let ky = 0; ky < size; ky++) {
           for (let kx = 0; kx < size; kx++) {
-            const inY = y * stride + ky - padding;
-            const inX = x * stride + kx - padding;
+            const inY = y * stride + ky * dilation - padding;
+            const inX = x * stride + kx * dilation - padding;
             if (inY < 0 || inY >= input.height || inX < 0 || inX >= input.width) continue;
             const inputBase = ((image * input.height + inY) * input.width + inX) * input.channels;
-            const weightBase = (ky * size + kx) * input.channels * output.channels;
-            for (let c = 0; c < input.channels; c++) {
-              for (let o = 0; o < output.channels; o++) {
-                visit(outputBase + o, inputBase + c, weightBase + c * output.channels + o);
+            const weightBase = (ky * size + kx) * depth * output.channels;
+            for (let o = 0; o < output.channels; o++) {
+              const group = Math.floor(o / width);
+              for (let c = 0; c < depth; c++) {
+                visit(outputBase + o, inputBase + group * depth + c, weightBase + c * output.channels + o);
               }
             }
           }
@@ -40,45 +43,43 @@ function outputElements({ batch, output }: WindowGeometry): number {
   return batch * output.height * output.width * output.channels;
 }
 
-/** output [batch, outH, outW, outChannels] = input [batch, inH, inW, inChannels] * weights + bias, then relu if asked. */
+/** output [batch, outH, outW, outChannels] = input [batch, inH, inW, inChannels] * weights + bias. */
 export function convolve(
   window: WindowGeometry,
   input: Numbers,
   weights: Numbers,
-  bias: Numbers,
-  relu: boolean,
+  bias: Numbers | undefined,
 ): Float64Array<ArrayBuffer> {
   const output = new Float64Array(outputElements(window));
-  for (let index = 0; index < output.length; index++) output[index] = bias[index % window.output.channels]!;
+  for (let index = 0; index < output.length; index++) output[index] = bias?.[index % window.output.channels] ?? 0;
   forEachProduct(window, (outputIndex, inputIndex, weightIndex) => {
     output[outputIndex]! += input[inputIndex]! * weights[weightIndex]!;
   });
-  return relu ? output.map((value) => Math.max(value, 0)) : output;
+  return output;
 }
 
-/** The gradient at the input [batch, inH, inW, inChannels]; zero where `reluOutput`, of the same shape, is not positive. */
+/** The gradient at the input [batch, inH, inW, inChannels]. */
 export function convolveDataGradient(
   window: WindowGeometry,
   outputGradient: Numbers,
   weights: Numbers,
-  reluOutput: Numbers | undefined,
 ): Float64Array<ArrayBuffer> {
   const { batch, input } = window;
   const gradient = new Float64Array(batch * input.height * input.width * input.channels);
   forEachProduct(window, (outputIndex, inputIndex, weightIndex) => {
     gradient[inputIndex]! += outputGradient[outputIndex]! * weights[weightIndex]!;
   });
-  return maskedByRelu(gradient, reluOutput);
+  return gradient;
 }
 
-/** Gradients of weights [size, size, inChannels, outChannels] and bias [outChannels]. */
+/** Gradients of weights [size, size, inChannels / groups, outChannels] and bias [outChannels]. */
 export function convolveFilterGradient(
   window: WindowGeometry,
   input: Numbers,
   outputGradient: Numbers,
 ): { weights: Float64Array<ArrayBuffer>; bias: Float64Array<ArrayBuffer> } {
-  const { size, input: inputShape, output } = window;
-  const weights = new Float64Array(size * size * inputShape.channels * output.channels);
+  const { size, groups, input: inputShape, output } = window;
+  const weights = new Float64Array((size * size * inputShape.channels * output.channels) / groups);
   const bias = new Float64Array(output.channels);
   forEachProduct(window, (outputIndex, inputIndex, weightIndex) => {
     weights[weightIndex]! += input[inputIndex]! * outputGradient[outputIndex]!;
@@ -87,12 +88,4 @@ export function convolveFilterGradient(
     bias[index % output.channels]! += outputGradient[index]!;
   }
   return { weights, bias };
-}
-
-/** Undoes a fused relu: the gradient passes only where the relu let the value through. */
-export function maskedByRelu(
-  gradient: Float64Array<ArrayBuffer>,
-  reluOutput: Numbers | undefined,
-): Float64Array<ArrayBuffer> {
-  return reluOutput ? gradient.map((value, index) => (reluOutput[index]! > 0 ? value : 0)) : gradient;
 }

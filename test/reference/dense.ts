@@ -1,6 +1,6 @@
-/** The dense layer's three passes as plain loops. Weights are [inputs, units]. */
+/** The dense layer's three passes as plain loops, in double precision. */
 
-import { maskedByRelu, type Numbers } from "./convolution.ts";
+import type { Numbers } from "./convolution.ts";
 
 export interface DenseShape {
   readonly batch: number;
@@ -8,31 +8,29 @@ export interface DenseShape {
   readonly units: number;
 }
 
-/** output [batch, units] = input [batch, inputs] * weights + bias, then relu if asked. */
+/** output [batch, units] = input [batch, inputs] * weights [inputs, units] + bias. */
 export function dense(
   { batch, inputs, units }: DenseShape,
   input: Numbers,
   weights: Numbers,
-  bias: Numbers,
-  relu: boolean,
+  bias: Numbers | undefined,
 ): Float64Array<ArrayBuffer> {
   const output = new Float64Array(batch * units);
   for (let b = 0; b < batch; b++) {
     for (let u = 0; u < units; u++) {
-      let sum = bias[u]!;
+      let sum = bias?.[u] ?? 0;
       for (let i = 0; i < inputs; i++) sum += input[b * inputs + i]! * weights[i * units + u]!;
-      output[b * units + u] = relu ? Math.max(sum, 0) : sum;
+      output[b * units + u] = sum;
     }
   }
   return output;
 }
 
-/** The gradient at the input [batch, inputs]; zero where `reluOutput`, of the same shape, is not positive. */
+/** The gradient at the input [batch, inputs]. */
 export function denseDataGradient(
   { batch, inputs, units }: DenseShape,
   outputGradient: Numbers,
   weights: Numbers,
-  reluOutput: Numbers | undefined,
 ): Float64Array<ArrayBuffer> {
   const gradient = new Float64Array(batch * inputs);
   for (let b = 0; b < batch; b++) {
@@ -42,7 +40,7 @@ export function denseDataGradient(
       gradient[b * inputs + i] = sum;
     }
   }
-  return maskedByRelu(gradient, reluOutput);
+  return gradient;
 }
 
 /** Gradients of weights [inputs, units] and bias [units]. */
@@ -55,9 +53,9 @@ export function denseFilterGradient(
   const bias = new Float64Array(units);
   for (let b = 0; b < batch; b++) {
     for (let u = 0; u < units; u++) {
-      bias[u]! += outputGradient[b * units + u]!;
-      for (let i = 0; i < inputs; i++)
-        weights[i * units + u]! += input[b * inputs + i]! * outputGradient[b * units + u]!;
+      const gradient = outputGradient[b * units + u]!;
+      bias[u]! += gradient;
+      for (let i = 0; i < inputs; i++) weights[i * units + u]! += input[b * inputs + i]! * gradient;
     }
   }
   return { weights, bias };

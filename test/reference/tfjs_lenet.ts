@@ -72,7 +72,7 @@ function batchOf({ model, normalisation }: Plan, { images, labels }: OracleRun, 
   const bytes = rows.flatMap((example) => Array.from(images.subarray(example * elements, (example + 1) * elements)));
   const pixels = tf.tensor4d(bytes, [rows.length, height, width, channels], "float32");
   return {
-    images: pixels.div(255).sub(normalisation.mean).div(normalisation.deviation),
+    images: pixels.div(255).sub(normalisation.mean[0]!).div(normalisation.deviation[0]!),
     targets: tf.oneHot(
       tf.tensor1d(
         rows.map((example) => labels[example]!),
@@ -116,7 +116,7 @@ function applyLayer(
     case "relu":
       return tf.relu(input);
     default:
-      return layer satisfies never;
+      throw new Error(`The oracle does not know layers of kind ${layer.kind}.`);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Evaluation, StepSettings } from "../../shared/engine/backend.ts";
+import type { Operation } from "../../shared/engine/operation.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { Numbers } from "./convolution.ts";
 import { referenceMemory, runOperation, type ReferenceMemory } from "./operations.ts";
@@ -25,19 +26,24 @@ export class ReferenceTrainer {
   /** One step with its update; returns the mean loss before it. */
   step(examples: Numbers, settings: StepSettings): number {
     const { meanLoss, gradient } = this.gradientStep(examples);
-    heavyBall(this.memory.parameters, this.velocity, gradient, settings);
+    heavyBall(this.memory.parameters, this.velocity, gradient, settings, this.plan.layout.trainableElements);
     return meanLoss;
   }
 
   gradientStep(examples: Numbers): { meanLoss: number; gradient: Float64Array<ArrayBuffer> } {
-    const { meanLoss } = this.evaluate(examples);
+    const { meanLoss } = this.#run(this.plan.forward, examples);
     for (const operation of this.plan.backward) runOperation(operation, this.memory);
+    this.memory.draw++;
     return { meanLoss, gradient: this.memory.gradient };
   }
 
   evaluate(examples: Numbers): Evaluation {
+    return this.#run(this.plan.evaluation, examples);
+  }
+
+  #run(operations: readonly Operation[], examples: Numbers): Evaluation {
     this.memory.examples = examples;
-    for (const operation of this.plan.forward) runOperation(operation, this.memory);
+    for (const operation of operations) runOperation(operation, this.memory);
     const { tensors } = this.memory;
     return { correct: sum(tensors[this.plan.correct]!), meanLoss: sum(tensors[this.plan.losses]!) / this.plan.batch };
   }

@@ -179,7 +179,7 @@ async function program(): Promise<Program> {
   const plan = compilePlan(MODEL, {
     batch: BATCH,
     datasetExamples: TRAIN_EXAMPLES + TEST_EXAMPLES,
-    normalisation: { mean: 0.1307, deviation: 0.3081 },
+    normalisation: { mean: [0.1307], deviation: [0.3081] },
   });
   const compiled = await backend.compile(plan);
   const { images, labels } = mnistExamples(TRAIN_EXAMPLES + TEST_EXAMPLES);

@@ -24,7 +24,7 @@ export class QuadraticProgram implements Program {
   #taken = { steps: 0, lossSum: 0 };
 
   constructor(model: ModelDescription, datasetExamples: number, target = 1) {
-    this.plan = compilePlan(model, { batch: 4, datasetExamples, normalisation: { mean: 0, deviation: 1 } });
+    this.plan = compilePlan(model, { batch: 4, datasetExamples, normalisation: { mean: [0], deviation: [1] } });
     const { elements } = this.plan.layout;
     this.target = new Float32Array(elements).fill(target);
     this.parameters = new Float32Array(elements);

@@ -40,7 +40,7 @@ export const TINY_SETTINGS: RunSettings = {
     title: "Nothing is trained here.",
     trainExamples: 1,
     testExamples: 1,
-    normalisation: { mean: 0, deviation: 1 },
+    normalisation: { mean: [0], deviation: [1] },
     shards: [],
   },
   solver: "ea-wild",

@@ -4,8 +4,8 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import type { WindowGeometry } from "../operation.ts";
-import { addressesOf, call, mask, type OperationOf } from "./calls.ts";
+import type { OperationOf, WindowGeometry } from "../operation.ts";
+import { addressesOf, call, mask } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";
 import { imageRows, rowTables, windowRows } from "./row_tables.ts";
@@ -40,7 +40,7 @@ function borderBytes(window: WindowGeometry): number {
 }
 
 export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): Invocation[] {
-  const { window, relu } = operation;
+  const { window, activation } = operation;
   const { size, input, output } = window;
   const { source, first } = paddedInput(map.tensor(operation.input), window, map);
   const { weights, bias } = addressesOf(operation, map.parameters);
@@ -65,13 +65,13 @@ export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): In
       map.scratch.packedBytes,
       stripColumns(size * size * input.channels, output.channels),
       bias,
-      Number(relu),
+      Number(activation?.kind === "relu"),
     ),
   ];
 }
 
 export function convolveDataGradient(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
-  const { window, reluOutput } = operation;
+  const { window, undo } = operation;
   const { size, input, output, batch, padding } = window;
   const inputGradient = map.tensor(operation.inputGradient);
   const target = padding === 0 ? inputGradient : map.scratch.paddedBytes;
@@ -108,7 +108,7 @@ export function convolveDataGradient(operation: OperationOf<"convolve-data-gradi
       batch * paddedImageBytes(window),
     ),
     ...(padding === 0 ? [] : [crop]),
-    ...mask(inputGradient, reluOutput, batch * elementsOf(input), map),
+    ...mask(inputGradient, undo, batch * elementsOf(input), map),
   ];
 }
 

@@ -4,8 +4,8 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import type { Operation } from "../operation.ts";
-import { addressesOf, call, mask, type OperationOf } from "./calls.ts";
+import type { Operation, OperationOf } from "../operation.ts";
+import { addressesOf, call, mask } from "./calls.ts";
 import { convolve, convolveDataGradient, convolveFilterGradient } from "./convolution_invocations.ts";
 import type { Invocation } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";
@@ -37,14 +37,14 @@ export function invocationsOf(operation: Operation, map: MemoryMap): readonly In
     case "softmax-cross-entropy":
       return softmaxCrossEntropy(operation, map);
     default:
-      return operation satisfies never;
+      throw new Error(`No WASM kernel does ${operation.kind}.`);
   }
 }
 
 function gather({ output, labels }: OperationOf<"gather">, map: MemoryMap): Invocation[] {
   const { batch, model, normalisation } = map.plan;
-  const scale = 1 / (255 * normalisation.deviation);
-  const shift = -normalisation.mean / normalisation.deviation;
+  const scale = 1 / (255 * normalisation.deviation[0]!);
+  const shift = -normalisation.mean[0]! / normalisation.deviation[0]!;
   return [
     call(
       "gather",
@@ -61,7 +61,7 @@ function gather({ output, labels }: OperationOf<"gather">, map: MemoryMap): Invo
   ];
 }
 
-function maxPool({ window, input, output, choice, relu }: OperationOf<"max-pool">, map: MemoryMap): Invocation[] {
+function maxPool({ window, input, output, choice, activation }: OperationOf<"max-pool">, map: MemoryMap): Invocation[] {
   return [
     call(
       "maxPool",
@@ -76,13 +76,13 @@ function maxPool({ window, input, output, choice, relu }: OperationOf<"max-pool"
       window.batch,
       window.size,
       window.stride,
-      Number(relu),
+      Number(activation?.kind === "relu"),
     ),
   ];
 }
 
 function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map: MemoryMap): Invocation[] {
-  const { window, outputGradient, choice, reluOutput } = operation;
+  const { window, outputGradient, choice, undo } = operation;
   const { batch, input, output, size, stride } = window;
   const inputGradient = map.tensor(operation.inputGradient);
   const bytes = batch * elementsOf(input) * WORD_BYTES;
@@ -116,12 +116,12 @@ function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map: Memor
   return [
     ...(apart && covers ? [] : [call("fillZero", inputGradient, bytes)]),
     gradient,
-    ...mask(inputGradient, reluOutput, batch * elementsOf(input), map),
+    ...mask(inputGradient, undo, batch * elementsOf(input), map),
   ];
 }
 
 function dense(operation: OperationOf<"dense">, map: MemoryMap): Invocation[] {
-  const { batch, inputs, units, relu } = operation;
+  const { batch, inputs, units, activation } = operation;
   const { weights, bias } = addressesOf(operation, map.parameters);
   const { rowsA, rowsC, tiles } = rowTables(
     map,
@@ -140,13 +140,13 @@ function dense(operation: OperationOf<"dense">, map: MemoryMap): Invocation[] {
       map.scratch.packedBytes,
       stripColumns(inputs, units),
       bias,
-      Number(relu),
+      Number(activation?.kind === "relu"),
     ),
   ];
 }
 
 function denseDataGradient(operation: OperationOf<"dense-data-gradient">, map: MemoryMap): Invocation[] {
-  const { batch, inputs, units, reluOutput } = operation;
+  const { batch, inputs, units, undo } = operation;
   const inputGradient = map.tensor(operation.inputGradient);
   const { weights } = addressesOf(operation, map.parameters);
   const { rowsA, rowsC, tiles } = rowTables(
@@ -167,7 +167,7 @@ function denseDataGradient(operation: OperationOf<"dense-data-gradient">, map: M
       stripColumns(units, inputs),
       map.scratch.zeroBytes,
     ),
-    ...mask(inputGradient, reluOutput, batch * inputs, map),
+    ...mask(inputGradient, undo, batch * inputs, map),
   ];
 }
 
@@ -191,11 +191,11 @@ function denseFilterGradient(operation: OperationOf<"dense-filter-gradient">, ma
 }
 
 function softmaxCrossEntropy(operation: OperationOf<"softmax-cross-entropy">, map: MemoryMap): Invocation[] {
-  const { batch, classes, logits, labels, gradient, losses, correct } = operation;
+  const { batch, classes, outputs, labels, gradient, losses, correct } = operation;
   return [
     call(
       "softmaxCrossEntropy",
-      map.tensor(logits),
+      map.tensor(outputs),
       map.tensor(labels),
       batch,
       classes,

@@ -57,7 +57,7 @@ export class MemoryMap {
     this.images = this.#reserve(plan.datasetExamples * elementsOf(plan.model.input));
     this.labels = this.#reserve(plan.datasetExamples);
     this.examples = this.#reserve(plan.batch * WORD_BYTES);
-    const needs = scratchOf([...plan.forward, ...plan.backward]);
+    const needs = scratchOf([...plan.forward, ...plan.backward, ...plan.evaluation]);
     this.scratch = {
       packedBytes: this.#reserve(needs.packedBytes),
       paddedBytes: this.#reserve(needs.paddedBytes),

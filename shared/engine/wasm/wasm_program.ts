@@ -15,7 +15,9 @@ export async function compileProgram(module: WasmModule, plan: Plan): Promise<Pr
   const map = new MemoryMap(plan);
   const forward = plan.forward.flatMap((operation) => invocationsOf(operation, map));
   const backward = plan.backward.flatMap((operation) => invocationsOf(operation, map));
-  return new WasmProgram(map, forward, backward, await instantiate(module, map));
+  const evaluation =
+    plan.evaluation === plan.forward ? forward : plan.evaluation.flatMap((operation) => invocationsOf(operation, map));
+  return new WasmProgram(map, { forward, backward, evaluation }, await instantiate(module, map));
 }
 
 /** What a step touches from outside the kernels, as views over the program's memory made once. */
@@ -49,22 +51,27 @@ function open(instance: Instance, map: MemoryMap): Open {
   };
 }
 
+/** The kernel calls of each part of a step. */
+interface Calls {
+  readonly forward: readonly Invocation[];
+  readonly backward: readonly Invocation[];
+  readonly evaluation: readonly Invocation[];
+}
+
 class WasmProgram implements Program {
   readonly plan: Plan;
   readonly #map: MemoryMap;
-  readonly #forward: readonly Invocation[];
-  readonly #backward: readonly Invocation[];
+  readonly #calls: Calls;
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Undefined once closed, so that the memory can go. */
   #ifOpen: Open | undefined;
   #steps = 0;
   #lossSum = 0;
 
-  constructor(map: MemoryMap, forward: readonly Invocation[], backward: readonly Invocation[], instance: Instance) {
+  constructor(map: MemoryMap, calls: Calls, instance: Instance) {
     this.plan = map.plan;
     this.#map = map;
-    this.#forward = forward;
-    this.#backward = backward;
+    this.#calls = calls;
     this.#ifOpen = open(instance, map);
     this.#taken = new Float32Array(map.plan.layout.elements);
   }
@@ -107,7 +114,7 @@ class WasmProgram implements Program {
       parameters,
       velocity,
       gradient,
-      this.plan.layout.elements,
+      this.plan.layout.trainableElements,
       learningRate,
       momentum,
       weightDecay,
@@ -115,9 +122,9 @@ class WasmProgram implements Program {
   }
 
   gradientStep(examples: Uint32Array): void {
-    this.#runForward(examples);
+    this.#run(this.#calls.forward, examples);
     const { instance, losses } = this.#open;
-    invoke(instance, this.#backward);
+    invoke(instance, this.#calls.backward);
     this.#lossSum += sum(losses);
     this.#steps += 1;
   }
@@ -151,7 +158,7 @@ class WasmProgram implements Program {
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
-    this.#runForward(examples);
+    this.#run(this.#calls.evaluation, examples);
     const { correct, losses } = this.#open;
     return { correct: sum(correct), meanLoss: sum(losses) / this.plan.batch };
   }
@@ -164,7 +171,7 @@ class WasmProgram implements Program {
     this.#ifOpen = undefined;
   }
 
-  #runForward(examples: Uint32Array): void {
+  #run(calls: readonly Invocation[], examples: Uint32Array): void {
     const { batch, datasetExamples } = this.plan;
     if (examples.length !== batch) {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
@@ -175,7 +182,7 @@ class WasmProgram implements Program {
     }
     const { instance, examples: batchExamples } = this.#open;
     batchExamples.set(examples);
-    invoke(instance, this.#forward);
+    invoke(instance, calls);
   }
 
   #take(values: Float32Array<ArrayBuffer>): Taken {

@@ -1,7 +1,7 @@
 /** From a plan's operations to kernel launches; those with weights are in `products.ts`. */
 
 import { elementsOf } from "../../model/model.ts";
-import type { Operation, WindowGeometry } from "../operation.ts";
+import type { Operation, OperationOf, WindowGeometry } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import { elementwise, type Constants, type Dispatch } from "./dispatch.ts";
 import { isTiled, type DeviceTraits } from "./kernel_choice.ts";
@@ -14,7 +14,6 @@ import {
   loweredElements,
   maskOf,
   partialElements,
-  type OperationOf,
 } from "./products.ts";
 
 /** The words of scratch memory that `operation` needs. */
@@ -48,7 +47,7 @@ export function dispatchesOf(operation: Operation, memory: PlanMemory, traits: D
     case "softmax-cross-entropy":
       return [softmaxCrossEntropy(operation, memory)];
     default:
-      return operation satisfies never;
+      throw new Error(`No WGSL kernel does ${operation.kind}.`);
   }
 }
 
@@ -59,8 +58,8 @@ function gather({ output, labels }: OperationOf<"gather">, memory: PlanMemory): 
     IMAGE_ELEMENTS: imageElements,
     BATCH: batch,
     EXAMPLES: datasetExamples,
-    MEAN: normalisation.mean,
-    DEVIATION: normalisation.deviation,
+    MEAN: normalisation.mean[0]!,
+    DEVIATION: normalisation.deviation[0]!,
   };
   const sources = [memory.images, memory.labels, memory.examples].map((buffer) => ({ buffer }));
   const bindings = [...sources, memory.tensor(output), memory.tensor(labels)];
@@ -79,9 +78,12 @@ function poolConstants({ input, output, size, stride }: WindowGeometry): Constan
   };
 }
 
-function maxPool({ name, window, relu, input, output, choice }: OperationOf<"max-pool">, memory: PlanMemory): Dispatch {
+function maxPool(
+  { name, window, activation, input, output, choice }: OperationOf<"max-pool">,
+  memory: PlanMemory,
+): Dispatch {
   const pixels = window.batch * window.output.height * window.output.width;
-  const constants = { ...poolConstants(window), PIXELS: pixels, RELU: relu ? 1 : 0 };
+  const constants = { ...poolConstants(window), PIXELS: pixels, RELU: activation?.kind === "relu" ? 1 : 0 };
   const bindings = [input, output, choice].map((id) => memory.tensor(id));
   return elementwise(`${name} forward`, "max_pool", pixels * Math.ceil(window.input.channels / 4), constants, bindings);
 }
@@ -91,7 +93,7 @@ function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, memory: Pl
   const { batch, input, output, size } = window;
   const tiled = isTiled(window);
   const { height, width, channels } = tiled ? output : input;
-  const mask = maskOf(operation.reluOutput, memory);
+  const mask = maskOf(operation.undo, memory);
   const gradient = memory.tensor(outputGradient);
   const bindings = [gradient, memory.tensor(choice), mask ?? gradient, memory.tensor(inputGradient)];
   const flags = { PIXELS: batch * height * width, MASK: mask ? 1 : 0 };
@@ -105,8 +107,8 @@ function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, memory: Pl
 }
 
 function softmaxCrossEntropy(operation: OperationOf<"softmax-cross-entropy">, memory: PlanMemory): Dispatch {
-  const { batch, classes, logits, labels, gradient, losses, correct } = operation;
-  const bindings = [logits, labels, gradient, losses, correct].map((id) => memory.tensor(id));
+  const { batch, classes, outputs, labels, gradient, losses, correct } = operation;
+  const bindings = [outputs, labels, gradient, losses, correct].map((id) => memory.tensor(id));
   return elementwise("loss", "softmax_cross_entropy", batch, { BATCH: batch, CLASSES: classes }, bindings);
 }
 

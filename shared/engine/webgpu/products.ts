@@ -4,12 +4,10 @@
  */
 
 import type { ImageShape } from "../../model/model.ts";
-import type { Operation, TensorId, Weighted, WindowGeometry } from "../operation.ts";
+import type { OperationOf, Undo, Weighted, WindowGeometry } from "../operation.ts";
 import { elementwise, type Constants, type Dispatch } from "./dispatch.ts";
 import { chooseSplit, chooseTile, isLowered, type DeviceTraits, type Tile } from "./kernel_choice.ts";
 import type { PlanMemory } from "./memory.ts";
-
-export type OperationOf<Kind extends Operation["kind"]> = Extract<Operation, { kind: Kind }>;
 
 function onePixel(channels: number): ImageShape {
   return { height: 1, width: 1, channels };
@@ -18,7 +16,16 @@ function onePixel(channels: number): ImageShape {
 /** A dense layer as a window over images of one pixel. */
 export function denseWindow(shape: { batch: number; inputs: number; units: number }): WindowGeometry {
   const { batch, inputs, units } = shape;
-  return { batch, input: onePixel(inputs), output: onePixel(units), size: 1, stride: 1, padding: 0 };
+  return {
+    batch,
+    input: onePixel(inputs),
+    output: onePixel(units),
+    size: 1,
+    stride: 1,
+    padding: 0,
+    dilation: 1,
+    groups: 1,
+  };
 }
 
 function pixelsOf({ batch, output }: WindowGeometry): number {
@@ -53,8 +60,8 @@ function wholeVectors({ buffer, offset = 0, size = 0 }: GPUBufferBinding): GPUBu
   return { buffer, offset, size: Math.ceil(size / 16) * 16 };
 }
 
-export function maskOf(reluOutput: TensorId | undefined, memory: PlanMemory): GPUBufferBinding | undefined {
-  return reluOutput === undefined ? undefined : memory.tensor(reluOutput);
+export function maskOf(undo: Undo | undefined, memory: PlanMemory): GPUBufferBinding | undefined {
+  return undo === undefined ? undefined : memory.tensor(undo.output);
 }
 
 interface Convolution {
@@ -102,10 +109,10 @@ export function forward(
   const parts: Convolution = {
     name: `${operation.name} forward`,
     window,
-    flags: { RELU: operation.relu ? 1 : 0 },
+    flags: { RELU: operation.activation?.kind === "relu" ? 1 : 0 },
     input: memory.tensor(operation.input),
     weights: memory.parameter(operation.weights),
-    bias: memory.parameter(operation.bias),
+    ...(operation.bias ? { bias: memory.parameter(operation.bias) } : {}),
     output: memory.tensor(operation.output),
   };
   return convolution(parts, traits);
@@ -134,11 +141,20 @@ function directDataGradient(
   const { batch, input, output, size, stride, padding } = window;
   const parts: Convolution = {
     name: `${operation.name} data gradient`,
-    window: { batch, input: output, output: input, size, stride: 1, padding: size - 1 - padding },
+    window: {
+      batch,
+      input: output,
+      output: input,
+      size,
+      stride: 1,
+      padding: size - 1 - padding,
+      dilation: 1,
+      groups: 1,
+    },
     flags: { TRANSPOSED: 1, UPSAMPLING: stride },
     input: memory.tensor(operation.outputGradient),
     weights: memory.parameter(operation.weights),
-    mask: maskOf(operation.reluOutput, memory),
+    mask: maskOf(operation.undo, memory),
     output: memory.tensor(operation.inputGradient),
   };
   return convolution(parts, traits);
@@ -161,7 +177,7 @@ function loweredDataGradient(
     output: columns,
   };
   const pixels = window.batch * window.input.height * window.input.width;
-  const mask = maskOf(operation.reluOutput, memory);
+  const mask = maskOf(operation.undo, memory);
   const fold = elementwise(
     `${operation.name} data gradient, fold`,
     "fold",
@@ -198,7 +214,7 @@ export function filterGradient(
   // The bias is one more row of weights.
   const { splits } = chooseSplit(traits, channels, depthOf(window) + 1, pixelsOf(window));
   const gradient = { buffer: memory.vectors.gradient };
-  const target = { WEIGHTS_OFFSET: operation.weights.offset, BIAS_OFFSET: operation.bias.offset };
+  const target = { WEIGHTS_OFFSET: operation.weights.offset, BIAS_OFFSET: operation.bias?.offset ?? 0 };
   if (splits === 1) return [filterProduct(operation, window, memory, traits, target, gradient)];
   const elements = weightElements + channels;
   const partials = { buffer: memory.scratch, offset: 0, size: splits * elements * 4 };

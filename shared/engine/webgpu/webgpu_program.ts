@@ -19,6 +19,8 @@ import { Readback } from "./readback.ts";
 interface Launches {
   /** For each operation of the plan's `forward` its launches. */
   readonly forward: readonly (readonly PreparedDispatch[])[];
+  /** For each operation of the plan's `evaluation` its launches. */
+  readonly evaluation: readonly (readonly PreparedDispatch[])[];
   readonly lossTotal: readonly PreparedDispatch[];
   /** For each operation of the plan's `backward` its launches. */
   readonly backward: readonly (readonly PreparedDispatch[])[];
@@ -34,7 +36,7 @@ export async function compileProgram(
   plan: Plan,
 ): Promise<WebGpuProgram> {
   watch.check();
-  const operations = [...plan.forward, ...plan.backward];
+  const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
   const scratchElements = Math.max(...operations.map((operation) => scratchElementsOf(operation, traits)));
   const memory = new PlanMemory(watch.device, plan, scratchElements);
   try {
@@ -49,11 +51,11 @@ export async function compileProgram(
 
 async function prepareAll(kernels: Kernels, memory: PlanMemory, traits: DeviceTraits): Promise<Launches> {
   const { plan } = memory;
-  const { elements } = plan.layout;
+  const { layout } = plan;
   const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
   const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
     Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, memory, traits))));
-  const vectors = (shader: string, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
+  const vectors = (shader: string, elements: number, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
     kernels.prepare([
       overVectors(
         shader,
@@ -63,15 +65,16 @@ async function prepareAll(kernels: Kernels, memory: PlanMemory, traits: DeviceTr
       ),
     ]);
   // Asked for together, so that the browser compiles them together.
-  const [forward, total, backward, update, taking, settle] = await Promise.all([
+  const [forward, evaluation, total, backward, update, taking, settle] = await Promise.all([
     each(plan.forward),
+    each(plan.evaluation),
     kernels.prepare([lossTotal(plan, memory)]),
     each(plan.backward),
-    vectors("update", memory.settings, gradient, velocity, parameters),
-    vectors("elastic_difference", parameters, base, sent, difference),
-    vectors("elastic_settle", memory.pull, sent, base, parameters),
+    vectors("update", layout.trainableElements, memory.settings, gradient, velocity, parameters),
+    vectors("elastic_difference", layout.elements, parameters, base, sent, difference),
+    vectors("elastic_settle", layout.elements, memory.pull, sent, base, parameters),
   ]);
-  return { forward, lossTotal: total, backward, update, difference: taking, settle };
+  return { forward, evaluation, lossTotal: total, backward, update, difference: taking, settle };
 }
 
 export class WebGpuProgram implements Program {
@@ -182,7 +185,7 @@ export class WebGpuProgram implements Program {
       (staging) => {
         this.#writeExamples(examples);
         this.#submit((encoder) => {
-          runPass(encoder, this.launches.forward.flat());
+          runPass(encoder, this.launches.evaluation.flat());
           for (const [index, tensor] of [losses, correct].entries()) {
             encoder.copyBufferToBuffer(this.memory.tensor(tensor).buffer, 0, staging, index * batch * 4, batch * 4);
           }

@@ -7,55 +7,35 @@ import { tensorsOf, type Operation, type TensorId } from "../../shared/engine/op
 import type { Plan } from "../../shared/engine/plan.ts";
 import { elementsOf } from "../../shared/model/model.ts";
 import type { Random } from "../../shared/random.ts";
-import { referenceMemory, runOperation, type ReferenceMemory } from "../reference/operations.ts";
+import { activate } from "./activation.ts";
+import { referenceMemory, runOperation, type ReferenceMemory } from "./operations.ts";
 
 /** Tensors of u32. */
 export function wholeNumberTensors(plan: Plan): ReadonlySet<TensorId> {
   return new Set(
-    plan.forward.flatMap((operation) => {
+    [...plan.forward, ...plan.evaluation].flatMap((operation) => {
       if (operation.kind === "gather") return [operation.labels];
       return operation.kind === "max-pool" ? [operation.choice] : [];
     }),
   );
 }
 
-/** Tensors that an operation writes; gradients of parameters are not among them. */
-export function outputsOf(operation: Operation): readonly TensorId[] {
-  switch (operation.kind) {
-    case "gather":
-      return [operation.output, operation.labels];
-    case "convolve":
-    case "dense":
-      return [operation.output];
-    case "max-pool":
-      return [operation.output, operation.choice];
-    case "softmax-cross-entropy":
-      return [operation.gradient, operation.losses, operation.correct];
-    case "convolve-data-gradient":
-    case "dense-data-gradient":
-    case "max-pool-gradient":
-      return [operation.inputGradient];
-    case "convolve-filter-gradient":
-    case "dense-filter-gradient":
-      return [];
-    default:
-      return operation satisfies never;
-  }
-}
-
-/** f32 values everywhere that the operation reads. A relu's output has zeros, and choices lie in their windows. */
+/**
+ * f32 values everywhere that the operation touches. An activation's output lies in its range, and choices in their windows.
+ */
 export function randomMemory(plan: Plan, operation: Operation, random: Random): ReferenceMemory {
   const bytes = plan.datasetExamples * elementsOf(plan.model.input);
   const images = Uint8Array.from({ length: bytes }, () => random.below(256));
   const labels = Uint8Array.from({ length: plan.datasetExamples }, () => random.below(plan.model.classes));
-  const examples = Uint32Array.from({ length: plan.batch }, () => random.below(plan.datasetExamples));
+  const examples = Uint32Array.from({ length: plan.microBatch }, () => random.below(plan.datasetExamples));
   const memory = { ...referenceMemory(plan, images, labels), examples };
   fill(memory.parameters, () => random.normal());
   for (const id of tensorsOf(operation)) fill(memory.tensors[id]!, () => random.normal());
-  if ("reluOutput" in operation && operation.reluOutput !== undefined) {
-    fill(memory.tensors[operation.reluOutput]!, () => Math.max(0, random.normal()));
+  if ("undo" in operation && operation.undo) {
+    const { activation, output } = operation.undo;
+    fill(memory.tensors[output]!, () => activate(activation, random.normal()));
   }
-  if (operation.kind === "softmax-cross-entropy") {
+  if (operation.kind === "softmax-cross-entropy" || operation.kind === "mean-squared-error") {
     fill(memory.tensors[operation.labels]!, () => random.below(plan.model.classes));
   }
   if (operation.kind === "max-pool-gradient") chooseAtRandom(plan, operation.choice, memory, random);
@@ -91,15 +71,15 @@ export function magnitudesOf(operation: Operation, memory: ReferenceMemory): Ref
     tensors: memory.tensors.map(absolute),
     parameters: absolute(memory.parameters),
     gradient: new Float64Array(memory.gradient.length),
-    normalisation: { mean: -mean, deviation },
+    normalisation: { mean: mean.map((value) => -value), deviation },
   };
   runOperation(operation, magnitudes);
   if (operation.kind === "softmax-cross-entropy") {
     // Losses subtract logits, gradients subtract 1: both are rounded at that size, and exp and log are good to a few
     // units in the last place only (WGSL 15.7.4).
-    const largest = Math.max(...memory.tensors[operation.logits]!.map(Math.abs));
+    const largest = Math.max(...memory.tensors[operation.outputs]!.map(Math.abs));
     magnitudes.tensors[operation.losses]!.fill(4 * largest + Math.log(operation.classes));
-    magnitudes.tensors[operation.gradient]!.fill(4 / operation.batch);
+    magnitudes.tensors[operation.gradient]!.fill(4 / operation.examples);
   }
   return magnitudes;
 }
