@@ -4,7 +4,7 @@ import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { createWebGpuBackend } from "../../shared/engine/webgpu/webgpu_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
-import { tfjsLosses } from "../reference/tfjs_lenet.ts";
+import { tfjsLosses } from "../reference/tfjs_oracle.ts";
 import { ReferenceTrainer } from "../reference/trainer.ts";
 import { requestDevice, SHADERS } from "./gpu_device.ts";
 import { mnistExamples, type Examples } from "./mnist_examples.ts";

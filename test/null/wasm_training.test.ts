@@ -3,7 +3,7 @@ import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
-import { tfjsLosses } from "../reference/tfjs_lenet.ts";
+import { tfjsLosses } from "../reference/tfjs_oracle.ts";
 import { ReferenceTrainer } from "../reference/trainer.ts";
 import { mnistExamples } from "../support/mnist_examples.ts";
 import { WASM_VARIANTS } from "../support/wasm_modules.ts";
