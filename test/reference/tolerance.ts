@@ -11,7 +11,7 @@
 import type { Numbers } from "./convolution.ts";
 
 /** Unit roundoff of f32. */
-const UNIT_ROUNDOFF = 2 ** -24;
+export const UNIT_ROUNDOFF = 2 ** -24;
 const LAMBDA = 7;
 /** The bias, the final scaling and the rounding of the stored result are operations too. */
 const EXTRA_ROUNDINGS = 3;
@@ -42,6 +42,17 @@ export function firstMismatch(
     const allowed = tolerance(sumLength, magnitudes[index]!);
     if (!(Math.abs(actual[index]! - expected[index]!) <= allowed)) {
       return `element ${index} of ${actual.length} is ${actual[index]} instead of ${expected[index]} (tolerance ${allowed})`;
+    }
+  }
+  return undefined;
+}
+
+/** The same with the largest |kernel - reference| given for each element. */
+export function firstOutside(actual: Numbers, expected: Numbers, allowed: Numbers): string | undefined {
+  if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
+  for (let index = 0; index < actual.length; index++) {
+    if (!(Math.abs(actual[index]! - expected[index]!) <= allowed[index]!)) {
+      return `element ${index} of ${actual.length} is ${actual[index]} instead of ${expected[index]} (tolerance ${allowed[index]})`;
     }
   }
   return undefined;
