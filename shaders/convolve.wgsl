@@ -5,11 +5,14 @@
 //   output[pixel, channel] = sum over k of window[pixel, k] * weights[k, channel]
 //
 //   input   [batch, IN_HEIGHT, IN_WIDTH, IN_CHANNELS]
-//   weights [SIZE * SIZE * IN_CHANNELS, OUT_CHANNELS], or, where TRANSPOSED, the forward pass's weights
-//           [SIZE * SIZE, OUT_CHANNELS, IN_CHANNELS] read with their taps in reverse
+//   weights [SIZE * SIZE * GROUP_IN, OUT_CHANNELS], or, where TRANSPOSED, the forward pass's weights
+//           [SIZE * SIZE, GROUP_OUT, IN_CHANNELS] read with their taps in reverse
 //   bias    [OUT_CHANNELS]
-//   mask    as output; where it is not positive, output becomes 0 (the gradient of a fused relu)
+//   undone  as output: what the layer before put out, whose activation's derivative the sum is multiplied by
 //   output  [batch, OUT_HEIGHT, OUT_WIDTH, OUT_CHANNELS]
+//
+// Output channels of a group see that group's GROUP_IN input channels. The sum, with what stood in the output where
+// ACCUMULATE, goes through ACTIVATION (forward) or is multiplied by the derivative of UNDO (a data gradient).
 //
 // A dense layer is the case SIZE = 1 on images of one pixel. Each invocation keeps ROWS channels of 4 * COLUMNS
 // neighbouring pixels in registers. All invocations of a workgroup have the same channels, so
@@ -25,13 +28,19 @@ override IN_CHANNELS: u32 = 1;
 override OUT_CHANNELS: u32 = 1;
 override SIZE: u32 = 1;
 override STRIDE: u32 = 1;
-override PADDING: u32 = 0;
+/// Negative where a data gradient reads inside the image only.
+override PADDING: i32 = 0;
+override DILATION: u32 = 1;
+override GROUPS: u32 = 1;
 /// The input is read as if UPSAMPLING - 1 zeros stood between its pixels (the data gradient of a strided convolution).
 override UPSAMPLING: u32 = 1;
 override TRANSPOSED: bool = false;
 override BIAS: bool = false;
-override RELU: bool = false;
-override MASK: bool = false;
+/// 0 none, 1 relu, 2 leaky relu with SLOPE below zero, 3 tanh, 4 sigmoid; UNDO likewise.
+override ACTIVATION: u32 = 0;
+override UNDO: u32 = 0;
+override SLOPE: f32 = 0;
+override ACCUMULATE: bool = false;
 
 /// The register tile: at most 25 rows (channels) by 2 columns (of 4 pixels).
 override ROWS: u32 = 25;
@@ -39,17 +48,23 @@ override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
 override BATCH: u32 = PIXELS / (OUT_HEIGHT * OUT_WIDTH);
-override DEPTH: u32 = SIZE * SIZE * IN_CHANNELS;
+override GROUP_IN: u32 = IN_CHANNELS / GROUPS;
+override GROUP_OUT: u32 = OUT_CHANNELS / GROUPS;
+/// Tiles that cover the output channels of a group.
+override TILES: u32 = (GROUP_OUT + ROWS - 1) / ROWS;
+override DEPTH: u32 = SIZE * SIZE * GROUP_IN;
+/// From the end of a tap's channels to the beginning of the next tap's.
+override TAP_SKIP: u32 = DILATION * IN_CHANNELS - GROUP_IN;
 /// From the end of a window's row to the beginning of its next one; negative where the window is wider than the input.
-override ROW_SKIP: i32 = (i32(IN_WIDTH) - i32(SIZE)) * i32(IN_CHANNELS);
-override CHECKED: bool = PADDING > 0 || UPSAMPLING > 1;
-override VECTOR: bool = IN_CHANNELS % 4 == 0;
+override ROW_SKIP: i32 = (i32(IN_WIDTH) - i32(SIZE)) * i32(DILATION * IN_CHANNELS);
+override CHECKED: bool = PADDING != 0 || UPSAMPLING > 1;
+override VECTOR: bool = GROUP_IN % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read> input_vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(4) var<storage, read> undone: array<f32>;
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 /// An output pixel. Stepping from one to the next costs less than dividing an index again.
@@ -83,17 +98,18 @@ struct Window {
   x: i32,
 }
 
-fn window_of(pixel: Pixel) -> Window {
-  let y = i32(pixel.y * STRIDE) - i32(PADDING);
-  let x = i32(pixel.x * STRIDE) - i32(PADDING);
+fn window_of(pixel: Pixel, group: u32) -> Window {
+  let y = i32(pixel.y * STRIDE) - PADDING;
+  let x = i32(pixel.x * STRIDE) - PADDING;
+  let first_channel = group * GROUP_IN;
   if (UPSAMPLING > 1) {
-    return Window(pixel.image * IN_HEIGHT * IN_WIDTH * IN_CHANNELS, y, x);
+    return Window(pixel.image * IN_HEIGHT * IN_WIDTH * IN_CHANNELS + first_channel, y, x);
   }
   // Wraps below zero in the padding, and back when the tap's offset is added.
-  return Window(u32((i32(pixel.image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
+  return Window(u32((i32(pixel.image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS + first_channel, y, x);
 }
 
-/// One position in a window: k, taken apart.
+/// One position in a window: k, taken apart; y and x in pixels of the (upsampled) input.
 struct Tap {
   offset: u32,
   y: u32,
@@ -101,15 +117,15 @@ struct Tap {
   channel: u32,
 }
 
-/// The tap `by` channels further on, where `by` divides IN_CHANNELS; the last one follows itself.
+/// The tap `by` channels further on, where `by` divides GROUP_IN; the last one follows itself.
 fn next_tap(tap: Tap, by: u32) -> Tap {
   let channel = tap.channel + by;
-  let ends_pixel = channel == IN_CHANNELS;
-  let ends_row = ends_pixel & (tap.x + 1 == SIZE);
-  let ends_window = ends_row & (tap.y + 1 == SIZE);
-  let offset = tap.offset + by + select(0, u32(ROW_SKIP), ends_row);
-  let y = select(tap.y, tap.y + 1, ends_row);
-  let x = select(select(tap.x, tap.x + 1, ends_pixel), 0, ends_row);
+  let ends_pixel = channel == GROUP_IN;
+  let ends_row = ends_pixel & (tap.x + DILATION == SIZE * DILATION);
+  let ends_window = ends_row & (tap.y + DILATION == SIZE * DILATION);
+  let offset = tap.offset + by + select(0, TAP_SKIP, ends_pixel) + select(0, u32(ROW_SKIP), ends_row);
+  let y = select(tap.y, tap.y + DILATION, ends_row);
+  let x = select(select(tap.x, tap.x + DILATION, ends_pixel), 0, ends_row);
   return Tap(
     select(offset, tap.offset, ends_window),
     select(y, tap.y, ends_window),
@@ -191,21 +207,29 @@ fn windows_at(taps: Taps, w0: Window, w1: Window, w2: Window, w3: Window) -> mat
   );
 }
 
+/// The output channels that an invocation may compute: those of its group.
+struct Group {
+  index: u32,
+  last_channel: u32,
+}
+
 /// Address of weights[k, channel 0].
-fn weights_offset(k: u32) -> u32 {
+fn weights_offset(k: u32, group: Group) -> u32 {
   let depth = min(k, DEPTH - 1);
   if (!TRANSPOSED) {
     return depth * OUT_CHANNELS;
   }
+  // The rows of a transposed matrix count from the group's first channel.
+  let first = group.index * (GROUP_IN - GROUP_OUT * IN_CHANNELS);
   if (SIZE == 1) {
-    return depth;
+    return first + depth;
   }
-  let tap = depth / IN_CHANNELS;
-  return (SIZE * SIZE - 1 - tap) * OUT_CHANNELS * IN_CHANNELS + depth - tap * IN_CHANNELS;
+  let tap = depth / GROUP_IN;
+  return first + (SIZE * SIZE - 1 - tap) * GROUP_OUT * IN_CHANNELS + depth - tap * GROUP_IN;
 }
 
-fn weight(offset: u32, channel: u32, k: u32) -> f32 {
-  let row = min(channel, OUT_CHANNELS - 1);
+fn weight(offset: u32, channel: u32, k: u32, group: Group) -> f32 {
+  let row = min(channel, group.last_channel);
   let value = weights[offset + select(row, row * IN_CHANNELS, TRANSPOSED)];
   if (DEPTH % 4 == 0) {
     return value;
@@ -214,48 +238,73 @@ fn weight(offset: u32, channel: u32, k: u32) -> f32 {
 }
 
 /// weights[k .. k + 3, channel].
-fn weights_at(offsets: vec4u, channel: u32, k: u32) -> vec4f {
+fn weights_at(offsets: vec4u, channel: u32, k: u32, group: Group) -> vec4f {
   return vec4f(
-    weight(offsets.x, channel, k),
-    weight(offsets.y, channel, k + 1),
-    weight(offsets.z, channel, k + 2),
-    weight(offsets.w, channel, k + 3),
+    weight(offsets.x, channel, k, group),
+    weight(offsets.y, channel, k + 1, group),
+    weight(offsets.z, channel, k + 2, group),
+    weight(offsets.w, channel, k + 3, group),
   );
 }
 
-fn start(channel: u32) -> vec4f {
+fn start(channel: u32, group: Group) -> vec4f {
   if (BIAS) {
-    return vec4f(bias[min(channel, OUT_CHANNELS - 1)]);
+    return vec4f(bias[min(channel, group.last_channel)]);
   }
   return vec4f();
 }
 
-fn store_element(at: u32, sum: f32) {
-  if (MASK) {
-    output[at] = select(0.0, sum, mask[at] > 0.0);
-  } else {
-    output[at] = sum;
+fn activated(value: f32) -> f32 {
+  switch (ACTIVATION) {
+    case 1: { return max(value, 0.0); }
+    case 2: { return select(SLOPE * value, value, value > 0.0); }
+    case 3: { return tanh(clamp(value, -15.0, 15.0)); }
+    case 4: { return 1.0 / (1.0 + exp(-value)); }
+    default: { return value; }
   }
 }
 
-/// Addresses of the first channel of four pixels.
-fn store_bases(pixel: u32) -> vec4u {
-  return min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(PIXELS - 1)) * OUT_CHANNELS;
+/// The derivative of an activation where it put out `value`.
+fn derivative(value: f32) -> f32 {
+  switch (UNDO) {
+    case 1: { return select(0.0, 1.0, value > 0.0); }
+    case 2: { return select(SLOPE, 1.0, value > 0.0); }
+    case 3: { return 1.0 - value * value; }
+    default: { return value * (1.0 - value); }
+  }
 }
 
-fn store(bases: vec4u, channel: u32, sum: vec4f) {
-  let at = bases + min(channel, OUT_CHANNELS - 1);
-  let value = select(sum, max(sum, vec4f()), RELU);
-  store_element(at.x, value.x);
-  store_element(at.y, value.y);
-  store_element(at.z, value.z);
-  store_element(at.w, value.w);
+fn store_element(at: u32, is_own: bool, sum: f32) {
+  var value = sum;
+  if (ACCUMULATE) {
+    // An element that another invocation adds to as well would be added to twice.
+    if (!is_own) {
+      return;
+    }
+    value += output[at];
+  }
+  if (UNDO > 0) {
+    value *= derivative(undone[at]);
+  }
+  output[at] = activated(value);
+}
+
+fn store(pixel: u32, channel: u32, group: Group, sum: vec4f) {
+  let pixels = vec4u(pixel, pixel + 1, pixel + 2, pixel + 3);
+  let at = min(pixels, vec4u(PIXELS - 1)) * OUT_CHANNELS + min(channel, group.last_channel);
+  let is_own = (pixels < vec4u(PIXELS)) & vec4<bool>(channel <= group.last_channel);
+  store_element(at.x, is_own.x, sum.x);
+  store_element(at.y, is_own.y, sum.y);
+  store_element(at.z, is_own.z, sum.z);
+  store_element(at.w, is_own.w, sum.w);
 }
 
 @compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
   let pixel = id.x * 4 * COLUMNS;
-  let channel = group.y * ROWS;
+  let group_index = workgroup.y / TILES;
+  let channel = group_index * GROUP_OUT + (workgroup.y - group_index * TILES) * ROWS;
+  let group = Group(group_index, (group_index + 1) * GROUP_OUT - 1);
   let p0 = pixel_at(min(pixel, PIXELS - 1));
   let p1 = next_pixel(p0);
   let p2 = next_pixel(p1);
@@ -264,39 +313,39 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
   let p5 = next_pixel(p4);
   let p6 = next_pixel(p5);
   let p7 = next_pixel(p6);
-  let w0 = window_of(p0);
-  let w1 = window_of(p1);
-  let w2 = window_of(p2);
-  let w3 = window_of(p3);
-  let w4 = window_of(p4);
-  let w5 = window_of(p5);
-  let w6 = window_of(p6);
-  let w7 = window_of(p7);
-  var a0 = start(channel + 0); var b0 = a0;
-  var a1 = start(channel + 1); var b1 = a1;
-  var a2 = start(channel + 2); var b2 = a2;
-  var a3 = start(channel + 3); var b3 = a3;
-  var a4 = start(channel + 4); var b4 = a4;
-  var a5 = start(channel + 5); var b5 = a5;
-  var a6 = start(channel + 6); var b6 = a6;
-  var a7 = start(channel + 7); var b7 = a7;
-  var a8 = start(channel + 8); var b8 = a8;
-  var a9 = start(channel + 9); var b9 = a9;
-  var a10 = start(channel + 10); var b10 = a10;
-  var a11 = start(channel + 11); var b11 = a11;
-  var a12 = start(channel + 12); var b12 = a12;
-  var a13 = start(channel + 13); var b13 = a13;
-  var a14 = start(channel + 14); var b14 = a14;
-  var a15 = start(channel + 15); var b15 = a15;
-  var a16 = start(channel + 16); var b16 = a16;
-  var a17 = start(channel + 17); var b17 = a17;
-  var a18 = start(channel + 18); var b18 = a18;
-  var a19 = start(channel + 19); var b19 = a19;
-  var a20 = start(channel + 20); var b20 = a20;
-  var a21 = start(channel + 21); var b21 = a21;
-  var a22 = start(channel + 22); var b22 = a22;
-  var a23 = start(channel + 23); var b23 = a23;
-  var a24 = start(channel + 24); var b24 = a24;
+  let w0 = window_of(p0, group_index);
+  let w1 = window_of(p1, group_index);
+  let w2 = window_of(p2, group_index);
+  let w3 = window_of(p3, group_index);
+  let w4 = window_of(p4, group_index);
+  let w5 = window_of(p5, group_index);
+  let w6 = window_of(p6, group_index);
+  let w7 = window_of(p7, group_index);
+  var a0 = start(channel + 0, group); var b0 = a0;
+  var a1 = start(channel + 1, group); var b1 = a1;
+  var a2 = start(channel + 2, group); var b2 = a2;
+  var a3 = start(channel + 3, group); var b3 = a3;
+  var a4 = start(channel + 4, group); var b4 = a4;
+  var a5 = start(channel + 5, group); var b5 = a5;
+  var a6 = start(channel + 6, group); var b6 = a6;
+  var a7 = start(channel + 7, group); var b7 = a7;
+  var a8 = start(channel + 8, group); var b8 = a8;
+  var a9 = start(channel + 9, group); var b9 = a9;
+  var a10 = start(channel + 10, group); var b10 = a10;
+  var a11 = start(channel + 11, group); var b11 = a11;
+  var a12 = start(channel + 12, group); var b12 = a12;
+  var a13 = start(channel + 13, group); var b13 = a13;
+  var a14 = start(channel + 14, group); var b14 = a14;
+  var a15 = start(channel + 15, group); var b15 = a15;
+  var a16 = start(channel + 16, group); var b16 = a16;
+  var a17 = start(channel + 17, group); var b17 = a17;
+  var a18 = start(channel + 18, group); var b18 = a18;
+  var a19 = start(channel + 19, group); var b19 = a19;
+  var a20 = start(channel + 20, group); var b20 = a20;
+  var a21 = start(channel + 21, group); var b21 = a21;
+  var a22 = start(channel + 22, group); var b22 = a22;
+  var a23 = start(channel + 23, group); var b23 = a23;
+  var a24 = start(channel + 24, group); var b24 = a24;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
     let a = windows_at(taps, w0, w1, w2, w3);
@@ -304,36 +353,34 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
     if (COLUMNS > 1) {
       b = windows_at(taps, w4, w5, w6, w7);
     }
-    let offsets = vec4u(weights_offset(k), weights_offset(k + 1), weights_offset(k + 2), weights_offset(k + 3));
-    if (ROWS > 0) { let w = weights_at(offsets, channel + 0, k); a0 += a * w; if (COLUMNS > 1) { b0 += b * w; } }
-    if (ROWS > 1) { let w = weights_at(offsets, channel + 1, k); a1 += a * w; if (COLUMNS > 1) { b1 += b * w; } }
-    if (ROWS > 2) { let w = weights_at(offsets, channel + 2, k); a2 += a * w; if (COLUMNS > 1) { b2 += b * w; } }
-    if (ROWS > 3) { let w = weights_at(offsets, channel + 3, k); a3 += a * w; if (COLUMNS > 1) { b3 += b * w; } }
-    if (ROWS > 4) { let w = weights_at(offsets, channel + 4, k); a4 += a * w; if (COLUMNS > 1) { b4 += b * w; } }
-    if (ROWS > 5) { let w = weights_at(offsets, channel + 5, k); a5 += a * w; if (COLUMNS > 1) { b5 += b * w; } }
-    if (ROWS > 6) { let w = weights_at(offsets, channel + 6, k); a6 += a * w; if (COLUMNS > 1) { b6 += b * w; } }
-    if (ROWS > 7) { let w = weights_at(offsets, channel + 7, k); a7 += a * w; if (COLUMNS > 1) { b7 += b * w; } }
-    if (ROWS > 8) { let w = weights_at(offsets, channel + 8, k); a8 += a * w; if (COLUMNS > 1) { b8 += b * w; } }
-    if (ROWS > 9) { let w = weights_at(offsets, channel + 9, k); a9 += a * w; if (COLUMNS > 1) { b9 += b * w; } }
-    if (ROWS > 10) { let w = weights_at(offsets, channel + 10, k); a10 += a * w; if (COLUMNS > 1) { b10 += b * w; } }
-    if (ROWS > 11) { let w = weights_at(offsets, channel + 11, k); a11 += a * w; if (COLUMNS > 1) { b11 += b * w; } }
-    if (ROWS > 12) { let w = weights_at(offsets, channel + 12, k); a12 += a * w; if (COLUMNS > 1) { b12 += b * w; } }
-    if (ROWS > 13) { let w = weights_at(offsets, channel + 13, k); a13 += a * w; if (COLUMNS > 1) { b13 += b * w; } }
-    if (ROWS > 14) { let w = weights_at(offsets, channel + 14, k); a14 += a * w; if (COLUMNS > 1) { b14 += b * w; } }
-    if (ROWS > 15) { let w = weights_at(offsets, channel + 15, k); a15 += a * w; if (COLUMNS > 1) { b15 += b * w; } }
-    if (ROWS > 16) { let w = weights_at(offsets, channel + 16, k); a16 += a * w; if (COLUMNS > 1) { b16 += b * w; } }
-    if (ROWS > 17) { let w = weights_at(offsets, channel + 17, k); a17 += a * w; if (COLUMNS > 1) { b17 += b * w; } }
-    if (ROWS > 18) { let w = weights_at(offsets, channel + 18, k); a18 += a * w; if (COLUMNS > 1) { b18 += b * w; } }
-    if (ROWS > 19) { let w = weights_at(offsets, channel + 19, k); a19 += a * w; if (COLUMNS > 1) { b19 += b * w; } }
-    if (ROWS > 20) { let w = weights_at(offsets, channel + 20, k); a20 += a * w; if (COLUMNS > 1) { b20 += b * w; } }
-    if (ROWS > 21) { let w = weights_at(offsets, channel + 21, k); a21 += a * w; if (COLUMNS > 1) { b21 += b * w; } }
-    if (ROWS > 22) { let w = weights_at(offsets, channel + 22, k); a22 += a * w; if (COLUMNS > 1) { b22 += b * w; } }
-    if (ROWS > 23) { let w = weights_at(offsets, channel + 23, k); a23 += a * w; if (COLUMNS > 1) { b23 += b * w; } }
-    if (ROWS > 24) { let w = weights_at(offsets, channel + 24, k); a24 += a * w; if (COLUMNS > 1) { b24 += b * w; } }
+    let offsets = vec4u(weights_offset(k, group), weights_offset(k + 1, group), weights_offset(k + 2, group), weights_offset(k + 3, group));
+    if (ROWS > 0) { let w = weights_at(offsets, channel + 0, k, group); a0 += a * w; if (COLUMNS > 1) { b0 += b * w; } }
+    if (ROWS > 1) { let w = weights_at(offsets, channel + 1, k, group); a1 += a * w; if (COLUMNS > 1) { b1 += b * w; } }
+    if (ROWS > 2) { let w = weights_at(offsets, channel + 2, k, group); a2 += a * w; if (COLUMNS > 1) { b2 += b * w; } }
+    if (ROWS > 3) { let w = weights_at(offsets, channel + 3, k, group); a3 += a * w; if (COLUMNS > 1) { b3 += b * w; } }
+    if (ROWS > 4) { let w = weights_at(offsets, channel + 4, k, group); a4 += a * w; if (COLUMNS > 1) { b4 += b * w; } }
+    if (ROWS > 5) { let w = weights_at(offsets, channel + 5, k, group); a5 += a * w; if (COLUMNS > 1) { b5 += b * w; } }
+    if (ROWS > 6) { let w = weights_at(offsets, channel + 6, k, group); a6 += a * w; if (COLUMNS > 1) { b6 += b * w; } }
+    if (ROWS > 7) { let w = weights_at(offsets, channel + 7, k, group); a7 += a * w; if (COLUMNS > 1) { b7 += b * w; } }
+    if (ROWS > 8) { let w = weights_at(offsets, channel + 8, k, group); a8 += a * w; if (COLUMNS > 1) { b8 += b * w; } }
+    if (ROWS > 9) { let w = weights_at(offsets, channel + 9, k, group); a9 += a * w; if (COLUMNS > 1) { b9 += b * w; } }
+    if (ROWS > 10) { let w = weights_at(offsets, channel + 10, k, group); a10 += a * w; if (COLUMNS > 1) { b10 += b * w; } }
+    if (ROWS > 11) { let w = weights_at(offsets, channel + 11, k, group); a11 += a * w; if (COLUMNS > 1) { b11 += b * w; } }
+    if (ROWS > 12) { let w = weights_at(offsets, channel + 12, k, group); a12 += a * w; if (COLUMNS > 1) { b12 += b * w; } }
+    if (ROWS > 13) { let w = weights_at(offsets, channel + 13, k, group); a13 += a * w; if (COLUMNS > 1) { b13 += b * w; } }
+    if (ROWS > 14) { let w = weights_at(offsets, channel + 14, k, group); a14 += a * w; if (COLUMNS > 1) { b14 += b * w; } }
+    if (ROWS > 15) { let w = weights_at(offsets, channel + 15, k, group); a15 += a * w; if (COLUMNS > 1) { b15 += b * w; } }
+    if (ROWS > 16) { let w = weights_at(offsets, channel + 16, k, group); a16 += a * w; if (COLUMNS > 1) { b16 += b * w; } }
+    if (ROWS > 17) { let w = weights_at(offsets, channel + 17, k, group); a17 += a * w; if (COLUMNS > 1) { b17 += b * w; } }
+    if (ROWS > 18) { let w = weights_at(offsets, channel + 18, k, group); a18 += a * w; if (COLUMNS > 1) { b18 += b * w; } }
+    if (ROWS > 19) { let w = weights_at(offsets, channel + 19, k, group); a19 += a * w; if (COLUMNS > 1) { b19 += b * w; } }
+    if (ROWS > 20) { let w = weights_at(offsets, channel + 20, k, group); a20 += a * w; if (COLUMNS > 1) { b20 += b * w; } }
+    if (ROWS > 21) { let w = weights_at(offsets, channel + 21, k, group); a21 += a * w; if (COLUMNS > 1) { b21 += b * w; } }
+    if (ROWS > 22) { let w = weights_at(offsets, channel + 22, k, group); a22 += a * w; if (COLUMNS > 1) { b22 += b * w; } }
+    if (ROWS > 23) { let w = weights_at(offsets, channel + 23, k, group); a23 += a * w; if (COLUMNS > 1) { b23 += b * w; } }
+    if (ROWS > 24) { let w = weights_at(offsets, channel + 24, k, group); a24 += a * w; if (COLUMNS > 1) { b24 += b * w; } }
     taps = taps_after(taps);
   }
-  let bases_a = store_bases(pixel);
-  let bases_b = store_bases(pixel + 4);
   var tile_a = array<vec4f, 25>(
     a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12,
     a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24,
@@ -343,9 +390,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
     b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24,
   );
   for (var row = 0u; row < ROWS; row++) {
-    store(bases_a, channel + row, tile_a[row]);
+    store(pixel, channel + row, group, tile_a[row]);
     if (COLUMNS > 1) {
-      store(bases_b, channel + row, tile_b[row]);
+      store(pixel + 4, channel + row, group, tile_b[row]);
     }
   }
 }

@@ -6,13 +6,14 @@
 //
 //   input           [batch, IN_HEIGHT, IN_WIDTH, IN_CHANNELS]
 //   output_gradient [batch, OUT_HEIGHT, OUT_WIDTH, OUT_CHANNELS]
-//   gradients       weights [SIZE * SIZE * IN_CHANNELS, OUT_CHANNELS] from WEIGHTS_OFFSET on, bias from BIAS_OFFSET on
+//   gradients       weights [SIZE * SIZE * GROUP_IN, OUT_CHANNELS] from WEIGHTS_OFFSET on, bias from BIAS_OFFSET on
 //
-// The bias is one more row of weights, k = DEPTH, whose input is always 1. The pixels are split into chunks of CHUNK, one
+// Output channels of a group see that group's GROUP_IN input channels. The bias, where there is one, is one more row of
+// weights, k = DEPTH, whose input is always 1. The pixels are split into chunks of CHUNK, one
 // per workgroup in z, each writing its own copy SPLIT_ELEMENTS further on; sum_partials.wgsl adds the copies. Each
 // invocation keeps ROWS channels of 4 * COLUMNS neighbouring k in registers. All lanes of a workgroup have the same
 // channels, so a quad loads four pixels of a channel once, one per lane, and hands them round.
-// No invocation returns early: one beyond the edge repeats the last channel, or the bias, and stores equal bits.
+// No invocation returns early: one beyond the edge repeats the last channel, or the last row, and stores equal bits.
 
 enable subgroups;
 
@@ -26,8 +27,12 @@ override OUT_CHANNELS: u32 = 1;
 override SIZE: u32 = 1;
 override STRIDE: u32 = 1;
 override PADDING: u32 = 0;
+override DILATION: u32 = 1;
+override GROUPS: u32 = 1;
+override BIAS: bool = false;
 /// Pixels per workgroup in z, a multiple of 4.
 override CHUNK: u32 = 4;
+override SPLITS: u32 = 1;
 override SPLIT_ELEMENTS: u32 = 0;
 override WEIGHTS_OFFSET: u32 = 0;
 override BIAS_OFFSET: u32 = 0;
@@ -38,9 +43,13 @@ override COLUMNS: u32 = 2;
 override INVOCATIONS: u32 = 4;
 
 override BATCH: u32 = PIXELS / (OUT_HEIGHT * OUT_WIDTH);
-override DEPTH: u32 = SIZE * SIZE * IN_CHANNELS;
+override GROUP_IN: u32 = IN_CHANNELS / GROUPS;
+override GROUP_OUT: u32 = OUT_CHANNELS / GROUPS;
+/// Tiles that cover the output channels of a group.
+override TILES: u32 = (GROUP_OUT + ROWS - 1) / ROWS;
+override DEPTH: u32 = SIZE * SIZE * GROUP_IN;
 override CHECKED: bool = PADDING > 0;
-override VECTOR: bool = IN_CHANNELS % 4 == 0;
+override VECTOR: bool = GROUP_IN % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read> input_vectors: array<vec4f>;
@@ -93,12 +102,25 @@ struct Tap {
   is_bias: bool,
 }
 
-fn tap_at(k: u32) -> Tap {
-  let is_bias = k >= DEPTH;
-  let depth = select(k, 0, is_bias);
-  let y = depth / (SIZE * IN_CHANNELS);
-  let along = depth - y * SIZE * IN_CHANNELS;
-  return Tap(y * IN_WIDTH * IN_CHANNELS + along, i32(y), i32(along / IN_CHANNELS), is_bias);
+/// The row of weights that stands at k: without a bias, those beyond the end repeat the last ones.
+fn row_at(k: u32, j: u32) -> u32 {
+  if (BIAS) {
+    return min(k + j, DEPTH);
+  }
+  if (VECTOR) {
+    return min(k, DEPTH - 4) + j;
+  }
+  return min(k + j, DEPTH - 1);
+}
+
+fn tap_at(row: u32, first_channel: u32) -> Tap {
+  let is_bias = row >= DEPTH;
+  let depth = select(row, 0, is_bias);
+  let y = depth / (SIZE * GROUP_IN);
+  let along = depth - y * SIZE * GROUP_IN;
+  let x = along / GROUP_IN;
+  let offset = (y * IN_WIDTH + x) * DILATION * IN_CHANNELS + along - x * GROUP_IN;
+  return Tap(offset + first_channel, i32(y * DILATION), i32(x * DILATION), is_bias);
 }
 
 fn is_inside(window: Window, tap: Tap) -> bool {
@@ -114,6 +136,9 @@ fn element(window: Window, tap: Tap) -> f32 {
   } else {
     value = input[window.base + tap.offset];
   }
+  if (!BIAS) {
+    return value;
+  }
   return select(value, 1.0, tap.is_bias);
 }
 
@@ -124,6 +149,9 @@ fn vector(window: Window, tap: Tap) -> vec4f {
     value = select(vec4f(), input_vectors[select(0u, window.base + tap.offset, inside) / 4], inside);
   } else {
     value = input_vectors[(window.base + tap.offset) / 4];
+  }
+  if (!BIAS) {
+    return value;
   }
   return select(value, vec4f(1.0), tap.is_bias);
 }
@@ -136,29 +164,29 @@ fn taps_of(window: Window, t0: Tap, t1: Tap, t2: Tap, t3: Tap) -> vec4f {
   return vec4f(element(window, t0), element(window, t1), element(window, t2), element(window, t3));
 }
 
-fn gradient_element(pixel: u32, channel: u32) -> f32 {
-  let value = output_gradient[min(pixel, PIXELS - 1) * OUT_CHANNELS + min(channel, OUT_CHANNELS - 1)];
-  if (PIXELS % CHUNK == 0) {
+fn gradient_element(pixel: u32, channel: u32, last_channel: u32) -> f32 {
+  let value = output_gradient[min(pixel, PIXELS - 1) * OUT_CHANNELS + min(channel, last_channel)];
+  if (PIXELS == SPLITS * CHUNK) {
     return value;
   }
   return select(0.0, value, pixel < PIXELS);
 }
 
 /// output_gradient[pixel .. pixel + 3, channel] for all four lanes of the quad; each lane has loaded its own pixel's.
-fn gradients_at(lane_pixel: u32, channel: u32) -> vec4f {
-  let own = gradient_element(lane_pixel, channel);
+fn gradients_at(lane_pixel: u32, channel: u32, last_channel: u32) -> vec4f {
+  let own = gradient_element(lane_pixel, channel, last_channel);
   return vec4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
 }
 
 /// Addresses of the first channel of four k.
 fn store_bases(split: u32, k: u32) -> vec4u {
-  let rows = vec4u(k, k + 1, k + 2, k + 3);
+  let rows = vec4u(row_at(k, 0), row_at(k, 1), row_at(k, 2), row_at(k, 3));
   let bases = select(WEIGHTS_OFFSET + rows * OUT_CHANNELS, vec4u(BIAS_OFFSET), rows >= vec4u(DEPTH));
   return bases + split * SPLIT_ELEMENTS;
 }
 
-fn store(bases: vec4u, channel: u32, sum: vec4f) {
-  let at = bases + min(channel, OUT_CHANNELS - 1);
+fn store(bases: vec4u, channel: u32, last_channel: u32, sum: vec4f) {
+  let at = bases + min(channel, last_channel);
   gradients[at.x] = sum.x;
   gradients[at.y] = sum.y;
   gradients[at.z] = sum.z;
@@ -166,18 +194,21 @@ fn store(bases: vec4u, channel: u32, sum: vec4f) {
 }
 
 @compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let k = id.x * 4 * COLUMNS;
-  let channel = group.y * ROWS;
-  let split = group.z;
-  let t0 = tap_at(k + 0);
-  let t1 = tap_at(k + 1);
-  let t2 = tap_at(k + 2);
-  let t3 = tap_at(k + 3);
-  let t4 = tap_at(k + 4);
-  let t5 = tap_at(k + 5);
-  let t6 = tap_at(k + 6);
-  let t7 = tap_at(k + 7);
+  let group = workgroup.y / TILES;
+  let channel = group * GROUP_OUT + (workgroup.y - group * TILES) * ROWS;
+  let last_channel = (group + 1) * GROUP_OUT - 1;
+  let first_input = group * GROUP_IN;
+  let split = workgroup.z;
+  let t0 = tap_at(row_at(k, 0), first_input);
+  let t1 = tap_at(row_at(k, 1), first_input);
+  let t2 = tap_at(row_at(k, 2), first_input);
+  let t3 = tap_at(row_at(k, 3), first_input);
+  let t4 = tap_at(row_at(k + 4, 0), first_input);
+  let t5 = tap_at(row_at(k + 4, 1), first_input);
+  let t6 = tap_at(row_at(k + 4, 2), first_input);
+  let t7 = tap_at(row_at(k + 4, 3), first_input);
   var a0: vec4f; var b0: vec4f;
   var a1: vec4f; var b1: vec4f;
   var a2: vec4f; var b2: vec4f;
@@ -220,31 +251,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
       b = mat4x4f(taps_of(w0, t4, t5, t6, t7), taps_of(w1, t4, t5, t6, t7), taps_of(w2, t4, t5, t6, t7), taps_of(w3, t4, t5, t6, t7));
     }
     let lane_pixel = pixel + lane % 4;
-    if (ROWS > 0) { let g = gradients_at(lane_pixel, channel + 0); a0 += a * g; if (COLUMNS > 1) { b0 += b * g; } }
-    if (ROWS > 1) { let g = gradients_at(lane_pixel, channel + 1); a1 += a * g; if (COLUMNS > 1) { b1 += b * g; } }
-    if (ROWS > 2) { let g = gradients_at(lane_pixel, channel + 2); a2 += a * g; if (COLUMNS > 1) { b2 += b * g; } }
-    if (ROWS > 3) { let g = gradients_at(lane_pixel, channel + 3); a3 += a * g; if (COLUMNS > 1) { b3 += b * g; } }
-    if (ROWS > 4) { let g = gradients_at(lane_pixel, channel + 4); a4 += a * g; if (COLUMNS > 1) { b4 += b * g; } }
-    if (ROWS > 5) { let g = gradients_at(lane_pixel, channel + 5); a5 += a * g; if (COLUMNS > 1) { b5 += b * g; } }
-    if (ROWS > 6) { let g = gradients_at(lane_pixel, channel + 6); a6 += a * g; if (COLUMNS > 1) { b6 += b * g; } }
-    if (ROWS > 7) { let g = gradients_at(lane_pixel, channel + 7); a7 += a * g; if (COLUMNS > 1) { b7 += b * g; } }
-    if (ROWS > 8) { let g = gradients_at(lane_pixel, channel + 8); a8 += a * g; if (COLUMNS > 1) { b8 += b * g; } }
-    if (ROWS > 9) { let g = gradients_at(lane_pixel, channel + 9); a9 += a * g; if (COLUMNS > 1) { b9 += b * g; } }
-    if (ROWS > 10) { let g = gradients_at(lane_pixel, channel + 10); a10 += a * g; if (COLUMNS > 1) { b10 += b * g; } }
-    if (ROWS > 11) { let g = gradients_at(lane_pixel, channel + 11); a11 += a * g; if (COLUMNS > 1) { b11 += b * g; } }
-    if (ROWS > 12) { let g = gradients_at(lane_pixel, channel + 12); a12 += a * g; if (COLUMNS > 1) { b12 += b * g; } }
-    if (ROWS > 13) { let g = gradients_at(lane_pixel, channel + 13); a13 += a * g; if (COLUMNS > 1) { b13 += b * g; } }
-    if (ROWS > 14) { let g = gradients_at(lane_pixel, channel + 14); a14 += a * g; if (COLUMNS > 1) { b14 += b * g; } }
-    if (ROWS > 15) { let g = gradients_at(lane_pixel, channel + 15); a15 += a * g; if (COLUMNS > 1) { b15 += b * g; } }
-    if (ROWS > 16) { let g = gradients_at(lane_pixel, channel + 16); a16 += a * g; if (COLUMNS > 1) { b16 += b * g; } }
-    if (ROWS > 17) { let g = gradients_at(lane_pixel, channel + 17); a17 += a * g; if (COLUMNS > 1) { b17 += b * g; } }
-    if (ROWS > 18) { let g = gradients_at(lane_pixel, channel + 18); a18 += a * g; if (COLUMNS > 1) { b18 += b * g; } }
-    if (ROWS > 19) { let g = gradients_at(lane_pixel, channel + 19); a19 += a * g; if (COLUMNS > 1) { b19 += b * g; } }
-    if (ROWS > 20) { let g = gradients_at(lane_pixel, channel + 20); a20 += a * g; if (COLUMNS > 1) { b20 += b * g; } }
-    if (ROWS > 21) { let g = gradients_at(lane_pixel, channel + 21); a21 += a * g; if (COLUMNS > 1) { b21 += b * g; } }
-    if (ROWS > 22) { let g = gradients_at(lane_pixel, channel + 22); a22 += a * g; if (COLUMNS > 1) { b22 += b * g; } }
-    if (ROWS > 23) { let g = gradients_at(lane_pixel, channel + 23); a23 += a * g; if (COLUMNS > 1) { b23 += b * g; } }
-    if (ROWS > 24) { let g = gradients_at(lane_pixel, channel + 24); a24 += a * g; if (COLUMNS > 1) { b24 += b * g; } }
+    if (ROWS > 0) { let g = gradients_at(lane_pixel, channel + 0, last_channel); a0 += a * g; if (COLUMNS > 1) { b0 += b * g; } }
+    if (ROWS > 1) { let g = gradients_at(lane_pixel, channel + 1, last_channel); a1 += a * g; if (COLUMNS > 1) { b1 += b * g; } }
+    if (ROWS > 2) { let g = gradients_at(lane_pixel, channel + 2, last_channel); a2 += a * g; if (COLUMNS > 1) { b2 += b * g; } }
+    if (ROWS > 3) { let g = gradients_at(lane_pixel, channel + 3, last_channel); a3 += a * g; if (COLUMNS > 1) { b3 += b * g; } }
+    if (ROWS > 4) { let g = gradients_at(lane_pixel, channel + 4, last_channel); a4 += a * g; if (COLUMNS > 1) { b4 += b * g; } }
+    if (ROWS > 5) { let g = gradients_at(lane_pixel, channel + 5, last_channel); a5 += a * g; if (COLUMNS > 1) { b5 += b * g; } }
+    if (ROWS > 6) { let g = gradients_at(lane_pixel, channel + 6, last_channel); a6 += a * g; if (COLUMNS > 1) { b6 += b * g; } }
+    if (ROWS > 7) { let g = gradients_at(lane_pixel, channel + 7, last_channel); a7 += a * g; if (COLUMNS > 1) { b7 += b * g; } }
+    if (ROWS > 8) { let g = gradients_at(lane_pixel, channel + 8, last_channel); a8 += a * g; if (COLUMNS > 1) { b8 += b * g; } }
+    if (ROWS > 9) { let g = gradients_at(lane_pixel, channel + 9, last_channel); a9 += a * g; if (COLUMNS > 1) { b9 += b * g; } }
+    if (ROWS > 10) { let g = gradients_at(lane_pixel, channel + 10, last_channel); a10 += a * g; if (COLUMNS > 1) { b10 += b * g; } }
+    if (ROWS > 11) { let g = gradients_at(lane_pixel, channel + 11, last_channel); a11 += a * g; if (COLUMNS > 1) { b11 += b * g; } }
+    if (ROWS > 12) { let g = gradients_at(lane_pixel, channel + 12, last_channel); a12 += a * g; if (COLUMNS > 1) { b12 += b * g; } }
+    if (ROWS > 13) { let g = gradients_at(lane_pixel, channel + 13, last_channel); a13 += a * g; if (COLUMNS > 1) { b13 += b * g; } }
+    if (ROWS > 14) { let g = gradients_at(lane_pixel, channel + 14, last_channel); a14 += a * g; if (COLUMNS > 1) { b14 += b * g; } }
+    if (ROWS > 15) { let g = gradients_at(lane_pixel, channel + 15, last_channel); a15 += a * g; if (COLUMNS > 1) { b15 += b * g; } }
+    if (ROWS > 16) { let g = gradients_at(lane_pixel, channel + 16, last_channel); a16 += a * g; if (COLUMNS > 1) { b16 += b * g; } }
+    if (ROWS > 17) { let g = gradients_at(lane_pixel, channel + 17, last_channel); a17 += a * g; if (COLUMNS > 1) { b17 += b * g; } }
+    if (ROWS > 18) { let g = gradients_at(lane_pixel, channel + 18, last_channel); a18 += a * g; if (COLUMNS > 1) { b18 += b * g; } }
+    if (ROWS > 19) { let g = gradients_at(lane_pixel, channel + 19, last_channel); a19 += a * g; if (COLUMNS > 1) { b19 += b * g; } }
+    if (ROWS > 20) { let g = gradients_at(lane_pixel, channel + 20, last_channel); a20 += a * g; if (COLUMNS > 1) { b20 += b * g; } }
+    if (ROWS > 21) { let g = gradients_at(lane_pixel, channel + 21, last_channel); a21 += a * g; if (COLUMNS > 1) { b21 += b * g; } }
+    if (ROWS > 22) { let g = gradients_at(lane_pixel, channel + 22, last_channel); a22 += a * g; if (COLUMNS > 1) { b22 += b * g; } }
+    if (ROWS > 23) { let g = gradients_at(lane_pixel, channel + 23, last_channel); a23 += a * g; if (COLUMNS > 1) { b23 += b * g; } }
+    if (ROWS > 24) { let g = gradients_at(lane_pixel, channel + 24, last_channel); a24 += a * g; if (COLUMNS > 1) { b24 += b * g; } }
   }
   let bases_a = store_bases(split, k);
   let bases_b = store_bases(split, k + 4);
@@ -257,9 +288,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: 
     b13, b14, b15, b16, b17, b18, b19, b20, b21, b22, b23, b24,
   );
   for (var row = 0u; row < ROWS; row++) {
-    store(bases_a, channel + row, tile_a[row]);
+    store(bases_a, channel + row, last_channel, tile_a[row]);
     if (COLUMNS > 1) {
-      store(bases_b, channel + row, tile_b[row]);
+      store(bases_b, channel + row, last_channel, tile_b[row]);
     }
   }
 }

@@ -1,4 +1,4 @@
-// Max-pooling, with the choices that its gradient needs.
+// Max-pooling, with the choices that its gradient needs. Taps outside the image are left out.
 //
 //   input  [batch, IN_HEIGHT, IN_WIDTH, CHANNELS]
 //   output [batch, OUT_HEIGHT, OUT_WIDTH, CHANNELS]
@@ -14,14 +14,19 @@ override IN_WIDTH: u32 = 1;
 override CHANNELS: u32 = 1;
 override SIZE: u32 = 1;
 override STRIDE: u32 = 1;
-override RELU: bool = false;
+override PADDING: u32 = 0;
+/// 0 none, 1 relu, 2 leaky relu with SLOPE below zero, 3 tanh, 4 sigmoid.
+override ACTIVATION: u32 = 0;
+override SLOPE: f32 = 0;
 override INVOCATIONS: u32 = 64;
 
 override BLOCKS: u32 = (CHANNELS + 3) / 4;
+override VECTOR: bool = CHANNELS % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
-@group(0) @binding(1) var<storage, read_write> output: array<f32>;
-@group(0) @binding(2) var<storage, read_write> choice: array<u32>;
+@group(0) @binding(1) var<storage, read> input_vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read_write> choice: array<u32>;
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -32,24 +37,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(CHANNELS - 1));
+  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
   let row = pixel / OUT_WIDTH;
   let image = row / OUT_HEIGHT;
-  let y = (row - image * OUT_HEIGHT) * STRIDE;
-  let x = (pixel - row * OUT_WIDTH) * STRIDE;
+  let top = (row - image * OUT_HEIGHT) * STRIDE;
+  let left = (pixel - row * OUT_WIDTH) * STRIDE;
+  // The taps inside the image.
+  let first_y = max(top, PADDING) - PADDING;
+  let first_x = max(left, PADDING) - PADDING;
+  let end_y = min(top + SIZE, IN_HEIGHT + PADDING) - PADDING;
+  let end_x = min(left + SIZE, IN_WIDTH + PADDING) - PADDING;
   let image_base = image * IN_HEIGHT * IN_WIDTH * CHANNELS;
-  var best_at = (y * IN_WIDTH + x) * CHANNELS + channels;
+  var best_at = (first_y * IN_WIDTH + first_x) * CHANNELS + channels;
   // Below every finite value, so that the first input of the window wins unless a later one is larger.
   var best = vec4f(-3.4028234e38);
-  for (var dy = 0u; dy < SIZE; dy++) {
-    for (var dx = 0u; dx < SIZE; dx++) {
-      let at = ((y + dy) * IN_WIDTH + x + dx) * CHANNELS + channels;
+  for (var y = first_y; y < end_y; y++) {
+    for (var x = first_x; x < end_x; x++) {
+      let at = (y * IN_WIDTH + x) * CHANNELS + channels;
       let value = values_at(image_base + at);
       best_at = select(best_at, at, value > best);
       best = select(best, value, value > best);
     }
   }
-  let value = select(best, max(best, vec4f()), RELU);
+  let value = activated(best);
   let out = pixel * CHANNELS + channels;
   output[out.x] = value.x;
   output[out.y] = value.y;
@@ -62,5 +72,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }
 
 fn values_at(at: vec4u) -> vec4f {
+  if (VECTOR) {
+    return input_vectors[at.x / 4];
+  }
   return vec4f(input[at.x], input[at.y], input[at.z], input[at.w]);
+}
+
+fn activated(x: vec4f) -> vec4f {
+  switch (ACTIVATION) {
+    case 1: { return max(x, vec4f()); }
+    case 2: { return select(SLOPE * x, x, x > vec4f()); }
+    case 3: { return tanh_of(x); }
+    case 4: { return 1 / (1 + exp(min(-x, vec4f(80)))); }
+    default: { return x; }
+  }
+}
+
+/// WGSL allows tanh an error of 1e-5, and none where it overflows.
+fn tanh_of(x: vec4f) -> vec4f {
+  let e = exp(-2 * abs(x));
+  return sign(x) * (1 - e) / (1 + e);
 }

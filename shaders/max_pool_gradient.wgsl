@@ -1,7 +1,7 @@
 // The gradient of max-pooling at its input, as a gather: each input asks the windows that cover it whether it won.
 //
 //   output_gradient, choice [batch, OUT_HEIGHT, OUT_WIDTH, CHANNELS]
-//   mask, input_gradient    [batch, IN_HEIGHT, IN_WIDTH, CHANNELS]; where mask is not positive the gradient becomes 0
+//   undone, input_gradient  [batch, IN_HEIGHT, IN_WIDTH, CHANNELS]
 //
 // One invocation per four channels of an input pixel, no atomics; beyond the last channel it repeats that one and stores
 // equal bits.
@@ -14,19 +14,36 @@ override IN_WIDTH: u32 = 1;
 override CHANNELS: u32 = 1;
 override SIZE: u32 = 1;
 override STRIDE: u32 = 1;
-override MASK: bool = false;
+override PADDING: u32 = 0;
+/// Adds to what is there, and multiplies by the derivative of 1 relu, 2 leaky relu, 3 tanh, 4 sigmoid where it gave `undone`.
+override ACCUMULATE: bool = false;
+override UNDO: u32 = 0;
+override SLOPE: f32 = 0;
 override INVOCATIONS: u32 = 64;
 
 override BLOCKS: u32 = (CHANNELS + 3) / 4;
+override VECTOR: bool = CHANNELS % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(1) var<storage, read> choice: array<u32>;
-@group(0) @binding(2) var<storage, read> mask: array<f32>;
-@group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output_gradient_vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read> choice: array<u32>;
+@group(0) @binding(3) var<storage, read> choice_vectors: array<vec4u>;
+@group(0) @binding(4) var<storage, read> undone: array<f32>;
+@group(0) @binding(5) var<storage, read_write> input_gradient: array<f32>;
 
-/// The first window that covers position `at` of an axis.
+/// The first window that covers position `at` of a padded axis.
 fn first_window(at: u32) -> u32 {
   return (max(at, SIZE - 1) - (SIZE - 1) + STRIDE - 1) / STRIDE;
+}
+
+/// The gradients of the outputs at `at` that chose the inputs `own`.
+fn won(at: vec4u, own: vec4u) -> vec4f {
+  if (VECTOR) {
+    return select(vec4f(), output_gradient_vectors[at.x / 4], choice_vectors[at.x / 4] == own);
+  }
+  let chosen = vec4u(choice[at.x], choice[at.y], choice[at.z], choice[at.w]);
+  let gradient = vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
+  return select(vec4f(), gradient, chosen == own);
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -38,30 +55,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(CHANNELS - 1));
+  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
   let row = pixel / IN_WIDTH;
-  let x = pixel - row * IN_WIDTH;
   let image = row / IN_HEIGHT;
-  let y = row - image * IN_HEIGHT;
-  let own = (y * IN_WIDTH + x) * CHANNELS + channels;
+  // In the padded image.
+  let x = pixel - row * IN_WIDTH + PADDING;
+  let y = row - image * IN_HEIGHT + PADDING;
+  let own = ((y - PADDING) * IN_WIDTH + x - PADDING) * CHANNELS + channels;
   let first_x = first_window(x);
   let end_x = min(x / STRIDE + 1, OUT_WIDTH);
   let end_y = min(y / STRIDE + 1, OUT_HEIGHT);
   var sum = vec4f();
   for (var window_y = first_window(y); window_y < end_y; window_y++) {
     for (var window_x = first_x; window_x < end_x; window_x++) {
-      let at = ((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channels;
-      let chosen = vec4u(choice[at.x], choice[at.y], choice[at.z], choice[at.w]);
-      let gradient = vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
-      sum += select(vec4f(), gradient, chosen == own);
+      sum += won(((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channels, own);
     }
   }
-  let at = pixel * CHANNELS + channels;
-  if (MASK) {
-    sum = select(vec4f(), sum, vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]) > vec4f());
+  give(pixel * CHANNELS + channels, sum);
+}
+
+/// Stores four channels of the gradient at addresses `at`.
+fn give(at: vec4u, value: vec4f) {
+  var gradient = value;
+  if (ACCUMULATE) {
+    gradient += vec4f(input_gradient[at.x], input_gradient[at.y], input_gradient[at.z], input_gradient[at.w]);
   }
-  input_gradient[at.x] = sum.x;
-  input_gradient[at.y] = sum.y;
-  input_gradient[at.z] = sum.z;
-  input_gradient[at.w] = sum.w;
+  if (UNDO > 0) {
+    gradient *= derivative(vec4f(undone[at.x], undone[at.y], undone[at.z], undone[at.w]));
+  }
+  input_gradient[at.x] = gradient.x;
+  input_gradient[at.y] = gradient.y;
+  input_gradient[at.z] = gradient.z;
+  input_gradient[at.w] = gradient.w;
+}
+
+/// The derivative of an activation where it put out y.
+fn derivative(y: vec4f) -> vec4f {
+  switch (UNDO) {
+    case 1: { return select(vec4f(), vec4f(1), y > vec4f()); }
+    case 2: { return select(vec4f(SLOPE), vec4f(1), y > vec4f()); }
+    case 3: { return 1 - y * y; }
+    default: { return y * (1 - y); }
+  }
 }

@@ -2,8 +2,7 @@
 // writes the whole window of four channels, so that each choice is read once. Elsewhere max_pool_gradient.wgsl serves.
 //
 //   output_gradient, choice [batch, OUT_HEIGHT, OUT_WIDTH, CHANNELS]
-//   mask, input_gradient    [batch, OUT_HEIGHT * SIZE, OUT_WIDTH * SIZE, CHANNELS]; where mask is not positive the
-//                           gradient becomes 0
+//   undone, input_gradient  [batch, OUT_HEIGHT * SIZE, OUT_WIDTH * SIZE, CHANNELS]
 //
 // Beyond the last channel an invocation repeats that one and stores equal bits.
 
@@ -12,14 +11,17 @@ override OUT_HEIGHT: u32 = 1;
 override OUT_WIDTH: u32 = 1;
 override CHANNELS: u32 = 1;
 override SIZE: u32 = 1;
-override MASK: bool = false;
+/// Adds to what is there, and multiplies by the derivative of 1 relu, 2 leaky relu, 3 tanh, 4 sigmoid where it gave `undone`.
+override ACCUMULATE: bool = false;
+override UNDO: u32 = 0;
+override SLOPE: f32 = 0;
 override INVOCATIONS: u32 = 64;
 
 override BLOCKS: u32 = (CHANNELS + 3) / 4;
 
 @group(0) @binding(0) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(1) var<storage, read> choice: array<u32>;
-@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(2) var<storage, read> undone: array<f32>;
 @group(0) @binding(3) var<storage, read_write> input_gradient: array<f32>;
 
 @compute @workgroup_size(INVOCATIONS)
@@ -31,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(vec4u(first, first + 1, first + 2, first + 3), vec4u(CHANNELS - 1));
+  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
   let row = pixel / OUT_WIDTH;
   let image = row / OUT_HEIGHT;
   let x = (pixel - row * OUT_WIDTH) * SIZE;
@@ -43,18 +45,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var dy = 0u; dy < SIZE; dy++) {
     for (var dx = 0u; dx < SIZE; dx++) {
       let own = ((y + dy) * OUT_WIDTH * SIZE + x + dx) * CHANNELS + channels;
-      store(image_base + own, select(vec4f(), gradient, chosen == own));
+      give(image_base + own, select(vec4f(), gradient, chosen == own));
     }
   }
 }
 
-fn store(at: vec4u, gradient: vec4f) {
-  var value = gradient;
-  if (MASK) {
-    value = select(vec4f(), value, vec4f(mask[at.x], mask[at.y], mask[at.z], mask[at.w]) > vec4f());
+/// Stores four channels of the gradient at addresses `at`.
+fn give(at: vec4u, value: vec4f) {
+  var gradient = value;
+  if (ACCUMULATE) {
+    gradient += vec4f(input_gradient[at.x], input_gradient[at.y], input_gradient[at.z], input_gradient[at.w]);
   }
-  input_gradient[at.x] = value.x;
-  input_gradient[at.y] = value.y;
-  input_gradient[at.z] = value.z;
-  input_gradient[at.w] = value.w;
+  if (UNDO > 0) {
+    gradient *= derivative(vec4f(undone[at.x], undone[at.y], undone[at.z], undone[at.w]));
+  }
+  input_gradient[at.x] = gradient.x;
+  input_gradient[at.y] = gradient.y;
+  input_gradient[at.z] = gradient.z;
+  input_gradient[at.w] = gradient.w;
+}
+
+/// The derivative of an activation where it put out y.
+fn derivative(y: vec4f) -> vec4f {
+  switch (UNDO) {
+    case 1: { return select(vec4f(), vec4f(1), y > vec4f()); }
+    case 2: { return select(vec4f(SLOPE), vec4f(1), y > vec4f()); }
+    case 3: { return 1 - y * y; }
+    default: { return y * (1 - y); }
+  }
 }

@@ -1,12 +1,13 @@
 // Softmax, cross-entropy, its gradient and whether the answer was right, in one kernel.
 //
-//   logits, gradient        [BATCH, CLASSES]; gradient = (p - y) / BATCH, of the mean loss
+//   logits, gradient        [BATCH, CLASSES]; gradient = (p - y) / EXAMPLES, of the mean loss over the whole batch
 //   labels, losses, correct [BATCH]; a row is correct where the first of its largest logits is the label's
 //
 // One invocation per row.
 
 override BATCH: u32 = 1;
 override CLASSES: u32 = 1;
+override EXAMPLES: u32 = 1;
 override INVOCATIONS: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -39,7 +40,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   for (var candidate = 0u; candidate < CLASSES; candidate++) {
     let probability = exp(logits[base + candidate] - largest) / sum;
-    gradient[base + candidate] = (probability - select(0.0, 1.0, candidate == label)) / f32(BATCH);
+    gradient[base + candidate] = (probability - select(0.0, 1.0, candidate == label)) / f32(EXAMPLES);
   }
   losses[row] = log(sum) - (logits[base + label] - largest);
   correct[row] = select(0.0, 1.0, answer == label);

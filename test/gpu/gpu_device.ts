@@ -3,7 +3,7 @@
 import type { ShaderSources } from "../../shared/engine/backend.ts";
 import { DeviceWatch } from "../../shared/engine/webgpu/device_watch.ts";
 import { Kernels } from "../../shared/engine/webgpu/kernels.ts";
-import type { DeviceTraits } from "../../shared/engine/webgpu/kernel_choice.ts";
+import type { DeviceTraits } from "../../shared/engine/webgpu/choice/candidate.ts";
 import { compileProgram, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 
@@ -15,9 +15,9 @@ export const SHADERS: ShaderSources = new Map(
 
 /** What the kernel rules see: software as it is, software without subgroups, and a discrete GPU. */
 const TRAITS = {
-  quads: { isFallback: true, hasSubgroups: true },
-  plain: { isFallback: true, hasSubgroups: false },
-  hardware: { isFallback: false, hasSubgroups: true },
+  quads: { isFallback: true, hasSubgroups: true, hasF16: false },
+  plain: { isFallback: true, hasSubgroups: false, hasF16: false },
+  hardware: { isFallback: false, hasSubgroups: true, hasF16: false },
 } as const satisfies Record<string, DeviceTraits>;
 
 export type TraitsName = keyof typeof TRAITS;

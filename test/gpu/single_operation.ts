@@ -49,7 +49,9 @@ function upload(queue: GPUQueue, program: WebGpuProgram, operation: Operation, f
   queue.writeBuffer(memory.examples, 0, Uint32Array.from(Array.from(from.examples)));
   queue.writeBuffer(memory.vectors.parameters, 0, Float32Array.from(from.parameters));
   queue.writeBuffer(memory.vectors.gradient, 0, new Float32Array(plan.layout.elements).fill(Number.NaN));
-  queue.writeBuffer(memory.scratch, 0, new Float32Array(memory.scratch.size / 4).fill(Number.NaN));
+  for (const scratch of [memory.scratch, memory.scratchProducts]) {
+    queue.writeBuffer(scratch, 0, new Float32Array(scratch.size / 4).fill(Number.NaN));
+  }
   for (const id of tensorsOf(operation)) {
     const values = from.tensors[id]!;
     const { buffer } = memory.tensor(id);

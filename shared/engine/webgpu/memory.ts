@@ -1,12 +1,13 @@
 /**
  * Every buffer of a compiled plan, made once: one per slot of the plan, the parameter-sized vectors, the data set, and
- * one scratch buffer that operations use one after another. Refuses by name what is too large for the device.
+ * two scratch buffers that operations use one after another. Refuses by name what is too large for the device.
  */
 
 import { elementsOf } from "../../model/model.ts";
 import type { ParameterTensor } from "../../model/layout.ts";
 import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
+import type { ScratchElements } from "./algorithms/operands.ts";
 
 const WORD_BYTES = 4;
 
@@ -31,6 +32,8 @@ export class PlanMemory {
   /** The sum of the steps' mean losses since the last readback. */
   readonly total: GPUBuffer;
   readonly scratch: GPUBuffer;
+  /** What a product writes before it is lifted or added; a launch may not read and write one buffer. */
+  readonly scratchProducts: GPUBuffer;
   /** A vector and the loss total, for the host. */
   readonly readback: GPUBuffer;
   /** Losses and correctness of one batch, for the host. */
@@ -39,7 +42,7 @@ export class PlanMemory {
   readonly #buffers: GPUBuffer[] = [];
   readonly #device: GPUDevice;
 
-  constructor(device: GPUDevice, plan: Plan, scratchElements: number) {
+  constructor(device: GPUDevice, plan: Plan, scratch: ScratchElements) {
     this.plan = plan;
     this.#device = device;
     const { storage, uniform, staging } = usages();
@@ -59,7 +62,8 @@ export class PlanMemory {
     this.settings = this.#make("settings", 4, uniform);
     this.pull = this.#make("moving rate", 4, uniform);
     this.total = this.#make("loss total", TOTAL_WORDS, storage);
-    this.scratch = this.#make("scratch", Math.max(scratchElements, 4), storage);
+    this.scratch = this.#make("scratch", Math.max(scratch.lowered, 4), storage);
+    this.scratchProducts = this.#make("scratch of products", Math.max(scratch.products, 4), storage);
     this.#slots = plan.slotElements.map((elements, slot) => this.#make(slotName(plan, slot), elements, storage));
     this.readback = this.#make("readback", layout.elements + TOTAL_WORDS, staging);
     this.evaluation = this.#make("evaluation readback", 2 * batch, staging);

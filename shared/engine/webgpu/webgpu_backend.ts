@@ -27,7 +27,11 @@ export async function createWebGpuBackend(
   const watch = new DeviceWatch(device);
   // Programs share it: a model compiled again, with another batch say, finds some of its pipelines made.
   const kernels = new Kernels(device, shaders);
-  const traits = { isFallback: info.isFallback, hasSubgroups: device.features.has("subgroups") };
+  const traits = {
+    isFallback: info.isFallback,
+    hasSubgroups: device.features.has("subgroups"),
+    hasF16: device.features.has("shader-f16"),
+  };
   return {
     name: "webgpu",
     device: info.description,

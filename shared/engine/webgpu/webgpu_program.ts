@@ -10,9 +10,10 @@ import type { Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { overVectors } from "./dispatch.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
-import type { DeviceTraits } from "./kernel_choice.ts";
+import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
+import { ruleOf } from "./choice/rule.ts";
 import { imageWords, PlanMemory, TOTAL_WORDS } from "./memory.ts";
-import { dispatchesOf, lossTotal, scratchElementsOf } from "./operations.ts";
+import { dispatchesOf, lossTotal, scratchOf } from "./operations.ts";
 import { Readback } from "./readback.ts";
 
 /** The launches of a program, by what runs them. */
@@ -34,13 +35,17 @@ export async function compileProgram(
   kernels: Kernels,
   traits: DeviceTraits,
   plan: Plan,
+  choose: ChooseCandidate = ruleOf(traits),
 ): Promise<WebGpuProgram> {
   watch.check();
   const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
-  const scratchElements = Math.max(...operations.map((operation) => scratchElementsOf(operation, traits)));
-  const memory = new PlanMemory(watch.device, plan, scratchElements);
+  const scratch = operations.map((operation) => scratchOf(operation, choose));
+  const memory = new PlanMemory(watch.device, plan, {
+    lowered: Math.max(...scratch.map(({ lowered }) => lowered)),
+    products: Math.max(...scratch.map(({ products }) => products)),
+  });
   try {
-    const launches = await prepareAll(kernels, memory, traits);
+    const launches = await prepareAll(kernels, memory, choose);
     watch.check();
     return new WebGpuProgram(watch, memory, launches);
   } catch (error) {
@@ -49,12 +54,12 @@ export async function compileProgram(
   }
 }
 
-async function prepareAll(kernels: Kernels, memory: PlanMemory, traits: DeviceTraits): Promise<Launches> {
+async function prepareAll(kernels: Kernels, memory: PlanMemory, choose: ChooseCandidate): Promise<Launches> {
   const { plan } = memory;
   const { layout } = plan;
   const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
   const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
-    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, memory, traits))));
+    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, memory, choose))));
   const vectors = (shader: string, elements: number, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
     kernels.prepare([
       overVectors(

@@ -1,5 +1,8 @@
 /** Every candidate that a product has on a device, the rule's own choice first. */
 
+import { loweredElements, axesOf, loweredSizes } from "../algorithms/lowered.ts";
+import { viewOf } from "../algorithms/operands.ts";
+import type { WindowGeometry } from "../../operation.ts";
 import {
   candidateName,
   type Algorithm,
@@ -9,7 +12,7 @@ import {
   type Tile,
 } from "./candidate.ts";
 import { chooseByRule, evenRows, MOST_LOWERED_ELEMENTS, wholeSplits } from "./rule.ts";
-import { depthOf, inputPixels, outputPixels } from "./shape.ts";
+import { outputPixels } from "./shape.ts";
 
 export function candidatesOf(traits: DeviceTraits, product: Product): readonly Candidate[] {
   const all = [chooseByRule(traits, product), ...implicitOf(traits, product), ...loweredOf(traits, product)];
@@ -30,50 +33,62 @@ function tilesOf(traits: DeviceTraits, channels: number): Tile[] {
 
 /** Rows of the GEMM that a pass is. */
 function rowsOf({ pass, window }: Product): number {
-  return pass === "data-gradient" ? window.input.channels : window.output.channels;
+  return (pass === "data-gradient" ? window.input.channels : window.output.channels) / window.groups;
 }
 
 function implicitOf(traits: DeviceTraits, product: Product): Candidate[] {
-  const tiles = tilesOf(traits, rowsOf(product));
-  return tiles.flatMap((tile) =>
-    splitsOf(product).map((splits) => ({
+  const { pass, window } = product;
+  return tilesOf(traits, rowsOf(product)).flatMap((tile) =>
+    splitsOf(pass === "filter-gradient" ? outputPixels(window) : 0).map((splits) => ({
       algorithm: "implicit" as const,
       tile,
-      images: product.window.batch,
+      images: window.batch,
       splits,
       storage: "f32" as const,
     })),
   );
 }
 
-function splitsOf({ pass, window }: Product): number[] {
-  if (pass !== "filter-gradient") return [1];
-  const pixels = outputPixels(window);
+function splitsOf(pixels: number): number[] {
   const splits = [1, 2, 4, 8, 16, 32, 64].filter((count) => count === 1 || pixels / count >= 32);
-  return [...new Set(splits.map((count) => wholeSplits(pixels, count)))];
+  return [...new Set(splits.map((count) => (count === 1 ? 1 : wholeSplits(pixels, count))))];
 }
 
-/** Nothing is to be lowered in a window of one pixel. */
+const LOWERINGS: readonly Algorithm[] = ["lowering-1", "lowering-2", "lowering-3"];
+
+/** Grouped windows are lowered implicitly only, and in single pixels side by side there is nothing to lower. */
 function loweredOf(traits: DeviceTraits, product: Product): Candidate[] {
-  const { pass, window } = product;
-  if (window.size === 1 || pass !== "data-gradient") return [];
-  const algorithm: Algorithm = "lowering-3";
-  const rows = depthOf(window);
-  return imagesOf(window.batch)
-    .filter((images) => (outputPixels(window) / window.batch) * images * rows <= MOST_LOWERED_ELEMENTS)
-    .flatMap((images) =>
-      tilesOf(traits, rows).map((tile) => ({ algorithm, tile, images, splits: 1, storage: "f32" as const })),
-    );
+  const { window } = product;
+  if (window.groups > 1 || (window.size === 1 && window.stride === 1)) return [];
+  return LOWERINGS.flatMap((algorithm) =>
+    imagesOf(window).flatMap((images) => loweredBy(traits, product, algorithm, images)),
+  );
 }
 
-/** The whole batch, and parts of it down to one image. */
-function imagesOf(batch: number): number[] {
-  const images = [batch, Math.ceil(batch / 4), Math.ceil(batch / 16), 1];
+function loweredBy(traits: DeviceTraits, product: Product, algorithm: Algorithm, images: number): Candidate[] {
+  const isFilterGradient = product.pass === "filter-gradient";
+  const view = viewOf(isFilterGradient ? { pass: "forward", window: product.window } : product);
+  const axes = axesOf(algorithm);
+  if (images * loweredElements(view, axes) > MOST_LOWERED_ELEMENTS) return [];
+  const sizes = loweredSizes(view, axes);
+  const [tile] = tilesOf(traits, sizes.units);
+  const pixels = images * sizes.height * sizes.width;
+  const splits = isFilterGradient ? splitsOf(pixels).slice(0, 4) : [1];
+  return splits.map((count) => ({ algorithm, tile: tile!, images, splits: count, storage: "f32" }));
+}
+
+/** How many images may be lowered at once: parts of tensors must begin where bindings may begin, at 64 words. */
+function imagesOf({ batch, input, output }: WindowGeometry): number[] {
+  const step = Math.max(
+    ...[input, output].map(({ height, width, channels }) => alignedImages(height * width * channels)),
+  );
+  const images = [batch, batch / 4, batch / 16, 1].map((count) => Math.min(batch, Math.ceil(count / step) * step));
   return [...new Set(images)];
 }
 
-/** Columns of the GEMM that a pass is. */
-export function columnsOf({ pass, window }: Product): number {
-  if (pass === "filter-gradient") return depthOf(window) + 1;
-  return pass === "forward" ? outputPixels(window) : inputPixels(window);
+/** Images whose elements together are a multiple of 64. */
+function alignedImages(elements: number): number {
+  let images = 1;
+  while ((images * elements) % 64 > 0) images *= 2;
+  return images;
 }

@@ -14,7 +14,7 @@ export function ruleOf(traits: DeviceTraits): ChooseCandidate {
 }
 
 export function chooseByRule(traits: DeviceTraits, { pass, window }: Product): Candidate {
-  const { channels } = window.output;
+  const channels = window.output.channels / window.groups;
   const whole = { images: window.batch, splits: 1, storage: "f32" } as const;
   switch (pass) {
     case "forward":
@@ -23,7 +23,7 @@ export function chooseByRule(traits: DeviceTraits, { pass, window }: Product): C
       if (isLowered(window)) {
         return { algorithm: "lowering-3", tile: chooseTile(traits, depthOf(window), outputPixels(window)), ...whole };
       }
-      const tile = chooseTile(traits, window.input.channels, inputPixels(window));
+      const tile = chooseTile(traits, window.input.channels / window.groups, inputPixels(window));
       return { algorithm: "implicit", tile, ...whole };
     }
     case "filter-gradient": {
@@ -104,7 +104,8 @@ export const MOST_LOWERED_ELEMENTS = 16 * 2 ** 20;
  * long as the GEMM, 1.4 times as long as GEMM and fold (side by side, batch 64).
  */
 function isLowered(window: WindowGeometry): boolean {
-  const { input, output, stride } = window;
+  const { input, output, stride, groups } = window;
+  if (groups > 1) return false;
   const directWork = input.height * input.width;
   const loweredWork = output.height * output.width;
   const columns = outputPixels(window) * depthOf(window);
