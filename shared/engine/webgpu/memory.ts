@@ -6,7 +6,7 @@
 import { elementsOf } from "../../model/model.ts";
 import type { ParameterTensor } from "../../model/layout.ts";
 import type { TensorId } from "../operation.ts";
-import type { Plan } from "../plan.ts";
+import { channelValue, type Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 
 const WORD_BYTES = 4;
@@ -25,6 +25,10 @@ export class PlanMemory {
   readonly images: GPUBuffer;
   readonly labels: GPUBuffer;
   readonly examples: GPUBuffer;
+  /** Mean and deviation of each channel of the input. */
+  readonly normalisation: GPUBuffer;
+  /** Which draw this is (dice.ts). */
+  readonly clock: GPUBuffer;
   /** Learning rate, momentum, weight decay. */
   readonly settings: GPUBuffer;
   /** The moving rate. */
@@ -59,6 +63,9 @@ export class PlanMemory {
     this.images = this.#make("data set", datasetExamples * imageWords(plan), storage);
     this.labels = this.#make("labels of the data set", datasetExamples, storage);
     this.examples = this.#make("examples of the batch", batch, storage);
+    this.normalisation = this.#make("normalisation", 2 * plan.model.input.channels, storage);
+    device.queue.writeBuffer(this.normalisation, 0, normalisationWords(plan));
+    this.clock = this.#make("clock", 4, uniform);
     this.settings = this.#make("settings", 4, uniform);
     this.pull = this.#make("moving rate", 4, uniform);
     this.total = this.#make("loss total", TOTAL_WORDS, storage);
@@ -104,6 +111,14 @@ export class PlanMemory {
 /** Words of one image in the data set: whole ones, so that an image starts where a write may start. */
 export function imageWords(plan: Plan): number {
   return Math.ceil(elementsOf(plan.model.input) / 4);
+}
+
+/** Mean and deviation of channel 0, of channel 1, … */
+function normalisationWords({ model, normalisation }: Plan): Float32Array<ArrayBuffer> {
+  const { mean, deviation } = normalisation;
+  return Float32Array.from({ length: 2 * model.input.channels }, (_, at) =>
+    channelValue(at % 2 === 0 ? mean : deviation, Math.floor(at / 2)),
+  );
 }
 
 /** The largest tensor of a slot: the one that a refusal should name. */

@@ -13,7 +13,9 @@ import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
 import { imageWords, PlanMemory, TOTAL_WORDS } from "./memory.ts";
-import { dispatchesOf, lossTotal, scratchOf } from "./operations.ts";
+import type { Surroundings } from "./layers/surroundings.ts";
+import { lossTotal } from "./layers/loss.ts";
+import { dispatchesOf, scratchOf } from "./operations.ts";
 import { Readback } from "./readback.ts";
 
 /** The launches of a program, by what runs them. */
@@ -39,13 +41,13 @@ export async function compileProgram(
 ): Promise<WebGpuProgram> {
   watch.check();
   const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
-  const scratch = operations.map((operation) => scratchOf(operation, choose));
+  const scratch = operations.map((operation) => scratchOf(operation, traits, choose));
   const memory = new PlanMemory(watch.device, plan, {
     lowered: Math.max(...scratch.map(({ lowered }) => lowered)),
     products: Math.max(...scratch.map(({ products }) => products)),
   });
   try {
-    const launches = await prepareAll(kernels, memory, choose);
+    const launches = await prepareAll(kernels, { memory, traits }, choose);
     watch.check();
     return new WebGpuProgram(watch, memory, launches);
   } catch (error) {
@@ -54,12 +56,13 @@ export async function compileProgram(
   }
 }
 
-async function prepareAll(kernels: Kernels, memory: PlanMemory, choose: ChooseCandidate): Promise<Launches> {
+async function prepareAll(kernels: Kernels, around: Surroundings, choose: ChooseCandidate): Promise<Launches> {
+  const { memory } = around;
   const { plan } = memory;
   const { layout } = plan;
   const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
   const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
-    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, memory, choose))));
+    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, around, choose))));
   const vectors = (shader: string, elements: number, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
     kernels.prepare([
       overVectors(
@@ -73,7 +76,7 @@ async function prepareAll(kernels: Kernels, memory: PlanMemory, choose: ChooseCa
   const [forward, evaluation, total, backward, update, taking, settle] = await Promise.all([
     each(plan.forward),
     each(plan.evaluation),
-    kernels.prepare([lossTotal(plan, memory)]),
+    kernels.prepare([lossTotal(memory)]),
     each(plan.backward),
     vectors("update", layout.trainableElements, memory.settings, gradient, velocity, parameters),
     vectors("elastic_difference", layout.elements, parameters, base, sent, difference),

@@ -5,7 +5,10 @@ import { elementwise, type Dispatch } from "../dispatch.ts";
 import type { PlanMemory } from "../memory.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-const SHADERS = { "softmax-cross-entropy": "softmax_cross_entropy", "mean-squared-error": "mean_squared_error" } as const;
+const SHADERS = {
+  "softmax-cross-entropy": "softmax_cross_entropy",
+  "mean-squared-error": "mean_squared_error",
+} as const;
 
 export function loss(
   operation: OperationOf<"softmax-cross-entropy" | "mean-squared-error">,

@@ -71,12 +71,7 @@ export function averagePoolGradient(
     "average_pool_gradient",
     pixels * Math.ceil(input.channels / 4),
     { ...poolConstants(window), PIXELS: pixels, ...targetConstants(operation) },
-    [
-      slopes,
-      vectorsOf(memory, outputGradient),
-      undoneBinding(undo, memory, slopes),
-      memory.tensor(inputGradient),
-    ],
+    [slopes, vectorsOf(memory, outputGradient), undoneBinding(undo, memory, slopes), memory.tensor(inputGradient)],
   );
 }
 
