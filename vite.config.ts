@@ -1,11 +1,12 @@
 /**
- * Builds the two pages from `client/page` into `build/client`, and lists the test groups by what they need:
+ * Builds the two pages from `client/page` into `build/client`, in mode `engine` the engine alone as one module into
+ * `build/engine`, and lists the test groups by what they need:
  * `null` nothing, `gpu` a browser with a WebGPU adapter (software will do), `e2e` a coordinator and a swarm of browsers.
  */
 
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 import { findBrowser } from "./coordinator/browser/find.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -20,7 +21,18 @@ const isolationHeaders = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-export default defineConfig({
+const engineModule: ViteUserConfig = {
+  root,
+  publicDir: false,
+  build: {
+    outDir: `${root}build/engine`,
+    emptyOutDir: true,
+    target: "es2024",
+    lib: { entry: `${root}client/engine_module/entry.ts`, formats: ["es"], fileName: () => "drove_engine.js" },
+  },
+};
+
+const pagesAndTests: ViteUserConfig = {
   root: `${root}client/page`,
   cacheDir: `${root}node_modules/.vite`,
   base: "./",
@@ -75,4 +87,6 @@ export default defineConfig({
       },
     ],
   },
-});
+};
+
+export default defineConfig(({ mode }) => (mode === "engine" ? engineModule : pagesAndTests));

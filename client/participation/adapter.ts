@@ -34,12 +34,12 @@ export function describeAdapter(info: GPUAdapterInfo): { readonly description: s
 }
 
 /** Kernels that share loads between lanes. */
-function featuresOf({ features }: GPUAdapter): GPUFeatureName[] {
+export function featuresOf({ features }: GPUAdapter): GPUFeatureName[] {
   return features.has("subgroups") ? ["subgroups"] : [];
 }
 
 /** What the kernels may want more of than every device has to offer. */
-function limitsOf({ limits }: GPUAdapter): Record<string, number> {
+export function limitsOf({ limits }: GPUAdapter): Record<string, number> {
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = limits;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } = limits;
   return {
