@@ -29,10 +29,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let first = (index - row * BLOCKS) * 4;
   let image = row / LANES;
   let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
-  let from = image * CHANNELS + channels;
-  let mean = vec4f(output_gradient[from.x], output_gradient[from.y], output_gradient[from.z], output_gradient[from.w]) / f32(PIXELS);
+  let whole = image * CHANNELS + channels;
+  let sum = vec4f(output_gradient[whole.x], output_gradient[whole.y], output_gradient[whole.z], output_gradient[whole.w]);
   for (var pixel = row - image * LANES; pixel < PIXELS; pixel += LANES) {
-    give((image * PIXELS + pixel) * CHANNELS + channels, mean);
+    give((image * PIXELS + pixel) * CHANNELS + channels, sum / f32(PIXELS));
   }
 }
 
