@@ -5,6 +5,7 @@
  * All vectors that cross it have the layout's `elements` (parameters, difference, gradient, center).
  */
 
+import type { Exercise, TakeWords } from "./exercise.ts";
 import type { Plan } from "./plan.ts";
 
 type BackendName = "webgpu" | "wasm";
@@ -67,6 +68,11 @@ export interface Program {
   rebase(center: Float32Array, keepParameters: boolean): void;
   /** Forward only, on `plan.batch` examples. */
   evaluate(examples: Uint32Array): Promise<Evaluation>;
+  /**
+   * Single operations on given tensors, with `examples` as the batch; `take` is called for each read, in order. For the entrance
+   * exam (SPEC E10), before training: tensors, gradient and running statistics are others afterwards.
+   */
+  exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void>;
   /** Resolves when all that was enqueued has been done. */
   idle(): Promise<void>;
   close(): void;

@@ -89,6 +89,10 @@ export class QuadraticProgram implements Program {
     return { correct: 0, meanLoss: 0 };
   }
 
+  async exercise(): Promise<void> {
+    throw new Error("this program has no operations");
+  }
+
   async idle(): Promise<void> {
     if (this.isBroken) throw new Error("the device is gone");
   }

@@ -5,7 +5,9 @@
 
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
+import type { Exercise, TakeWords } from "../exercise.ts";
 import type { Plan } from "../plan.ts";
+import { doExercise, type OperationCalls } from "./exercise.ts";
 import { invocationsOf } from "./invocations.ts";
 import { instantiate, invoke, type Instance, type Invocation } from "./kernels.ts";
 import { MemoryMap } from "./memory_map.ts";
@@ -13,11 +15,15 @@ import type { WasmModule } from "./webassembly.ts";
 
 export async function compileProgram(module: WasmModule, plan: Plan): Promise<Program> {
   const map = new MemoryMap(plan);
-  const forward = plan.forward.flatMap((operation) => invocationsOf(operation, map));
-  const backward = plan.backward.flatMap((operation) => invocationsOf(operation, map));
+  const byOperation = {
+    forward: plan.forward.map((operation) => invocationsOf(operation, map)),
+    backward: plan.backward.map((operation) => invocationsOf(operation, map)),
+  };
+  const forward = byOperation.forward.flat();
+  const backward = byOperation.backward.flat();
   const evaluation =
     plan.evaluation === plan.forward ? forward : plan.evaluation.flatMap((operation) => invocationsOf(operation, map));
-  return new WasmProgram(map, { forward, backward, evaluation }, await instantiate(module, map));
+  return new WasmProgram(map, { byOperation, forward, backward, evaluation }, await instantiate(module, map));
 }
 
 /** What a step touches from outside the kernels, as views over the program's memory made once. */
@@ -55,6 +61,7 @@ function open(instance: Instance, map: MemoryMap): Open {
 interface Calls {
   readonly forward: readonly Invocation[];
   readonly backward: readonly Invocation[];
+  readonly byOperation: OperationCalls;
   readonly evaluation: readonly Invocation[];
 }
 
@@ -163,6 +170,11 @@ class WasmProgram implements Program {
     return { correct: sum(correct), meanLoss: sum(losses) / this.plan.batch };
   }
 
+  async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
+    this.#gather(examples);
+    doExercise(this.#open.instance, this.#map, this.#calls.byOperation, exercise, take);
+  }
+
   async idle(): Promise<void> {
     // A step is done when it returns.
   }
@@ -172,6 +184,12 @@ class WasmProgram implements Program {
   }
 
   #run(calls: readonly Invocation[], examples: Uint32Array): void {
+    this.#gather(examples);
+    invoke(this.#open.instance, calls);
+  }
+
+  /** Says which examples the next gathering takes. */
+  #gather(examples: Uint32Array): void {
     const { batch, datasetExamples } = this.plan;
     if (examples.length !== batch) {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
@@ -180,9 +198,7 @@ class WasmProgram implements Program {
       if (example >= datasetExamples)
         throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
     }
-    const { instance, examples: batchExamples } = this.#open;
-    batchExamples.set(examples);
-    invoke(instance, calls);
+    this.#open.examples.set(examples);
   }
 
   #take(values: Float32Array<ArrayBuffer>): Taken {

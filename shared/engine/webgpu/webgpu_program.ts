@@ -6,9 +6,11 @@
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import type { Operation } from "../operation.ts";
+import type { Exercise, TakeWords } from "../exercise.ts";
 import type { Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { overVectors } from "./dispatch.ts";
+import { doExercise } from "./exercise.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
@@ -203,6 +205,14 @@ export class WebGpuProgram implements Program {
     );
     this.#check();
     return evaluation;
+  }
+
+  async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
+    this.#check();
+    this.#writeExamples(examples);
+    const { memory, launches } = this;
+    await doExercise({ device: this.#watch.device, memory, launches, runPass }, exercise, take);
+    this.#check();
   }
 
   async idle(): Promise<void> {
