@@ -7,6 +7,7 @@
 
 import type { Exercise, TakeWords } from "./exercise.ts";
 import type { Plan } from "./plan.ts";
+import type { TuningOptions, TuningResult } from "./tuning.ts";
 
 type BackendName = "webgpu" | "wasm";
 
@@ -20,14 +21,20 @@ export interface Backend {
   readonly lost: Promise<string>;
   /** Makes every buffer, pipeline and bind group that the plan needs. Rejects with a sentence that names the operation. */
   compile(plan: Plan): Promise<Program>;
+  /**
+   * Measures which kernels are fastest for `plan`, where a backend has several: open programs of this very plan take them
+   * between two steps and keep their state, and those compiled later begin with them. Steps may go on meanwhile. Rejects
+   * where the device is lost or closed, and with what `options.between` throws.
+   */
+  tune?(plan: Plan, options: TuningOptions): Promise<TuningResult>;
   close(): void;
 }
 
+/** What changes from step to step of the plan's optimizer (`optimizer.ts` has the equations). */
 export interface StepSettings {
   readonly learningRate: number;
-  /** Heavy-ball momentum of the replica: v <- momentum*v - learningRate*g ; x <- x + v. */
+  /** Of the velocity; of adamw the share that the mean of gradients keeps. */
   readonly momentum: number;
-  /** g gains weightDecay * x. */
   readonly weightDecay: number;
 }
 
@@ -51,7 +58,7 @@ export interface Program {
    * `count * height * width * channels` bytes (NHWC), `labels` `count` bytes. The set holds `plan.datasetExamples` at most.
    */
   loadExamples(first: number, images: Uint8Array, labels: Uint8Array): void;
-  /** Sets parameters and base to `parameters` and the velocity to zero. */
+  /** Sets parameters and base to `parameters`, and begins the optimizer anew: velocity, means and their step count are zero. */
   writeParameters(parameters: Float32Array): void;
   readParameters(): Promise<Float32Array<ArrayBuffer>>;
   /** Enqueues one local step (gather, forward, loss, backward, update) on `plan.batch` examples; returns before it is done. */
@@ -60,11 +67,11 @@ export interface Program {
   gradientStep(examples: Uint32Array): void;
   /** Remembers the parameters as sent, and reads back `parameters - base`. */
   takeDifference(): Promise<Taken>;
-  /** Reads back the gradient of the last step. */
+  /** Reads back the gradient of the last step; in place of running statistics `base - statistics` (SPEC E9). */
   takeGradient(): Promise<Taken>;
   /** The elastic pull (SPEC X): parameters <- parameters - movingRate * (sent - center); base <- center. */
   settle(center: Float32Array, movingRate: number): void;
-  /** base <- center; unless `keepParameters`, also parameters <- center and velocity <- 0. */
+  /** base <- center; unless `keepParameters`, also parameters <- center, and the optimizer begins anew. */
   rebase(center: Float32Array, keepParameters: boolean): void;
   /** Forward only, on `plan.batch` examples. */
   evaluate(examples: Uint32Array): Promise<Evaluation>;

@@ -3,6 +3,8 @@
  * an error is thrown by the next call that asks.
  */
 
+import { QueueTurn } from "./queue_turn.ts";
+
 /** An error that the device reported after the call that caused it had returned. */
 export class GpuError extends Error {
   override readonly name = "GpuError";
@@ -10,6 +12,7 @@ export class GpuError extends Error {
 
 export class DeviceWatch {
   readonly device: GPUDevice;
+  readonly turn = new QueueTurn();
   /** Resolves when the device is lost, but not when we closed it. */
   readonly lost: Promise<string>;
   #failure: GpuError | undefined;

@@ -20,10 +20,29 @@ export class Kernels {
   readonly #sources: ShaderSources;
   readonly #modules = new Map<string, GPUShaderModule>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** Whose pipelines serve too. */
+  #lender: Kernels | undefined;
 
   constructor(device: GPUDevice, sources: ShaderSources) {
     this.#device = device;
     this.#sources = sources;
+  }
+
+  /** Kernels that find these pipelines made, and whose own are forgotten with them. */
+  branch(): Kernels {
+    const branch = new Kernels(this.#device, this.#sources);
+    branch.#lender = this;
+    return branch;
+  }
+
+  /** Keeps what `work` needs of a branch's pipelines. */
+  async borrowing(branch: Kernels, work: () => Promise<void>): Promise<void> {
+    this.#lender = branch;
+    try {
+      await work();
+    } finally {
+      this.#lender = undefined;
+    }
   }
 
   /** All pipelines compile at the same time; rejects with a sentence that names the operation. */
@@ -53,7 +72,9 @@ export class Kernels {
     const key = `${shader} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
-      pipeline = this.#compile(dispatch);
+      const lender = this.#lender;
+      const lent = lender && lender.#pipelines.get(key);
+      pipeline = lent ?? this.#compile(dispatch);
       this.#pipelines.set(key, pipeline);
     }
     return pipeline;

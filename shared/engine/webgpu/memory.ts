@@ -20,7 +20,7 @@ type VectorName = "parameters" | "gradient" | "velocity" | "base" | "sent" | "di
 export class PlanMemory {
   readonly plan: Plan;
   /** Bytes that this plan holds on the device. */
-  readonly bytes: number;
+  bytes: number;
   readonly vectors: Readonly<Record<VectorName, GPUBuffer>>;
   readonly images: GPUBuffer;
   readonly labels: GPUBuffer;
@@ -35,15 +35,15 @@ export class PlanMemory {
   readonly pull: GPUBuffer;
   /** The sum of the steps' mean losses since the last readback. */
   readonly total: GPUBuffer;
-  readonly scratch: GPUBuffer;
+  scratch: GPUBuffer;
   /** What a product writes before it is lifted or added; a launch may not read and write one buffer. */
-  readonly scratchProducts: GPUBuffer;
+  scratchProducts: GPUBuffer;
   /** A vector and the loss total, for the host. */
   readonly readback: GPUBuffer;
   /** Losses and correctness of one batch, for the host. */
   readonly evaluation: GPUBuffer;
   readonly #slots: readonly GPUBuffer[];
-  readonly #buffers: GPUBuffer[] = [];
+  #buffers: GPUBuffer[] = [];
   readonly #device: GPUDevice;
 
   constructor(device: GPUDevice, plan: Plan, scratch: ScratchElements) {
@@ -86,26 +86,63 @@ export class PlanMemory {
     return { buffer: this.vectors.parameters, offset: offset * WORD_BYTES, size: elements * WORD_BYTES };
   }
 
+  /**
+   * Other scratch buffers for launches that are yet to be made, where the old ones are too small: both exist until the launches
+   * that use the one or the other are given up. Throws where they do not fit.
+   */
+  exchangeScratch({ lowered, products }: ScratchElements): ScratchExchange {
+    const old = [this.scratch, this.scratchProducts] as const;
+    const isEnough = lowered * WORD_BYTES <= old[0].size && products * WORD_BYTES <= old[1].size;
+    if (isEnough) return { keepNew: () => {}, keepOld: () => {} };
+    const { storage } = usages();
+    this.#bytesOf("scratch", lowered);
+    this.#bytesOf("scratch of products", products);
+    const next = [
+      this.#make("scratch", Math.max(lowered, 4), storage),
+      this.#make("scratch of products", Math.max(products, 4), storage),
+    ] as const;
+    const keep = (kept: readonly [GPUBuffer, GPUBuffer], others: readonly GPUBuffer[]): void => {
+      [this.scratch, this.scratchProducts] = kept;
+      this.#buffers = this.#buffers.filter((buffer) => !others.includes(buffer));
+      for (const buffer of others) buffer.destroy();
+      this.bytes = this.#buffers.reduce((sum, { size }) => sum + size, 0);
+    };
+    [this.scratch, this.scratchProducts] = next;
+    return { keepNew: () => keep(next, old), keepOld: () => keep(old, next) };
+  }
+
   close(): void {
     for (const buffer of this.#buffers) buffer.destroy();
   }
 
   #make(name: string, elements: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    try {
+      const buffer = this.#device.createBuffer({ label: name, size: this.#bytesOf(name, elements), usage });
+      this.#buffers.push(buffer);
+      return buffer;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Throws where the device binds less. */
+  #bytesOf(name: string, elements: number): number {
     // Views as vectors of 4 need whole ones.
     const size = Math.ceil(elements / 4) * 4 * WORD_BYTES;
     const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    if (size > limit) {
-      const which = maxStorageBufferBindingSize <= maxBufferSize ? "maxStorageBufferBindingSize" : "maxBufferSize";
-      this.close();
-      throw new Error(
-        `Tensor "${name}" of model "${this.plan.model.name}" needs ${size} bytes; this device binds ${limit} (${which}). Take a smaller batch or data set.`,
-      );
-    }
-    const buffer = this.#device.createBuffer({ label: name, size, usage });
-    this.#buffers.push(buffer);
-    return buffer;
+    if (size <= limit) return size;
+    const which = maxStorageBufferBindingSize <= maxBufferSize ? "maxStorageBufferBindingSize" : "maxBufferSize";
+    throw new Error(
+      `Tensor "${name}" of model "${this.plan.model.name}" needs ${size} bytes; this device binds ${limit} (${which}). Take a smaller batch or data set.`,
+    );
   }
+}
+
+interface ScratchExchange {
+  keepNew(): void;
+  keepOld(): void;
 }
 
 /** Words of one image in the data set: whole ones, so that an image starts where a write may start. */

@@ -4,9 +4,15 @@
  */
 
 import type { Backend, ShaderSources } from "../backend.ts";
+import { productKey, type Candidate, type ChooseCandidate } from "./choice/candidate.ts";
+import { ruleOf } from "./choice/rule.ts";
 import { DeviceWatch } from "./device_watch.ts";
 import { Kernels } from "./kernels.ts";
-import { compileProgram } from "./webgpu_program.ts";
+import { deviceKey } from "./tuner/memory_of_winners.ts";
+import { tuneWorks } from "./tuner/tuner.ts";
+import { Workbench } from "./tuner/workbench.ts";
+import { worksOf } from "./tuner/works.ts";
+import { compileProgram, type WebGpuProgram } from "./webgpu_program.ts";
 
 export interface DeviceInfo {
   /** The adapter in words, for people. */
@@ -32,12 +38,37 @@ export async function createWebGpuBackend(
     hasSubgroups: device.features.has("subgroups"),
     hasF16: device.features.has("shader-f16"),
   };
+  /** By product; what is not in it is chosen by rule. */
+  const winners = new Map<string, Candidate>();
+  const rule = ruleOf(traits);
+  const choose: ChooseCandidate = (product) => winners.get(productKey(product)) ?? rule(product);
+  const programs = new Set<WebGpuProgram>();
   return {
     name: "webgpu",
     device: info.description,
     isFallback: info.isFallback,
     lost: watch.lost,
-    compile: (plan) => compileProgram(watch, kernels, traits, plan),
+    compile: async (plan) => {
+      const program = await compileProgram(watch, kernels, traits, plan, choose);
+      for (const known of programs) if (known.isClosed) programs.delete(known);
+      programs.add(program);
+      return program;
+    },
+    tune: async (plan, options) => {
+      const bench = await Workbench.open(watch, kernels.branch(), options.nowMs);
+      try {
+        const keys = deviceKey(device.adapterInfo, traits, shaders);
+        const tuned = await tuneWorks(worksOf(plan, traits), bench, { ...options, traits, deviceKey: keys });
+        for (const [key, winner] of tuned.winners) winners.set(key, winner);
+        await kernels.borrowing(bench.kernels, async () => {
+          for (const program of programs)
+            if (program.plan === plan && !program.isClosed) await program.useChoice(choose);
+        });
+        return tuned.result;
+      } finally {
+        bench.close();
+      }
+    },
     close: () => watch.close(),
   };
 }

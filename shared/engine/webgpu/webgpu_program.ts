@@ -17,6 +17,7 @@ import { ruleOf } from "./choice/rule.ts";
 import { imageWords, PlanMemory, TOTAL_WORDS } from "./memory.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { lossTotal } from "./layers/loss.ts";
+import type { ScratchElements } from "./algorithms/operands.ts";
 import { dispatchesOf, scratchOf } from "./operations.ts";
 import { Readback } from "./readback.ts";
 
@@ -42,20 +43,35 @@ export async function compileProgram(
   choose: ChooseCandidate = ruleOf(traits),
 ): Promise<WebGpuProgram> {
   watch.check();
-  const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
-  const scratch = operations.map((operation) => scratchOf(operation, traits, choose));
-  const memory = new PlanMemory(watch.device, plan, {
-    lowered: Math.max(...scratch.map(({ lowered }) => lowered)),
-    products: Math.max(...scratch.map(({ products }) => products)),
-  });
+  const memory = new PlanMemory(watch.device, plan, scratchOfPlan(plan, traits, choose));
+  const prepare = (chosen: ChooseCandidate): Promise<Launches> => prepareAll(kernels, { memory, traits }, chosen);
   try {
-    const launches = await prepareAll(kernels, { memory, traits }, choose);
+    const launches = await prepare(choose);
     watch.check();
-    return new WebGpuProgram(watch, memory, launches);
+    return new WebGpuProgram(watch, memory, launches, {
+      prepare,
+      scratch: (chosen) => scratchOfPlan(plan, traits, chosen),
+    });
   } catch (error) {
     memory.close();
     throw error;
   }
+}
+
+/** What compiling once more takes, with other kernels for the same plan. */
+interface Compiler {
+  readonly prepare: (choose: ChooseCandidate) => Promise<Launches>;
+  readonly scratch: (choose: ChooseCandidate) => ScratchElements;
+}
+
+/** Operations use the scratch buffers one after another. */
+function scratchOfPlan(plan: Plan, traits: DeviceTraits, choose: ChooseCandidate): ScratchElements {
+  const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
+  const scratch = operations.map((operation) => scratchOf(operation, traits, choose));
+  return {
+    lowered: Math.max(...scratch.map(({ lowered }) => lowered)),
+    products: Math.max(...scratch.map(({ products }) => products)),
+  };
 }
 
 async function prepareAll(kernels: Kernels, around: Surroundings, choose: ChooseCandidate): Promise<Launches> {
@@ -91,24 +107,25 @@ export class WebGpuProgram implements Program {
   readonly plan: Plan;
   /** For tests and measurements: buffers and launches of this program. */
   readonly memory: PlanMemory;
-  readonly launches: Launches;
+  launches: Launches;
   readonly #watch: DeviceWatch;
+  readonly #compiler: Compiler;
   readonly #queue: GPUQueue;
   readonly #readback: Readback;
   readonly #evaluation: Readback;
-  readonly #gradientStep: readonly PreparedDispatch[];
-  readonly #step: readonly PreparedDispatch[];
+  #gradientStep: readonly PreparedDispatch[] = [];
+  #step: readonly PreparedDispatch[] = [];
   readonly #taken: Float32Array<ArrayBuffer>;
   readonly #settings = new Float32Array(3).fill(Number.NaN);
   #steps = 0;
   #closed = false;
 
-  constructor(watch: DeviceWatch, memory: PlanMemory, launches: Launches) {
+  constructor(watch: DeviceWatch, memory: PlanMemory, launches: Launches, compiler: Compiler) {
     this.plan = memory.plan;
     this.memory = memory;
     this.launches = launches;
-    this.#gradientStep = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
-    this.#step = [...this.#gradientStep, ...launches.update];
+    this.#compiler = compiler;
+    this.#useLaunches(launches);
     this.#watch = watch;
     this.#queue = watch.device.queue;
     this.#readback = new Readback(memory.readback);
@@ -218,13 +235,45 @@ export class WebGpuProgram implements Program {
   async idle(): Promise<void> {
     this.#check();
     await this.#queue.onSubmittedWorkDone();
+    // Until then whoever asks queues nothing more.
+    await this.#watch.turn.free();
     this.#check();
+  }
+
+  /**
+   * Takes other kernels from the next step on. They are compiled first; tensors, parameters and what has been queued stay.
+   * Rejects with a sentence that names the operation, and leaves the old ones. Not to be called during an `exercise`.
+   */
+  async useChoice(choose: ChooseCandidate): Promise<void> {
+    this.#check();
+    const exchange = this.memory.exchangeScratch(this.#compiler.scratch(choose));
+    try {
+      const launches = await this.#compiler.prepare(choose);
+      // Closed meanwhile, with all its buffers.
+      if (this.#closed) return;
+      this.#watch.check();
+      this.#useLaunches(launches);
+      exchange.keepNew();
+    } catch (error) {
+      exchange.keepOld();
+      throw error;
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.memory.close();
+  }
+
+  #useLaunches(launches: Launches): void {
+    this.launches = launches;
+    this.#gradientStep = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
+    this.#step = [...this.#gradientStep, ...launches.update];
   }
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
@@ -305,8 +354,12 @@ export class WebGpuProgram implements Program {
 }
 
 /** Encodes launches into one compute pass. WebGPU orders their memory accesses. */
-export function runPass(encoder: GPUCommandEncoder, launches: readonly PreparedDispatch[]): void {
-  const pass = encoder.beginComputePass();
+export function runPass(
+  encoder: GPUCommandEncoder,
+  launches: readonly PreparedDispatch[],
+  timestampWrites?: GPUComputePassTimestampWrites,
+): void {
+  const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
   for (const { pipeline, bindGroup, workgroups } of launches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
