@@ -25,7 +25,7 @@ export interface RunConfig {
   /** null: the first free one of `<model>-<data>-<solver>-<n>`. */
   readonly name: string | null;
   readonly model: ModelName;
-  /** "mnist", or the name of an imported data set. */
+  /** "mnist", "cifar10", or the name of an imported data set. */
   readonly data: string;
   readonly solver: WorkingSolverName;
   readonly exchange: "one-round-trip" | "two-round-trip";

