@@ -43,6 +43,8 @@ export interface BackendMeasurement {
   /** Undefined where it could not be measured; `note` then says why. */
   readonly samplesPerSecond: number | undefined;
   readonly note: string | undefined;
+  /** Where it failed the entrance exam: how, as a sentence. */
+  readonly exam?: string;
 }
 
 export interface BackendChoice {
@@ -51,6 +53,8 @@ export interface BackendChoice {
   /** One sentence for the volunteer: what was measured, and why this one. */
   readonly reason: string;
   readonly measured: readonly BackendMeasurement[];
+  /** Where the run holds an entrance exam: that it is passed, as a sentence. */
+  readonly exam?: string;
 }
 
 /** The replica's own numbers, at most four times a second and always at the end. */

@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Center } from "./center/center.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
+import type { ExamAnswers } from "./exam/exam_answers.ts";
 import type { Evaluator, EvaluationResult } from "./evaluation/evaluator.ts";
 import { EvaluationSchedule } from "./evaluation/schedule.ts";
 import { EvaluationLoop, type JudgedCenter } from "./evaluation_loop.ts";
@@ -34,6 +35,7 @@ export interface ServiceParts {
   readonly writer: CheckpointWriter;
   readonly checkpointing: Checkpointing;
   readonly evaluator: Evaluator;
+  readonly exam: ExamAnswers;
   readonly server: RunningServer;
   readonly nowMs: () => number;
   readonly onNote: (sentence: string) => void;
@@ -121,7 +123,7 @@ export class Service {
   }
 
   async #close(reason: string): Promise<RunResult> {
-    const { run, folder, dataset, center, ledger, writer, checkpointing, evaluator, server } = this.#parts;
+    const { run, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server } = this.#parts;
     const seconds = this.#seconds;
     clearInterval(this.#ticker);
     checkpointing.stop();
@@ -148,6 +150,7 @@ export class Service {
       checkpoint: folder.checkpointPath,
     });
     await evaluator.close();
+    await exam.close();
     await folder.writeJson(folder.resultPath, result);
     await writer.close();
     await folder.release();

@@ -14,6 +14,7 @@ import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadDataset } from "./data/import.ts";
 import { cutShards } from "./data/shards.ts";
+import { ExamAnswers } from "./exam/exam_answers.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
 import { Run } from "./run.ts";
 import { ConfigError, settingsFor, type RunConfig } from "./run_config.ts";
@@ -108,8 +109,12 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     normalisation: dataset.normalisation,
     shards: shards.map(({ path, examples }) => ({ url: path, examples })),
   };
+  const settings = settingsFor(config, { run: folder.name, data, layout });
+  // Computed while the rest starts.
+  const exam = new ExamAnswers({ settings, folder: folder.path, onFailure });
+  undo.push(() => exam.close());
   const run = new Run({
-    settings: settingsFor(config, { run: folder.name, data, layout }),
+    settings: { ...settings, exam: exam.path },
     layout,
     rule: config,
     center,
@@ -142,7 +147,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const { host, port, tls } = config;
   const checkpointAgeSeconds = (): number | null => checkpointing.ageSeconds();
   const { clientFolder } = options;
-  const server = await start({ run, host, port, tls, clientFolder, shards, checkpointAgeSeconds, onFailure });
+  const server = await start({ run, host, port, tls, clientFolder, shards, exam, checkpointAgeSeconds, onFailure });
   return new Service({
     config,
     folder,
@@ -153,6 +158,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     writer,
     checkpointing,
     evaluator,
+    exam,
     server,
     nowMs,
     onNote,

@@ -46,6 +46,8 @@ const schema = v.strictObject({
   /** `auto` measures both backends and takes the faster. */
   backend: v.picklist(["auto", "webgpu", "wasm"]),
   targetAccuracy: v.nullable(amount),
+  /** Address of the answers to the entrance exam (SPEC E11), immutable. Without one none is held. */
+  exam: v.exactOptional(text),
 });
 
 export type RunSettings = v.InferOutput<typeof schema>;

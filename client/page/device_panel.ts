@@ -14,6 +14,7 @@ export class DevicePanel {
   readonly #panel = byId("device", HTMLElement);
   readonly #name = byId("device-name", HTMLElement);
   readonly #reason = byId("device-reason", HTMLElement);
+  readonly #exam = byId("device-exam", HTMLElement);
   readonly #measured = byId("measured", HTMLElement);
   readonly #advice = byId("device-advice", HTMLElement);
 
@@ -26,6 +27,8 @@ export class DevicePanel {
     const name = NAMES[choice.backend];
     setText(this.#name, choice.device.includes(name) ? choice.device : `${choice.device} (${name})`);
     setText(this.#reason, choice.reason);
+    this.#exam.hidden = choice.exam === undefined;
+    setText(this.#exam, choice.exam ?? "");
     const fastest = Math.max(1, ...choice.measured.map((one) => one.samplesPerSecond ?? 0));
     this.#measured.replaceChildren(
       ...choice.measured.map((one) => entryOf(one, fastest, one.backend === choice.backend)),
@@ -47,7 +50,7 @@ function entryOf(one: BackendMeasurement, fastest: number, chosen: boolean): HTM
     make("span", "", NAMES[one.backend]),
     make("b", "", speed),
     bar,
-    make("span", "small", one.note ?? one.device),
+    make("span", "small", one.exam ?? one.note ?? one.device),
   );
   return entry;
 }

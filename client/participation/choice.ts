@@ -16,9 +16,7 @@ export function chooseBackend(
   advice: string,
 ): BackendChoice | NoBackend {
   if (asked !== "auto") return chooseAsked(measured, asked);
-  const working = measured
-    .filter((one) => one.samplesPerSecond !== undefined)
-    .toSorted((a, b) => (b.samplesPerSecond ?? 0) - (a.samplesPerSecond ?? 0));
+  const working = measured.filter(canTrain).toSorted((a, b) => (b.samplesPerSecond ?? 0) - (a.samplesPerSecond ?? 0));
   const [best, second] = working;
   if (!best)
     return {
@@ -31,8 +29,8 @@ export function chooseBackend(
 
 function chooseAsked(measured: readonly BackendMeasurement[], asked: "webgpu" | "wasm"): BackendChoice | NoBackend {
   const found = measured.find((one) => one.backend === asked);
-  if (found?.samplesPerSecond === undefined) {
-    const note = found?.note ?? `${titleOf(asked)} could not be measured.`;
+  if (!found || !canTrain(found)) {
+    const note = found?.exam ?? found?.note ?? `${titleOf(asked)} could not be measured.`;
     const other = titleOf(asked === "webgpu" ? "wasm" : "webgpu");
     return {
       problem: `${titleOf(asked)} was asked for, but cannot train here. ${note} Or leave the choice open, or ask for ${other}.`,
@@ -50,11 +48,15 @@ export function titleOf(backend: "webgpu" | "wasm"): string {
   return backend === "webgpu" ? "WebGPU" : "WASM";
 }
 
+function canTrain({ samplesPerSecond, exam }: BackendMeasurement): boolean {
+  return samplesPerSecond !== undefined && exam === undefined;
+}
+
 /** "WASM SIMD: 820 samples/s." or what stood in the way. */
-function describe({ backend, device, samplesPerSecond, note }: BackendMeasurement): string {
+function describe({ backend, device, samplesPerSecond, note, exam }: BackendMeasurement): string {
   if (samplesPerSecond === undefined) return `${titleOf(backend)} was not measured: ${note ?? "it gave no reason."}`;
   const where = backend === "webgpu" ? `WebGPU on ${device}` : device;
-  return `${where}: ${rounded(samplesPerSecond)} samples/s.`;
+  return `${where}: ${rounded(samplesPerSecond)} samples/s.${exam === undefined ? "" : ` ${exam}`}`;
 }
 
 function ratio(best: BackendMeasurement, second: BackendMeasurement): string {

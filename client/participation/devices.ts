@@ -1,5 +1,5 @@
 /**
- * The device that trains: measures the backends and keeps the faster, and builds another one when it is lost. Owns every
+ * The device that trains: measures the backends, keeps the faster that passes the entrance exam, and builds another one when it is lost. Owns every
  * backend that it opened; only the program of the chosen one keeps its memory.
  */
 
@@ -11,6 +11,7 @@ import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
 import type { ExampleRange } from "../replica/sampler.ts";
 import { chooseBackend, titleOf, type AskedBackend } from "./choice.ts";
+import { ExamError, type Exam } from "./exam.ts";
 import type { Examples, Shard } from "./examples.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
 import type { Advice, OpenedBackend, Surroundings } from "./surroundings.ts";
@@ -23,6 +24,7 @@ export interface DevicesOptions {
   readonly clock: Clock;
   readonly openBackend: Surroundings["openBackend"];
   readonly advice: Advice;
+  readonly exam: Exam;
   readonly between: () => Promise<void>;
   readonly onChoice: (choice: BackendChoice) => void;
 }
@@ -31,6 +33,13 @@ type BackendName = Backend["name"];
 
 interface Candidate extends Measured {
   readonly backend: Backend | undefined;
+}
+
+/** What may train. */
+interface Admitted {
+  readonly program: Program;
+  /** That the exam is passed, where there is one. */
+  readonly exam: string | undefined;
 }
 
 const BOUNDS: MeasurementBounds = { compileMs: 8000, stepsMs: 3000 };
@@ -61,15 +70,27 @@ export class Devices {
     // One after the other: a GPU in software is the same processor.
     for (const name of asked === "auto" ? (["wasm", "webgpu"] as const) : [asked])
       candidates.push(await this.#try(name, shard));
-    this.#measured = candidates.map(({ measurement }) => measurement);
-    const choice = chooseBackend(this.#measured, asked, advice.noBackend);
-    if ("problem" in choice) throw new Error(choice.problem);
-    onChoice(choice);
-    const chosen = candidates.find(({ measurement }) => measurement.backend === choice.backend);
-    for (const candidate of candidates) if (candidate !== chosen) this.#discard(candidate);
-    if (!chosen?.backend || !chosen.program)
-      throw new Error("invariant violation: a backend without a program was chosen");
-    return this.#deviceOf(chosen.backend, chosen.program, shard);
+    for (;;) {
+      this.#measured = candidates.map(({ measurement }) => measurement);
+      const choice = chooseBackend(this.#measured, asked, advice.noBackend);
+      if ("problem" in choice) throw new Error(choice.problem);
+      const at = candidates.findIndex(({ measurement }) => measurement.backend === choice.backend);
+      const chosen = candidates[at];
+      if (!chosen?.backend || !chosen.program)
+        throw new Error("invariant violation: a backend without a program was chosen");
+      // Its random numbers have moved on while it was measured; those of an exam begin at the beginning.
+      chosen.program.close();
+      const admitted = await this.#admit(chosen.backend);
+      if ("failure" in admitted) {
+        const measurement = { ...chosen.measurement, exam: admitted.failure };
+        candidates[at] = { measurement, program: undefined, backend: undefined };
+        continue;
+      }
+      const { program, exam } = admitted;
+      onChoice({ ...choice, ...(exam === undefined ? {} : { exam }) });
+      for (const candidate of candidates) if (candidate !== chosen) this.#discard(candidate);
+      return this.#deviceOf(chosen.backend, program, shard);
+    }
   }
 
   /** Another device in place of a lost one: the GPU once more, else WASM. `whatHappened` is a sentence. */
@@ -85,16 +106,13 @@ export class Devices {
         lastNote = backend.note;
         continue;
       }
-      try {
-        const { plan, clock } = this.#options;
-        const program = await within(ASKED_BOUNDS.compileMs, clock, "Compiling", backend.compile(plan));
-        this.#sayReplaced(backend, whatHappened);
-        return this.#deviceOf(backend, program, shard);
-      } catch (error) {
-        await this.#options.between();
-        lastNote = String(error);
-        backend.close();
+      const admitted = await this.#admit(backend);
+      if ("failure" in admitted) {
+        lastNote = admitted.failure;
+        continue;
       }
+      this.#sayReplaced(backend, whatHappened, admitted.exam);
+      return this.#deviceOf(backend, admitted.program, shard);
     }
     throw new Error(`${whatHappened} No other device can train: ${lastNote} ${this.#options.advice.noDevice}`);
   }
@@ -105,6 +123,28 @@ export class Devices {
     this.#program = undefined;
     for (const backend of this.#backends) backend.close();
     this.#backends = [];
+  }
+
+  /** Compiles, and lets in what passes the entrance exam; closes the backend of what does not. */
+  async #admit(backend: Backend): Promise<Admitted | { readonly failure: string }> {
+    const { plan, clock, exam, between } = this.#options;
+    let program: Program | undefined;
+    try {
+      program = await within(ASKED_BOUNDS.compileMs, clock, "Compiling", backend.compile(plan));
+      const verdict = await exam.take(program);
+      await between();
+      if (!verdict || verdict.isPassed) return { program, exam: verdict?.sentence };
+      this.#discard({ backend, program });
+      return { failure: verdict.sentence };
+    } catch (error) {
+      this.#discard({ backend, program });
+      await between();
+      // Another device would have no answers either.
+      if (error instanceof ExamError) throw error;
+      return {
+        failure: `It broke off before it could train: ${error instanceof Error ? error.message : String(error)}`,
+      };
+    }
   }
 
   async #try(name: BackendName, shard: Shard): Promise<Candidate> {
@@ -129,7 +169,7 @@ export class Devices {
     return backend;
   }
 
-  #discard({ backend, program }: Candidate): void {
+  #discard({ backend, program }: Pick<Candidate, "backend" | "program">): void {
     program?.close();
     backend?.close();
     this.#backends = this.#backends.filter((one) => one !== backend);
@@ -155,13 +195,14 @@ export class Devices {
     return this.#measured.find(({ backend }) => backend === name)?.samplesPerSecond ?? 0;
   }
 
-  #sayReplaced(backend: Backend, whatHappened: string): void {
+  #sayReplaced(backend: Backend, whatHappened: string, exam: string | undefined): void {
     const where = backend.name === "webgpu" ? `WebGPU on ${backend.device}` : backend.device;
     this.#options.onChoice({
       backend: backend.name,
       device: backend.device,
       reason: `${whatHappened} Training goes on with ${where}, from the last center.`,
       measured: this.#measured,
+      ...(exam === undefined ? {} : { exam }),
     });
   }
 }

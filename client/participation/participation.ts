@@ -3,13 +3,14 @@
  * Every ending is told in words, and everything that was opened is closed again.
  */
 
-import { compilePlan } from "../../shared/engine/plan.ts";
+import { planOf } from "../../shared/engine/run_plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { FromWorker, Phase } from "../messages.ts";
 import type { Device } from "../replica/local_training.ts";
 import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
 import type { AskedBackend } from "./choice.ts";
 import { Devices } from "./devices.ts";
+import { Exam } from "./exam.ts";
 import { Examples, examplesOf } from "./examples.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -76,13 +77,8 @@ export class Participation {
   async #takePart(): Promise<Ending> {
     const { settings, backend } = this.#options;
     const { clock, random, fetch, connect, abort, warn } = this.#surroundings;
-    const { model, batch, data } = settings;
     this.#prepare("loading-data");
-    const plan = compilePlan(model, {
-      batch,
-      datasetExamples: examplesOf(settings),
-      normalisation: data.normalisation,
-    });
+    const plan = planOf(settings, examplesOf(settings));
     const examples = new Examples({
       settings,
       clock,
@@ -103,6 +99,7 @@ export class Participation {
       clock,
       openBackend,
       advice,
+      exam: new Exam({ settings, plan, fetch, clock, random, signal: abort.signal }),
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),

@@ -17,10 +17,21 @@ export interface ServedShard {
   readonly parts: readonly Uint8Array[];
 }
 
+/** The answers to the entrance exam. */
+export interface ServedExam {
+  /** Relative to the coordinator's address, named by what they answer. */
+  readonly path: string;
+  /** Undefined while they are being computed. */
+  readonly bytes: Uint8Array | undefined;
+  /** True where they could not be computed. */
+  readonly hasFailed: boolean;
+}
+
 export interface RoutesOptions {
   readonly run: ServedRun;
   readonly clientFiles: ReadonlyMap<string, ServedFile>;
   readonly shards: readonly ServedShard[];
+  readonly exam?: ServedExam | undefined;
   readonly checkpointAgeSeconds: () => number | null;
   readonly onFailure: (error: unknown) => void;
 }
@@ -39,12 +50,14 @@ export class Routes {
 
   constructor(options: RoutesOptions) {
     this.#options = options;
+    const { exam } = options;
     this.#shards = new Map(options.shards.map((shard) => [`/${shard.path}`, shardFile(shard)]));
     this.#handlers = new Map<string, Handler>([
       ["/api/run", (_, response) => sendText(response, 200, JSON.stringify(options.run.settings), JSON_TYPE)],
       ["/api/view", (_, response) => sendText(response, 200, this.#viewText(), JSON_TYPE)],
       ["/api/events", (request, response) => this.#streamEvents(request, response)],
       ["/metrics", (_, response) => this.#sendMetrics(response)],
+      ...(exam ? [[`/${exam.path}`, examHandler(exam)] as const] : []),
       ["/healthz", (_, response) => sendText(response, 200, "ok\n")],
     ]);
   }
@@ -109,6 +122,26 @@ function sendText(
   response.setHeader("Cache-Control", NOT_KEPT);
   response.writeHead(status, { "Content-Type": contentType, "Content-Length": Buffer.byteLength(text) });
   response.end(text);
+}
+
+function examHandler(exam: ServedExam): Handler {
+  return (request, response) => {
+    const { bytes, path } = exam;
+    if (bytes) {
+      const file = {
+        contentType: "application/octet-stream",
+        cacheControl: IMMUTABLE,
+        etag: `"${path}"`,
+        parts: [bytes],
+      };
+      return sendFile(request, response, file);
+    }
+    if (exam.hasFailed) {
+      return sendText(response, 500, "The coordinator could not answer the entrance exam; it says why in its log.\n");
+    }
+    response.setHeader("Retry-After", "1");
+    return sendText(response, 503, "The answers to the entrance exam are being computed; ask again.\n");
+  };
 }
 
 function shardFile({ path, parts }: ServedShard): ServedFile {

@@ -12,7 +12,7 @@ import { LIMITS } from "../../shared/wire/codes.ts";
 import { ConfigError, type TlsConfig } from "../run_config.ts";
 import { linksOf } from "./addresses.ts";
 import { readClientFiles } from "./client_files.ts";
-import { Routes, type ServedShard } from "./routes.ts";
+import { Routes, type ServedExam, type ServedShard } from "./routes.ts";
 import type { ServedRun } from "./served_run.ts";
 import { Sockets } from "./sockets.ts";
 import { certificateFor, keyHashOf } from "./tls.ts";
@@ -25,6 +25,8 @@ export interface ServerOptions {
   /** Where `npm run build` put the pages. */
   readonly clientFolder: string;
   readonly shards: readonly ServedShard[];
+  /** Where the run holds an entrance exam. */
+  readonly exam?: ServedExam;
   readonly checkpointAgeSeconds?: () => number | null;
   /** Told of our own bugs, in full. */
   readonly onFailure: (error: unknown) => void;
@@ -61,7 +63,14 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   server.maxConnections = MAX_CONNECTIONS;
   await listen(server, host, options.port);
 
-  const routes = new Routes({ run, clientFiles, shards: options.shards, checkpointAgeSeconds, onFailure });
+  const routes = new Routes({
+    run,
+    clientFiles,
+    shards: options.shards,
+    exam: options.exam,
+    checkpointAgeSeconds,
+    onFailure,
+  });
   const sockets = new Sockets(run, onFailure);
   server.on("request", (request, response) => void routes.handle(request, response));
   server.on("upgrade", (request, socket, head) => {

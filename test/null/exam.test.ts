@@ -29,10 +29,11 @@ function answersIn(bytes: Uint8Array, plan: Plan = PLAN, seed = SEED): Answers {
 describe("Questions", () => {
   test("Every output of every operation is asked for, once and in order", () => {
     const { moves, questions } = questionsTo(PLAN, SEED);
-    const outputs = [...PLAN.forward, ...PLAN.backward].flatMap((operation) => [
-      ...writtenBy(operation).map((tensor) => PLAN.tensors[tensor]!.name),
-      ...gradientsWrittenBy(operation).map(({ name }) => name),
-    ]);
+    const outputs = [...PLAN.forward, ...PLAN.backward].flatMap((operation) =>
+      writtenBy(operation)
+        .map((tensor) => PLAN.tensors[tensor]!.name)
+        .concat(gradientsWrittenBy(operation).map(({ name }) => name)),
+    );
     expect(questions.map(({ tensor }) => tensor)).toEqual(outputs);
     expect(moves.filter(({ kind }) => kind === "read")).toHaveLength(questions.length);
     expect(questions.map(({ operation }) => operation)).toContain("conv2 filter gradient");

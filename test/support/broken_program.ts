@@ -14,6 +14,8 @@ export interface Fault {
 /** `program` with `fault`; `seed` is the exam's. */
 export function broken(program: Program, seed: number, { operation, gradient = false, becomes }: Fault): Program {
   const { questions } = questionsTo(program.plan, seed);
+  if (operation !== undefined && !questions.some((question) => question.operation === operation))
+    throw new Error(`no operation is called "${operation}"`);
   const exercise: Program["exercise"] = (examples, moves, take) => {
     let at = 0;
     return program.exercise(examples, moves, (words) => {

@@ -131,7 +131,7 @@ class Questionnaire {
     this.#moves.push({
       kind: "read",
       source,
-      runs: runs.map((run) => ({ ...run, first: question.first + run.first })),
+      runs: runs.map(({ first, count }) => ({ first: question.first + first, count })),
     });
   }
 }

@@ -3,15 +3,9 @@
 import type { Operation } from "../operation.ts";
 
 export function wordsOf(operation: Operation): string {
-  switch (operation.kind) {
-    case "gather":
-      return "the gathering of a batch";
-    case "softmax-cross-entropy":
-    case "mean-squared-error":
-      return `the loss (${operation.kind.replaceAll("-", " ")})`;
-    default:
-      return `${operation.name} ${passOf(operation.kind)}`;
-  }
+  if (operation.kind === "gather") return "the gathering of a batch";
+  if ("outputs" in operation) return `the loss (${operation.kind.replaceAll("-", " ")})`;
+  return `${operation.name} ${passOf(operation.kind)}`;
 }
 
 function passOf(kind: Operation["kind"]): string {

@@ -1,0 +1,29 @@
+/** The worker thread behind `exam_answers.ts`: answers the run's entrance exam once, on the engine's WASM backend. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { answerExam } from "../../shared/engine/exam/examine.ts";
+import { planOf } from "../../shared/engine/run_plan.ts";
+import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
+import type { RunSettings } from "../../shared/run_settings.ts";
+import { EvaluationError, readWasmSources } from "../evaluation/wasm_sources.ts";
+
+/** The file's bytes, or a sentence. */
+export type ExamWorkerAnswer =
+  | { readonly kind: "answers"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "problem"; readonly sentence: string };
+
+const port = parentPort;
+if (!port) throw new Error("invariant violation: exam_worker.ts runs only as a worker thread");
+const say = (answer: ExamWorkerAnswer): void => port.postMessage(answer);
+const settings = workerData as RunSettings;
+
+try {
+  const backend = await createWasmBackend(await readWasmSources());
+  // The exam brings its own examples: one batch, or as many as there are.
+  const examples = Math.min(settings.batch, settings.data.trainExamples);
+  const program = await backend.compile(planOf(settings, examples));
+  say({ kind: "answers", bytes: await answerExam(program, settings.seed) });
+} catch (error) {
+  if (!(error instanceof EvaluationError)) throw error;
+  say({ kind: "problem", sentence: error.message });
+}
