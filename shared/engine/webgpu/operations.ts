@@ -4,15 +4,21 @@ import type { Operation } from "../operation.ts";
 import { NO_SCRATCH, type ScratchElements } from "./algorithms/operands.ts";
 import type { ChooseCandidate } from "./choice/candidate.ts";
 import type { Dispatch } from "./dispatch.ts";
+import { batchNorm, batchNormDataGradient, batchNormScaleGradient, batchNormStatistics } from "./layers/batch_norm.ts";
 import {
-  batchNorm,
-  batchNormDataGradient,
-  batchNormScaleGradient,
-  batchNormStatistics,
-  sumsElements,
-} from "./layers/batch_norm.ts";
-import { add, passGradient } from "./layers/elementwise.ts";
+  activate,
+  activateGradient,
+  add,
+  dropout,
+  dropoutGradient,
+  passGradient,
+  placeChannels,
+  takeChannels,
+} from "./layers/elementwise.ts";
+import { embedding, embeddingGradient } from "./layers/embedding.ts";
 import { gather } from "./layers/gather.ts";
+import { layerNorm, layerNormDataGradient, layerNormScaleGradient } from "./layers/layer_norm.ts";
+import { localResponseNorm, localResponseNormGradient, termsElements } from "./layers/local_response.ts";
 import { loss } from "./layers/loss.ts";
 import {
   averagePoolGradient,
@@ -21,6 +27,7 @@ import {
   maxPoolGradient,
   pool,
 } from "./layers/pooling.ts";
+import { sumsElements } from "./layers/row_sums.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { isWeighted, weightedDispatches, weightedScratch } from "./products.ts";
 
@@ -34,7 +41,10 @@ export function scratchOf(
   switch (operation.kind) {
     case "batch-norm-statistics":
     case "batch-norm-scale-gradient":
+    case "layer-norm-scale-gradient":
       return { ...NO_SCRATCH, lowered: sumsElements(operation, traits) };
+    case "local-response-norm-gradient":
+      return { ...NO_SCRATCH, lowered: termsElements(operation) };
     default:
       return NO_SCRATCH;
   }
@@ -71,7 +81,33 @@ export function dispatchesOf(operation: Operation, around: Surroundings, choose:
     case "softmax-cross-entropy":
     case "mean-squared-error":
       return [loss(operation, around)];
+    case "layer-norm":
+      return [layerNorm(operation, around)];
+    case "layer-norm-scale-gradient":
+      return layerNormScaleGradient(operation, around);
+    case "layer-norm-data-gradient":
+      return [layerNormDataGradient(operation, around)];
+    case "local-response-norm":
+      return [localResponseNorm(operation, around)];
+    case "local-response-norm-gradient":
+      return localResponseNormGradient(operation, around);
+    case "activate":
+      return [activate(operation, around)];
+    case "activate-gradient":
+      return [activateGradient(operation, around)];
+    case "dropout":
+      return [dropout(operation, around)];
+    case "dropout-gradient":
+      return [dropoutGradient(operation, around)];
+    case "place-channels":
+      return [placeChannels(operation, around)];
+    case "take-channels":
+      return [takeChannels(operation, around)];
+    case "embedding":
+      return [embedding(operation, around)];
+    case "embedding-gradient":
+      return [embeddingGradient(operation, around)];
     default:
-      throw new Error(`No WGSL kernel does ${operation.kind}.`);
+      return operation satisfies never;
   }
 }

@@ -1,8 +1,8 @@
 /** The launches of batch norm: statistics and gradients of scale and shift are sums over rows, in two halves. */
 
 import type { OperationOf } from "../../operation.ts";
-import type { DeviceTraits } from "../choice/candidate.ts";
-import { elementwise, type Constants, type Dispatch } from "../dispatch.ts";
+import { elementwise, type Dispatch } from "../dispatch.ts";
+import { scaleGradientOfChunks, sumConstants, sumsOf, sumsOverRows } from "./row_sums.ts";
 import {
   activationConstants,
   channelPeriod,
@@ -13,56 +13,18 @@ import {
   type Surroundings,
 } from "./surroundings.ts";
 
-interface Rows {
-  readonly rows: number;
-  readonly channels: number;
-}
-
-/** Software: a few workgroups for each core. Hardware: enough to fill it, but no more than the second half likes to add. */
-const WANTED_INVOCATIONS = { software: 512, hardware: 16_384 } as const;
-const SHORTEST_CHUNK_LINES = { software: 16, hardware: 32 } as const;
-const MOST_CHUNKS = 256;
-
-/** How the rows of a sum are divided; a line is one row, or four where channels are not a multiple of 4. */
-function chunksOf({ rows, channels }: Rows, { isFallback }: DeviceTraits): { chunks: number; chunkLines: number } {
-  const device = isFallback ? "software" : "hardware";
-  const lines = channels % 4 === 0 ? rows : Math.ceil(rows / 4);
-  const wanted = Math.min(WANTED_INVOCATIONS[device] / channelPeriod(channels), MOST_CHUNKS);
-  const chunkLines = Math.max(Math.ceil(lines / wanted), SHORTEST_CHUNK_LINES[device]);
-  return { chunks: Math.ceil(lines / chunkLines), chunkLines };
-}
-
-function sumConstants(shape: Rows, traits: DeviceTraits): Constants {
-  const { chunks, chunkLines } = chunksOf(shape, traits);
-  return { ROWS: shape.rows, CHANNELS: shape.channels, CHUNKS: chunks, CHUNK_LINES: chunkLines };
-}
-
-/** Words of the chunks' sums. */
-export function sumsElements(shape: Rows, traits: DeviceTraits): number {
-  return chunksOf(shape, traits).chunks * 2 * channelPeriod(shape.channels) * 4;
-}
-
-function sumsOf(shape: Rows, { memory, traits }: Surroundings): GPUBufferBinding {
-  return { buffer: memory.scratch, offset: 0, size: sumsElements(shape, traits) * 4 };
-}
-
 export function batchNormStatistics(
   operation: OperationOf<"batch-norm-statistics">,
   surroundings: Surroundings,
 ): Dispatch[] {
   const { name, channels, input, mean, inverseDeviation, runningMean, runningVariance } = operation;
-  const { memory, traits } = surroundings;
-  const { chunks } = chunksOf(operation, traits);
-  const sums = sumsOf(operation, surroundings);
-  const constants = sumConstants(operation, traits);
   const { momentum: MOMENTUM, epsilon: EPSILON } = operation;
+  const { memory, traits } = surroundings;
+  const constants = { ...sumConstants(operation, traits), MOMENTUM, EPSILON };
   return [
-    elementwise(`${name} moments`, "batch_norm_moments", chunks * channelPeriod(channels), constants, [
-      vectorsOf(memory, input),
-      sums,
-    ]),
-    elementwise(`${name} statistics`, "batch_norm_statistics", channels, { ...constants, MOMENTUM, EPSILON }, [
-      sums,
+    sumsOverRows(`${name} moments`, "batch_norm_moments", operation, [vectorsOf(memory, input)], surroundings),
+    elementwise(`${name} statistics`, "batch_norm_statistics", channels, constants, [
+      sumsOf(operation, surroundings),
       memory.tensor(mean),
       memory.tensor(inverseDeviation),
       memory.parameter(runningMean),
@@ -103,38 +65,18 @@ export function batchNormScaleGradient(
   operation: OperationOf<"batch-norm-scale-gradient">,
   surroundings: Surroundings,
 ): Dispatch[] {
-  const { name, channels, input, outputGradient, mean, inverseDeviation } = operation;
-  const { memory, traits } = surroundings;
-  const { chunks } = chunksOf(operation, traits);
-  const sums = sumsOf(operation, surroundings);
-  const constants = sumConstants(operation, traits);
-  return [
-    elementwise(`${name} scale gradient`, "batch_norm_sums", chunks * channelPeriod(channels), constants, [
-      vectorsOf(memory, input),
-      vectorsOf(memory, outputGradient),
-      memory.tensor(mean),
-      memory.tensor(inverseDeviation),
-      sums,
-    ]),
-    scaleGradientOfChunks(operation, chunks, sums, surroundings),
+  const { name, input, outputGradient, mean, inverseDeviation } = operation;
+  const { memory } = surroundings;
+  const inputs = [
+    vectorsOf(memory, input),
+    vectorsOf(memory, outputGradient),
+    memory.tensor(mean),
+    memory.tensor(inverseDeviation),
   ];
-}
-
-/** Adds the chunks' sums, [chunks, 2, channels or four times as many], into the gradient. */
-export function scaleGradientOfChunks(
-  { name, channels, scale, shift }: OperationOf<"batch-norm-scale-gradient" | "layer-norm-scale-gradient">,
-  chunks: number,
-  sums: GPUBufferBinding,
-  { memory }: Surroundings,
-): Dispatch {
-  const constants = {
-    CHANNELS: channels,
-    CHUNKS: chunks,
-    SCALE_OFFSET: scale.offset,
-    SHIFT_OFFSET: shift.offset,
-  };
-  const gradient = { buffer: memory.vectors.gradient };
-  return elementwise(`${name} scale gradient, sum`, "scale_gradient", channels, constants, [sums, gradient]);
+  return [
+    sumsOverRows(`${name} scale gradient`, "batch_norm_sums", operation, inputs, surroundings),
+    scaleGradientOfChunks(operation, surroundings),
+  ];
 }
 
 export function batchNormDataGradient(
