@@ -1,115 +1,251 @@
 /**
- * The kernel calls of the convolution's three passes, with their padding: a padded copy of the input goes before, a cropped copy
- * of the padded gradient after, and without padding neither.
+ * The kernel calls of the convolution's three passes. A few images at a time: their source is copied into a border of zeros
+ * (where windows reach out of it), multiplied, and what remains (an activation, or its undoing) finds the result in the cache.
  */
 
 import { elementsOf } from "../../model/model.ts";
 import type { OperationOf, WindowGeometry } from "../operation.ts";
-import { addressesOf, call, mask } from "./calls.ts";
+import { activated, ADD, addressesOf, call, fusedRelu, undone, WORD_BYTES, type Chunk } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";
-import { imageRows, rowTables, windowRows } from "./row_tables.ts";
-import { chunkImages, paddedImageBytes, paddedLineBytes, stripColumns } from "./scratch.ts";
+import { chunkImages, filterChunk, isDepthwise, panelsBytes } from "./scratch.ts";
+import { forwardProducts, gradientProducts, type Bordered, type Phase, type Products } from "./window_geometry.ts";
 
-const WORD_BYTES = 4;
-
-/** Where the windows of a convolution read their input: the tensor itself, or a padded copy that is made first. */
-function paddedInput(input: number, window: WindowGeometry, map: MemoryMap): { source: number; first: Invocation[] } {
-  if (window.padding === 0) return { source: input, first: [] };
-  const source = map.scratch.paddedBytes;
-  const lineBytes = window.input.width * window.input.channels * WORD_BYTES;
-  const first = [
-    call("fillZero", source, window.batch * paddedImageBytes(window)),
-    call(
-      "pad",
-      input,
-      lineBytes,
-      window.input.height,
-      window.batch,
-      source + borderBytes(window),
-      paddedLineBytes(window),
-      paddedImageBytes(window),
-    ),
-  ];
-  return { source, first };
+/** The images of a batch, `most` at a time. */
+function imageChunks(batch: number, most: number): readonly Chunk[] {
+  return Array.from({ length: Math.ceil(batch / most) }, (_, index) => ({
+    first: index * most,
+    count: Math.min(most, batch - index * most),
+  }));
 }
 
-/** From the corner of a padded image to the first pixel inside. */
-function borderBytes(window: WindowGeometry): number {
-  return window.padding * (paddedLineBytes(window) + window.input.channels * WORD_BYTES);
+/** A tensor of images, and its copies with borders in the scratch space. */
+interface Source {
+  /** Zeroes the borders, once for all chunks. */
+  readonly begin: readonly Invocation[];
+  /** Brings a chunk's images in; `at` is where the first of them begins, border included. */
+  bring(chunk: Chunk): { readonly at: number; readonly calls: readonly Invocation[] };
+}
+
+function sourceOf(
+  tensor: number,
+  shape: WindowGeometry["input"],
+  { hasBorder, lineBytes, imageBytes, insideBytes }: Bordered,
+  images: number,
+  map: MemoryMap,
+): Source {
+  const bytes = elementsOf(shape) * WORD_BYTES;
+  if (!hasBorder) return { begin: [], bring: ({ first }) => ({ at: tensor + first * bytes, calls: [] }) };
+  const at = map.scratch.paddedBytes;
+  const unpadded = shape.width * shape.channels * WORD_BYTES;
+  return {
+    begin: [call("fillZero", at, images * imageBytes)],
+    bring: ({ first, count }) => ({
+      at,
+      calls: [
+        call("pad", tensor + first * bytes, unpadded, shape.height, count, at + insideBytes, lineBytes, imageBytes),
+      ],
+    }),
+  };
+}
+
+/** What all products of one pass have in common. */
+interface Pass {
+  readonly window: WindowGeometry;
+  readonly products: Products;
+  /** Channels of source and target. */
+  readonly channels: number;
+  readonly targets: number;
+  readonly bias: number;
+  readonly relu: number;
+  /** Of a phase's packed weights. */
+  readonly packed: (phase: number) => number;
+}
+
+interface Tables {
+  readonly rowsA: number;
+  readonly rowsC: number;
+}
+
+/** The products of one chunk in one phase. */
+function multiplied(
+  pass: Pass,
+  phase: Phase,
+  index: number,
+  { rowsA, rowsC }: Tables,
+  from: number,
+  to: number,
+  images: number,
+): Invocation[] {
+  const { window, channels, targets, bias, relu } = pass;
+  const { lines, taps, lineStepBytes, tapStepBytes, tapStep } = phase;
+  const rows = images * phase.rowsPerImage;
+  const packed = pass.packed(index);
+  if (isDepthwise(window)) {
+    return [
+      call(
+        "multiplyDepthwise",
+        rowsA,
+        from,
+        rowsC,
+        to,
+        rows,
+        lines,
+        lineStepBytes,
+        taps,
+        tapStepBytes,
+        packed,
+        channels,
+        bias,
+        relu,
+      ),
+    ];
+  }
+  const { groups } = window;
+  const depth = channels / groups;
+  const width = targets / groups;
+  const isOneRun = groups === 1 && tapStep === 1;
+  const runs = isOneRun ? 1 : taps;
+  const run = isOneRun ? taps * depth : depth;
+  const jump = isOneRun ? 0 : tapStepBytes - depth * WORD_BYTES;
+  const lineJump = lineStepBytes - runs * (run * WORD_BYTES + jump);
+  const panels = panelsBytes(lines * taps * depth, width);
+  return Array.from({ length: groups }, (_, group) => {
+    const atA = from + group * depth * WORD_BYTES;
+    const shift = group * width * WORD_BYTES;
+    const groupBias = bias === ADD ? ADD : bias + shift;
+    return call(
+      "multiply",
+      rowsA,
+      atA,
+      rowsC,
+      to + shift,
+      rows,
+      lines,
+      lineJump,
+      runs,
+      run,
+      jump,
+      packed + group * panels,
+      width,
+      groupBias,
+      relu,
+    );
+  });
 }
 
 export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): Invocation[] {
   const { window, activation } = operation;
-  const { size, input, output } = window;
-  const { source, first } = paddedInput(map.tensor(operation.input), window, map);
+  const { size, input, output, batch, groups } = window;
+  const images = chunkImages(window, "forward");
+  const products = forwardProducts(window, images);
+  const phase = products.phases[0]!;
+  const source = sourceOf(map.tensor(operation.input), input, products.source, images, map);
   const { weights, bias } = addressesOf(operation, map.parameters);
-  const { rowsA, rowsC, tiles } = rowTables(
-    map,
-    windowRows(window, source),
-    imageRows(window, map.tensor(operation.output)),
-  );
-  const runBytes = size * input.channels * WORD_BYTES;
-  return [
-    ...first,
+  const packed = isDepthwise(window) ? weights : map.scratch.packedBytes;
+  const tables = { rowsA: map.addTable(phase.rowsA), rowsC: map.addTable(phase.rowsC) };
+  const pass = {
+    window,
+    products,
+    channels: input.channels,
+    targets: output.channels,
+    bias: bias || map.zeros,
+    relu: fusedRelu(activation),
+    packed: () => packed,
+  };
+  const depth = (size * size * input.channels) / groups;
+  const width = output.channels / groups;
+  const packs = Array.from({ length: isDepthwise(window) ? 0 : groups }, (_, group) =>
     call(
-      "convolve",
-      rowsA,
-      rowsC,
-      tiles,
-      size,
-      input.channels,
-      paddedLineBytes(window) - runBytes,
-      weights,
-      output.channels,
-      map.scratch.packedBytes,
-      stripColumns(size * size * input.channels, output.channels),
-      bias,
-      Number(activation?.kind === "relu"),
+      "packPanels",
+      weights + group * width * WORD_BYTES,
+      depth,
+      width,
+      output.channels * WORD_BYTES,
+      packed + group * panelsBytes(depth, width),
     ),
-  ];
+  );
+  const imageElements = elementsOf(output);
+  const chunks = imageChunks(batch, images).flatMap((chunk) => {
+    const { at, calls } = source.bring(chunk);
+    const target = map.tensor(operation.output) + chunk.first * imageElements * WORD_BYTES;
+    return [
+      ...calls,
+      ...multiplied(pass, phase, 0, tables, at, target, chunk.count),
+      ...activated(target, chunk.count * imageElements, activation),
+    ];
+  });
+  return [...source.begin, ...packs, ...chunks];
 }
 
 export function convolveDataGradient(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
-  const { window, undo } = operation;
-  const { size, input, output, batch, padding } = window;
-  const inputGradient = map.tensor(operation.inputGradient);
-  const target = padding === 0 ? inputGradient : map.scratch.paddedBytes;
+  const { window, undo, accumulate } = operation;
+  const { input, output, batch } = window;
+  const images = chunkImages(window, "gradient");
+  const products = gradientProducts(window, images);
+  const source = sourceOf(map.tensor(operation.outputGradient), output, products.source, images, map);
   const { weights } = addressesOf(operation, map.parameters);
-  const { rowsA, rowsC, tiles } = rowTables(
-    map,
-    imageRows(window, map.tensor(operation.outputGradient)),
-    windowRows(window, target),
-  );
-  const lineBytes = input.width * input.channels * WORD_BYTES;
-  const crop = call(
-    "crop",
-    target + borderBytes(window),
-    paddedLineBytes(window),
-    paddedImageBytes(window),
-    batch,
-    inputGradient,
-    lineBytes,
-    input.height,
-  );
-  return [
-    call(
-      "convolveDataGradient",
-      rowsA,
-      rowsC,
-      tiles,
-      size,
-      input.channels,
-      paddedLineBytes(window),
-      weights,
-      output.channels,
-      map.scratch.packedBytes,
-      target,
-      batch * paddedImageBytes(window),
-    ),
-    ...(padding === 0 ? [] : [crop]),
-    ...mask(inputGradient, undo, batch * elementsOf(input), map),
-  ];
+  const packs = packedPhases(window, products, weights, map);
+  const pass = {
+    window,
+    products,
+    channels: output.channels,
+    targets: input.channels,
+    bias: accumulate ? ADD : map.zeros,
+    relu: 0,
+    packed: (phase: number) => packs.addresses[phase]!,
+  };
+  const tables = products.phases.map(({ rowsA, rowsC }) => ({
+    rowsA: map.addTable(rowsA),
+    rowsC: map.addTable(rowsC),
+  }));
+  const gradient = map.tensor(operation.inputGradient);
+  const imageElements = elementsOf(input);
+  const chunks = imageChunks(batch, images).flatMap((chunk) => {
+    const { at, calls } = source.bring(chunk);
+    const elements = chunk.count * imageElements;
+    const target = gradient + chunk.first * imageElements * WORD_BYTES;
+    const zeroes = accumulate || products.covers ? [] : [call("fillZero", target, elements * WORD_BYTES)];
+    return [
+      ...calls,
+      ...zeroes,
+      ...products.phases.flatMap((phase, index) =>
+        multiplied(pass, phase, index, tables[index]!, at, target, chunk.count),
+      ),
+      ...undone(gradient, undo, elements, map, chunk.first * imageElements),
+    ];
+  });
+  return [...source.begin, ...packs.calls, ...chunks];
+}
+
+/** Packs every phase's weights, transposed, and says where each phase's lie. */
+function packedPhases(
+  window: WindowGeometry,
+  { phases, filterStep }: Products,
+  weights: number,
+  map: MemoryMap,
+): { calls: Invocation[]; addresses: number[] } {
+  const { size, groups, input, output } = window;
+  const depth = input.channels / groups;
+  const width = output.channels / groups;
+  const calls: Invocation[] = [];
+  const addresses: number[] = [];
+  let at = map.scratch.packedBytes;
+  for (const { firstLine, lines, firstTap, taps } of phases) {
+    addresses.push(at);
+    const order = [firstLine, lines, firstTap, taps, filterStep];
+    if (isDepthwise(window)) {
+      calls.push(call("packDepthwise", weights, size, input.channels, ...order, at));
+      at += lines * taps * input.channels * WORD_BYTES;
+      continue;
+    }
+    for (let group = 0; group < groups; group++) {
+      const from = weights + group * width * WORD_BYTES;
+      calls.push(call("packTaps", from, size, depth, output.channels, width, ...order, at));
+      at += panelsBytes(lines * taps * width, depth);
+    }
+  }
+  return { calls, addresses };
 }
 
 export function convolveFilterGradient(
@@ -117,29 +253,69 @@ export function convolveFilterGradient(
   map: MemoryMap,
 ): Invocation[] {
   const { window } = operation;
-  const { size, stride, input, output, batch } = window;
-  const { source, first } = paddedInput(map.tensor(operation.input), window, map);
-  const outputGradient = map.tensor(operation.outputGradient);
+  const { input, output, batch } = window;
+  const { images, lines } = filterChunk(window);
+  const { source: bordered } = forwardProducts(window, 0);
+  const source = sourceOf(map.tensor(operation.input), input, bordered, images, map);
+  const outputLine = output.width * output.channels * WORD_BYTES;
+  const chunks = imageChunks(batch, images).flatMap((chunk) => {
+    const { at, calls } = source.bring(chunk);
+    const parts = imageChunks(output.height, lines).flatMap((part) => {
+      const from = at + part.first * window.stride * bordered.lineBytes;
+      const slopes = map.tensor(operation.outputGradient) + (chunk.first * output.height + part.first) * outputLine;
+      const add = Number(chunk.first + part.first > 0);
+      return filterGradientCalls(operation, bordered, from, slopes, part.count, chunk.count, add, map);
+    });
+    return [...calls, ...parts];
+  });
+  return [...source.begin, ...chunks];
+}
+
+/** For `lines` lines of output in each of `images` images. */
+function filterGradientCalls(
+  operation: OperationOf<"convolve-filter-gradient">,
+  { lineBytes, imageBytes }: Bordered,
+  from: number,
+  slopes: number,
+  lines: number,
+  images: number,
+  add: number,
+  map: MemoryMap,
+): Invocation[] {
+  const { size, stride, dilation, groups, input, output } = operation.window;
   const { weights, bias } = addressesOf(operation, map.gradient);
-  return [
-    ...first,
-    call(
-      "convolveFilterGradient",
-      source,
-      paddedImageBytes(window),
-      paddedLineBytes(window),
-      outputGradient,
-      output.height,
+  const pixelBytes = input.channels * WORD_BYTES;
+  const steps = [imageBytes, stride * lineBytes, stride * pixelBytes, dilation * lineBytes, dilation * pixelBytes];
+  const pixels = images * lines * output.width;
+  if (isDepthwise(operation.window)) {
+    const shape = [lines, output.width, images, size, input.channels];
+    const sums = bias === 0 ? [] : [call("sumColumns", slopes, pixels, output.channels, bias, add)];
+    return [call("depthwiseFilterGradient", from, ...steps, slopes, ...shape, weights, add), ...sums];
+  }
+  const depth = input.channels / groups;
+  const width = output.channels / groups;
+  const isOneRun = groups === 1 && dilation === 1;
+  const runs = isOneRun ? [1, size * depth] : [size, depth];
+  const outputPixelBytes = output.channels * WORD_BYTES;
+  return Array.from({ length: groups }, (_, group) => {
+    const shift = group * width * WORD_BYTES;
+    return call(
+      "filterGradient",
+      from + group * depth * WORD_BYTES,
+      ...steps,
+      slopes + shift,
+      outputPixelBytes,
+      lines,
       output.width,
-      batch,
-      chunkImages(window),
+      images,
       size,
-      input.channels,
-      stride,
-      output.channels,
+      ...runs,
+      width,
       map.scratch.packedBytes,
-      weights,
-      bias,
-    ),
-  ];
+      weights + shift,
+      outputPixelBytes,
+      bias === 0 ? 0 : bias + shift,
+      add,
+    );
+  });
 }

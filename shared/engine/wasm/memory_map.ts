@@ -8,6 +8,7 @@ import { elementsOf } from "../../model/model.ts";
 import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import { scratchOf, type Scratch } from "./scratch.ts";
+import { updateNeedsOf } from "./update_invocations.ts";
 
 const PAGE_BYTES = 65_536;
 const MAXIMUM_BYTES = 65_536 * PAGE_BYTES;
@@ -28,18 +29,30 @@ export class MemoryMap {
   readonly parameters: number;
   readonly gradient: number;
   readonly velocity: number;
+  /** Of the parts of a batch that have been done; 0 where a batch is done at once. */
+  readonly gradientSum: number;
   /** The center that the parameters are compared with. */
   readonly base: number;
   readonly sent: number;
   readonly difference: number;
+  /** Of adamw; 0 where the plan has another optimizer. */
+  readonly secondMoment: number;
+  /** The step's numbers, as an update reads them, and the factor on the gradient; f32. */
+  readonly settings: number;
+  /** Of the tensors whose norms the update needs, f64. */
+  readonly squareSums: number;
   /** Bytes, NHWC. */
   readonly images: number;
   /** One byte per example. */
   readonly labels: number;
   /** Example numbers of the present batch, u32. */
   readonly examples: number;
+  /** Which gathering this is (dice.ts), u32. */
+  readonly draw: number;
   /** By name of the need; shared by all operations. */
-  readonly scratch: Readonly<Record<keyof Scratch, number>>;
+  readonly scratch: Readonly<Record<Exclude<keyof Scratch, "zeroBytes">, number>>;
+  /** Stand in for a bias that is not there. */
+  readonly zeros: number;
   readonly tables: Table[] = [];
   readonly #slots: readonly number[];
   #end = ALIGNMENT_BYTES;
@@ -50,20 +63,26 @@ export class MemoryMap {
     this.parameters = this.#reserve(vectorBytes);
     this.gradient = this.#reserve(vectorBytes);
     this.velocity = this.#reserve(vectorBytes);
+    this.gradientSum = plan.microBatches === 1 ? 0 : this.#reserve(vectorBytes);
     this.base = this.#reserve(vectorBytes);
     this.sent = this.#reserve(vectorBytes);
     this.difference = this.#reserve(vectorBytes);
+    const update = updateNeedsOf(plan);
+    this.secondMoment = update.secondMomentBytes === 0 ? 0 : this.#reserve(update.secondMomentBytes);
+    this.settings = this.#reserve(update.settingsBytes);
+    this.squareSums = this.#reserve(update.squareSumsBytes);
     this.#slots = plan.slotElements.map((elements) => this.#reserve(elements * WORD_BYTES));
     this.images = this.#reserve(plan.datasetExamples * elementsOf(plan.model.input));
     this.labels = this.#reserve(plan.datasetExamples);
-    this.examples = this.#reserve(plan.batch * WORD_BYTES);
+    this.examples = this.#reserve(plan.microBatch * WORD_BYTES);
+    this.draw = this.#reserve(WORD_BYTES);
     const needs = scratchOf([...plan.forward, ...plan.backward, ...plan.evaluation]);
     this.scratch = {
       packedBytes: this.#reserve(needs.packedBytes),
       paddedBytes: this.#reserve(needs.paddedBytes),
-      zeroBytes: this.#reserve(needs.zeroBytes),
-      sinkBytes: this.#reserve(needs.sinkBytes),
+      sumsBytes: this.#reserve(needs.sumsBytes),
     };
+    this.zeros = this.addTable(new Uint32Array(needs.zeroBytes / WORD_BYTES));
   }
 
   tensor(id: TensorId): number {

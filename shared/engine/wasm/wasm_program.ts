@@ -5,12 +5,14 @@
 
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
+import { UPDATE_WORDS, updateWords } from "../optimizer.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import type { Plan } from "../plan.ts";
 import { doExercise, type OperationCalls } from "./exercise.ts";
 import { invocationsOf } from "./invocations.ts";
 import { instantiate, invoke, type Instance, type Invocation } from "./kernels.ts";
 import { MemoryMap } from "./memory_map.ts";
+import { updateInvocations } from "./update_invocations.ts";
 import type { WasmModule } from "./webassembly.ts";
 
 export async function compileProgram(module: WasmModule, plan: Plan): Promise<Program> {
@@ -23,36 +25,47 @@ export async function compileProgram(module: WasmModule, plan: Plan): Promise<Pr
   const backward = byOperation.backward.flat();
   const evaluation =
     plan.evaluation === plan.forward ? forward : plan.evaluation.flatMap((operation) => invocationsOf(operation, map));
-  return new WasmProgram(map, { byOperation, forward, backward, evaluation }, await instantiate(module, map));
+  return new WasmProgram(
+    map,
+    { byOperation, forward, backward, evaluation, update: updateInvocations(map) },
+    await instantiate(module, map),
+  );
 }
 
 /** What a step touches from outside the kernels, as views over the program's memory made once. */
 interface Open {
   readonly instance: Instance;
   readonly examples: Uint32Array;
+  readonly draw: Uint32Array;
   /** Of the last forward pass, one element per example. */
   readonly losses: Float32Array;
   readonly correct: Float32Array;
+  /** The numbers of the update, and the factor on the gradient where nothing clips it. */
+  readonly settings: Float32Array;
   readonly vector: Readonly<Record<VectorName, Float32Array<ArrayBuffer>>>;
 }
 
-type VectorName = "parameters" | "gradient" | "velocity" | "base" | "difference";
+type VectorName = "parameters" | "gradient" | "velocity" | "base" | "difference" | "secondMoment" | "gradientSum";
 
 function open(instance: Instance, map: MemoryMap): Open {
-  const { batch, layout, losses, correct } = map.plan;
+  const { microBatch, layout, losses, correct } = map.plan;
   const vector = (address: number): Float32Array<ArrayBuffer> =>
-    new Float32Array(instance.memory, address, layout.elements);
+    new Float32Array(instance.memory, address, address === 0 ? 0 : layout.elements);
   return {
     instance,
-    examples: new Uint32Array(instance.memory, map.examples, batch),
-    losses: new Float32Array(instance.memory, map.tensor(losses), batch),
-    correct: new Float32Array(instance.memory, map.tensor(correct), batch),
+    examples: new Uint32Array(instance.memory, map.examples, microBatch),
+    draw: new Uint32Array(instance.memory, map.draw, 1),
+    losses: new Float32Array(instance.memory, map.tensor(losses), microBatch),
+    correct: new Float32Array(instance.memory, map.tensor(correct), microBatch),
+    settings: new Float32Array(instance.memory, map.settings, UPDATE_WORDS + 1),
     vector: {
       parameters: vector(map.parameters),
       gradient: vector(map.gradient),
       velocity: vector(map.velocity),
       base: vector(map.base),
       difference: vector(map.difference),
+      secondMoment: vector(map.secondMoment),
+      gradientSum: vector(map.gradientSum),
     },
   };
 }
@@ -63,6 +76,7 @@ interface Calls {
   readonly backward: readonly Invocation[];
   readonly byOperation: OperationCalls;
   readonly evaluation: readonly Invocation[];
+  readonly update: readonly Invocation[];
 }
 
 class WasmProgram implements Program {
@@ -72,8 +86,12 @@ class WasmProgram implements Program {
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Undefined once closed, so that the memory can go. */
   #ifOpen: Open | undefined;
+  /** Since the optimizer's means began at zero. */
+  #updates = 0;
   #steps = 0;
   #lossSum = 0;
+  /** Gatherings for training so far (dice.ts). */
+  #draws = 0;
 
   constructor(map: MemoryMap, calls: Calls, instance: Instance) {
     this.plan = map.plan;
@@ -106,7 +124,7 @@ class WasmProgram implements Program {
     const { vector } = this.#open;
     vector.parameters.set(parameters);
     vector.base.set(parameters);
-    vector.velocity.fill(0);
+    this.#forgetUpdates();
   }
 
   async readParameters(): Promise<Float32Array<ArrayBuffer>> {
@@ -115,24 +133,27 @@ class WasmProgram implements Program {
 
   step(examples: Uint32Array, settings: StepSettings): void {
     this.gradientStep(examples);
-    const { parameters, velocity, gradient } = this.#map;
-    const { learningRate, momentum, weightDecay } = settings;
-    this.#open.instance.kernels.heavyBall(
-      parameters,
-      velocity,
-      gradient,
-      this.plan.layout.trainableElements,
-      learningRate,
-      momentum,
-      weightDecay,
-    );
+    const { instance, settings: words } = this.#open;
+    this.#updates += 1;
+    words.set(updateWords(this.plan.optimizer, settings, this.#updates));
+    words[UPDATE_WORDS] = 1;
+    invoke(instance, this.#calls.update);
   }
 
   gradientStep(examples: Uint32Array): void {
-    this.#run(this.#calls.forward, examples);
-    const { instance, losses } = this.#open;
-    invoke(instance, this.#calls.backward);
-    this.#lossSum += sum(losses);
+    this.#check(examples);
+    const { microBatches } = this.plan;
+    const { gradient, gradientSum } = this.#map;
+    const { instance, losses, draw, vector } = this.#open;
+    for (let part = 0; part < microBatches; part++) {
+      draw[0] = this.#draws++;
+      this.#run(this.#calls.forward, examples, part);
+      this.#lossSum += sum(losses);
+      invoke(instance, this.#calls.backward);
+      // Each part overwrites the gradient, so the sum so far waits elsewhere.
+      if (part > 0) instance.kernels.addVector(gradient, gradientSum, this.plan.layout.elements);
+      if (part < microBatches - 1) vector.gradientSum.set(vector.gradient);
+    }
     this.#steps += 1;
   }
 
@@ -144,7 +165,11 @@ class WasmProgram implements Program {
   }
 
   async takeGradient(): Promise<Taken> {
-    return this.#take(this.#open.vector.gradient);
+    const { gradient, base, parameters } = this.#open.vector;
+    // SPEC E9: running statistics come as what the base has to lose to become them.
+    const { trainableElements, elements } = this.plan.layout;
+    for (let index = trainableElements; index < elements; index++) gradient[index] = base[index]! - parameters[index]!;
+    return this.#take(gradient);
   }
 
   settle(center: Float32Array, movingRate: number): void {
@@ -161,17 +186,26 @@ class WasmProgram implements Program {
     vector.base.set(center);
     if (keepParameters) return;
     vector.parameters.set(center);
-    vector.velocity.fill(0);
+    this.#forgetUpdates();
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
-    this.#run(this.#calls.evaluation, examples);
+    this.#check(examples);
     const { correct, losses } = this.#open;
-    return { correct: sum(correct), meanLoss: sum(losses) / this.plan.batch };
+    let right = 0;
+    let lossSum = 0;
+    for (let part = 0; part < this.plan.microBatches; part++) {
+      this.#run(this.#calls.evaluation, examples, part);
+      right += sum(correct);
+      lossSum += sum(losses);
+    }
+    return { correct: right, meanLoss: lossSum / this.plan.batch };
   }
 
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
-    this.#gather(examples);
+    this.#check(examples);
+    this.#gather(examples, 0);
+    this.#open.draw[0] = 0;
     doExercise(this.#open.instance, this.#map, this.#calls.byOperation, exercise, take);
   }
 
@@ -183,13 +217,20 @@ class WasmProgram implements Program {
     this.#ifOpen = undefined;
   }
 
-  #run(calls: readonly Invocation[], examples: Uint32Array): void {
-    this.#gather(examples);
+  #forgetUpdates(): void {
+    const { velocity, secondMoment } = this.#open.vector;
+    velocity.fill(0);
+    secondMoment.fill(0);
+    this.#updates = 0;
+  }
+
+  /** Runs `calls` on the examples of one part of the batch. */
+  #run(calls: readonly Invocation[], examples: Uint32Array, part: number): void {
+    this.#gather(examples, part);
     invoke(this.#open.instance, calls);
   }
 
-  /** Says which examples the next gathering takes. */
-  #gather(examples: Uint32Array): void {
+  #check(examples: Uint32Array): void {
     const { batch, datasetExamples } = this.plan;
     if (examples.length !== batch) {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
@@ -198,7 +239,12 @@ class WasmProgram implements Program {
       if (example >= datasetExamples)
         throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
     }
-    this.#open.examples.set(examples);
+  }
+
+  /** Says which examples the next gathering takes. */
+  #gather(examples: Uint32Array, part: number): void {
+    const { microBatch } = this.plan;
+    this.#open.examples.set(examples.subarray(part * microBatch, (part + 1) * microBatch));
   }
 
   #take(values: Float32Array<ArrayBuffer>): Taken {

@@ -3,22 +3,28 @@
 import { columnTile4, columnTile8, TILE_ROWS } from "./column_tiles";
 import { FLOAT_BYTES } from "./lanes";
 import { packColumns, packPanels, PANEL_COLUMNS, PANEL_ROW_BYTES, sumPanels } from "./panels";
-import { multiplyRows } from "./products";
+import { multiplyMatrix } from "./products";
 
-/** output [batch, units] = input [batch, inputs] * weights + bias, then relu if asked. `rows…` hold the addresses of the rows. */
+/**
+ * output [batch, units] = input [batch, inputs] * weights + bias, then relu if asked. `rows…` hold the offsets of the rows;
+ * zeros stand in for a bias.
+ */
 export function dense(
-  rowsIn: usize, rowsOut: usize, tiles: i32, inputs: i32, units: i32,
+  rowsIn: usize, input: usize, rowsOut: usize, output: usize, batch: i32, inputs: i32, units: i32,
   weights: usize, packed: usize, stripColumns: i32, bias: usize, relu: bool,
 ): void {
-  multiplyRows(rowsIn, rowsOut, tiles, 1, inputs, 0, weights, units, false, packed, stripColumns, bias, relu);
+  multiplyMatrix(rowsIn, input, rowsOut, output, batch, inputs, weights, units, false, packed, stripColumns, bias, relu);
 }
 
-/** inputGradient [batch, inputs] = outputGradient [batch, units] * weights^T. `zeros` stands in for a bias. */
+/** inputGradient [batch, inputs] = outputGradient [batch, units] * weights^T, or added to where `bias` is 0; else it holds zeros. */
 export function denseDataGradient(
-  rowsOut: usize, rowsIn: usize, tiles: i32, inputs: i32, units: i32,
-  weights: usize, packed: usize, stripColumns: i32, zeros: usize,
+  rowsOut: usize, outputGradient: usize, rowsIn: usize, inputGradient: usize, batch: i32, inputs: i32, units: i32,
+  weights: usize, packed: usize, stripColumns: i32, bias: usize,
 ): void {
-  multiplyRows(rowsOut, rowsIn, tiles, 1, units, 0, weights, inputs, true, packed, stripColumns, zeros, false);
+  multiplyMatrix(
+    rowsOut, outputGradient, rowsIn, inputGradient, batch, units,
+    weights, inputs, true, packed, stripColumns, bias, false,
+  );
 }
 
 /**
@@ -33,7 +39,7 @@ export function denseFilterGradient(
   const panelBytes = (<usize>batch) * PANEL_ROW_BYTES;
   const panels = packed + panelBytes;
   packPanels(outputGradient, batch, units, unitBytes, panels);
-  sumPanels(panels, batch, units, biasGradient, false);
+  if (biasGradient != 0) sumPanels(panels, batch, units, biasGradient, false);
   for (let row = 0; row < inputs; row += TILE_ROWS) {
     const rows = inputs - row;
     packColumns(input + (<usize>row) * FLOAT_BYTES, batch, (<usize>inputs) * FLOAT_BYTES, packed);

@@ -1,8 +1,24 @@
 // Everything that the backend may call, from one module. The memory is imported and laid out by the caller: no kernel keeps
 // anything between calls, and none allocates.
 
-export { convolve, convolveDataGradient, convolveFilterGradient, crop, pad } from "./convolution";
+export { activate, activateGradient, undoActivation } from "./activation";
+export { averagePool, averagePoolGradient } from "./average_pooling";
+export {
+  batchNormDataGradient, dataGradientCoefficients, finishMoments, finishScaleGradients, normaliseChannels, runningFactors,
+  scaleFactors, sumMoments, sumScaleGradients,
+} from "./batch_norm";
+export { filterGradient, packTaps, pad } from "./convolution";
 export { dense, denseDataGradient, denseFilterGradient } from "./dense";
-export { softmaxCrossEntropy } from "./loss";
+export { depthwiseFilterGradient, multiplyDepthwise, packDepthwise } from "./depthwise";
+export { dropout } from "./dropout";
+export { addTensors, copyChannels, embed, embedGradient, sumColumns } from "./elements";
+export { gather } from "./gathering";
+export { globalAveragePool, globalAveragePoolGradient } from "./global_pooling";
+export { layerNorm, layerNormDataGradient, sumLayerScaleGradients } from "./layer_norm";
+export { localResponse, localResponseGradient } from "./local_response";
+export { meanSquaredError, softmaxCrossEntropy } from "./loss";
+export { packPanels } from "./panels";
 export { maxPool, maxPoolGradient, scatterPoolGradient } from "./pooling";
-export { fillZero, gather, heavyBall, maskByRelu, settle, takeDifference } from "./vectors";
+export { multiply } from "./products";
+export { addVector, fillZero, settle, takeDifference } from "./vectors";
+export { adamwUpdate, clipScale, larsUpdate, momentumUpdate, nesterovUpdate, squareSum } from "./updates";

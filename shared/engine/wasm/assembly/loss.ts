@@ -1,4 +1,5 @@
-// Softmax cross-entropy in double precision: losses, correctness and the gradient of the mean in one pass over the logits.
+// The losses, in double precision: losses, correctness and the gradient of the mean over the whole batch of `examples`, of which
+// `batch` are here.
 
 import { FLOAT_BYTES } from "./lanes";
 
@@ -13,9 +14,9 @@ const LN_2_LOW: f64 = 1.9082149292705877e-10;
 
 /** logits and gradient [batch, classes]; labels (u32), losses and correct [batch]. */
 export function softmaxCrossEntropy(
-  logits: usize, labels: usize, batch: i32, classes: i32, gradient: usize, losses: usize, correct: usize,
+  logits: usize, labels: usize, batch: i32, classes: i32, examples: i32, gradient: usize, losses: usize, correct: usize,
 ): void {
-  const scale = 1.0 / <f64>batch;
+  const scale = 1.0 / <f64>examples;
   for (let row = 0; row < batch; row++) {
     const label = load<i32>(labels);
     let largest = load<f32>(logits);
@@ -43,6 +44,36 @@ export function softmaxCrossEntropy(
     store<f32>(losses, <f32>(logarithm(sum) - distance(logits, label, largest)));
     store<f32>(correct, winner == label ? 1 : 0);
     logits += (<usize>classes) * FLOAT_BYTES;
+    gradient += (<usize>classes) * FLOAT_BYTES;
+    labels += FLOAT_BYTES;
+    losses += FLOAT_BYTES;
+    correct += FLOAT_BYTES;
+  }
+}
+
+/** losses = mean over classes of (output - y)^2, y one-hot. */
+export function meanSquaredError(
+  outputs: usize, labels: usize, batch: i32, classes: i32, examples: i32, gradient: usize, losses: usize, correct: usize,
+): void {
+  const scale = 2.0 / (<f64>classes * <f64>examples);
+  for (let row = 0; row < batch; row++) {
+    const label = load<i32>(labels);
+    let largest = load<f32>(outputs);
+    let winner = 0;
+    let sum: f64 = 0;
+    for (let c = 0; c < classes; c++) {
+      const output = load<f32>(outputs + (<usize>c) * FLOAT_BYTES);
+      if (output > largest) {
+        largest = output;
+        winner = c;
+      }
+      const error = <f64>output - (c == label ? 1.0 : 0.0);
+      sum += error * error;
+      store<f32>(gradient + (<usize>c) * FLOAT_BYTES, <f32>(error * scale));
+    }
+    store<f32>(losses, <f32>(sum / <f64>classes));
+    store<f32>(correct, winner == label ? 1 : 0);
+    outputs += (<usize>classes) * FLOAT_BYTES;
     gradient += (<usize>classes) * FLOAT_BYTES;
     labels += FLOAT_BYTES;
     losses += FLOAT_BYTES;

@@ -93,7 +93,7 @@ export function packPanelsTransposed(source: usize, depth: i32, columns: i32, ro
 }
 
 /** Four columns of a panel, of which `count` exist. */
-function packHalf(source: usize, depth: i32, count: i32, rowBytes: usize, target: usize, panelRowBytes: usize): void {
+export function packHalf(source: usize, depth: i32, count: i32, rowBytes: usize, target: usize, panelRowBytes: usize): void {
   let k = 0;
   if (count == 4) {
     for (; k + 4 <= depth; k += 4) {

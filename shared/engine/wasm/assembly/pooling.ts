@@ -1,11 +1,12 @@
-// Max-pooling and its gradient. NHWC without padding: four channels at a time, the last four again where they don't divide.
+// Max-pooling and its gradient, NHWC: four channels at a time, the last four again where they don't divide. Taps outside the
+// image are left out.
 
 import { FLOAT_BYTES } from "./lanes";
 
 /** output and `choice` (index within the image, channels included) of each window; the first of equals wins. */
 export function maxPool(
   input: usize, inputHeight: i32, inputWidth: i32, channels: i32, output: usize, choice: usize, outputHeight: i32,
-  outputWidth: i32, images: i32, size: i32, stride: i32, relu: bool,
+  outputWidth: i32, images: i32, size: i32, stride: i32, padding: i32, relu: bool,
 ): void {
   const floor: f32 = relu ? 0 : -Infinity;
   const lineElements = inputWidth * channels;
@@ -13,11 +14,15 @@ export function maxPool(
   const imageBytes = (<usize>inputHeight) * (<usize>lineElements) * FLOAT_BYTES;
   for (let image = 0; image < images; image++) {
     for (let y = 0; y < outputHeight; y++) {
+      const top = max(y * stride - padding, 0);
+      const lines = min(y * stride - padding + size, inputHeight) - top;
       for (let x = 0; x < outputWidth; x++) {
-        const first = y * stride * lineElements + x * stride * channels;
-        if (channels < 4) poolScalars(input, first, lineElements, channels, size, output, choice, floor);
-        else if (size == 2) poolPairs(input, first, lineElements, channels, output, choice, floor);
-        else poolVectors(input, first, lineElements, channels, size, output, choice, floor);
+        const left = max(x * stride - padding, 0);
+        const taps = min(x * stride - padding + size, inputWidth) - left;
+        const first = top * lineElements + left * channels;
+        if (channels < 4) poolScalars(input, first, lineElements, channels, lines, taps, output, choice, floor);
+        else if (lines == 2 && taps == 2) poolPairs(input, first, lineElements, channels, output, choice, floor);
+        else poolVectors(input, first, lineElements, channels, lines, taps, output, choice, floor);
         output += pixelBytes;
         choice += pixelBytes;
       }
@@ -54,14 +59,14 @@ function poolPairs(
 }
 
 function poolVectors(
-  image: usize, first: i32, lineElements: i32, channels: i32, size: i32, output: usize, choice: usize, floor: f32,
+  image: usize, first: i32, lineElements: i32, channels: i32, lines: i32, taps: i32, output: usize, choice: usize, floor: f32,
 ): void {
   for (let channel = 0; channel < channels; channel += 4) {
     const c = min(channel, channels - 4);
     let best = v128.load(image + (<usize>(first + c)) * FLOAT_BYTES);
     let winner = i32x4.splat(first + c);
-    for (let ky = 0; ky < size; ky++) {
-      for (let kx = 0; kx < size; kx++) {
+    for (let ky = 0; ky < lines; ky++) {
+      for (let kx = 0; kx < taps; kx++) {
         const index = first + c + ky * lineElements + kx * channels;
         const value = v128.load(image + (<usize>index) * FLOAT_BYTES);
         winner = v128.bitselect(i32x4.splat(index), winner, f32x4.gt(value, best));
@@ -74,13 +79,13 @@ function poolVectors(
 }
 
 function poolScalars(
-  image: usize, first: i32, lineElements: i32, channels: i32, size: i32, output: usize, choice: usize, floor: f32,
+  image: usize, first: i32, lineElements: i32, channels: i32, lines: i32, taps: i32, output: usize, choice: usize, floor: f32,
 ): void {
   for (let c = 0; c < channels; c++) {
     let best = load<f32>(image + (<usize>(first + c)) * FLOAT_BYTES);
     let winner = first + c;
-    for (let ky = 0; ky < size; ky++) {
-      for (let kx = 0; kx < size; kx++) {
+    for (let ky = 0; ky < lines; ky++) {
+      for (let kx = 0; kx < taps; kx++) {
         const index = first + c + ky * lineElements + kx * channels;
         const value = load<f32>(image + (<usize>index) * FLOAT_BYTES);
         if (value > best) {
@@ -134,7 +139,7 @@ function choosePixel(outputGradient: usize, choice: usize, index: i32, channels:
   }
 }
 
-/** Each output's gradient is added where its choice points, into zeros. */
+/** Each output's gradient is added where its choice points. */
 export function scatterPoolGradient(
   outputGradient: usize, choice: usize, outputElements: i32, images: i32, inputGradient: usize, imageBytes: usize,
 ): void {

@@ -12,7 +12,8 @@
 import { madd, storeFirst } from "./lanes";
 
 export const TILE_ROWS: i32 = 6;
-/** Bytes of one tile's entries in a table of row addresses (u32 each). */
+const OFFSET_BYTES: usize = 4;
+/** Bytes of one tile's entries in a table of row offsets (u32 each). */
 export const TILE_TABLE_BYTES: usize = 24;
 const UNROLL: i32 = 5;
 
@@ -20,158 +21,171 @@ const UNROLL: i32 = 5;
 export const ADD: usize = 0;
 
 /**
- * C[6, 8] = A * B + bias (or C += A * B). A's six rows are read in `runs` runs of `run` elements, `jump` bytes skipped between
- * them; the panel is read straight through. C's rows lie at `rowsC` + `at` bytes; `left` of the 8 columns exist.
+ * C[rows <= 6, left <= 8] = A * B + bias (or C += A * B). Row i of A begins at `atA` + the i-th offset of `rowsA` and is read in
+ * `lines` lines of `runs` runs of `run` elements, with `jump` bytes skipped after a run and `lineJump` more after a line; the
+ * panel is read straight through. Row i of C begins at `atC` + the i-th offset of `rowsC`.
  */
 export function rowTile8(
-  rowsA: usize, rowsC: usize, runs: i32, run: i32, jump: usize,
-  panel: usize, at: usize, left: i32, bias: usize, relu: bool,
+  rowsA: usize, atA: usize, rowsC: usize, atC: usize, rows: i32, lines: i32, lineJump: usize, runs: i32, run: i32,
+  jump: usize, panel: usize, left: i32, bias: usize, relu: bool,
 ): void {
-  let a0 = load<usize>(rowsA), a1 = load<usize>(rowsA, 4), a2 = load<usize>(rowsA, 8);
-  let a3 = load<usize>(rowsA, 12), a4 = load<usize>(rowsA, 16), a5 = load<usize>(rowsA, 20);
+  // Rows that do not exist repeat the last one.
+  const last = (<usize>(rows - 1)) * OFFSET_BYTES;
+  let a0 = atA + load<usize>(rowsA), a1 = atA + load<usize>(rowsA + min<usize>(4, last));
+  let a2 = atA + load<usize>(rowsA + min<usize>(8, last)), a3 = atA + load<usize>(rowsA + min<usize>(12, last));
+  let a4 = atA + load<usize>(rowsA + min<usize>(16, last)), a5 = atA + load<usize>(rowsA + min<usize>(20, last));
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0);
   let c10 = f32x4.splat(0), c11 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0);
   let c30 = f32x4.splat(0), c31 = f32x4.splat(0);
   let c40 = f32x4.splat(0), c41 = f32x4.splat(0);
   let c50 = f32x4.splat(0), c51 = f32x4.splat(0);
-  for (; runs > 0; runs--) {
-    let k = run;
-    let a: v128, b0: v128, b1: v128;
-    for (; k >= UNROLL; k -= UNROLL) {
-      b0 = v128.load(panel); b1 = v128.load(panel, 16);
-      a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      b0 = v128.load(panel, 32); b1 = v128.load(panel, 48);
-      a = v128.load_splat<f32>(a0, 4); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1, 4); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2, 4); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3, 4); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4, 4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5, 4); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      b0 = v128.load(panel, 64); b1 = v128.load(panel, 80);
-      a = v128.load_splat<f32>(a0, 8); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1, 8); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2, 8); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3, 8); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4, 8); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5, 8); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      b0 = v128.load(panel, 96); b1 = v128.load(panel, 112);
-      a = v128.load_splat<f32>(a0, 12); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1, 12); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2, 12); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      b0 = v128.load(panel, 128); b1 = v128.load(panel, 144);
-      a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      panel += 160;
-      a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
+  for (; lines > 0; lines--) {
+    for (let rest = runs; rest > 0; rest--) {
+      let k = run;
+      let a: v128, b0: v128, b1: v128;
+      for (; k >= UNROLL; k -= UNROLL) {
+        b0 = v128.load(panel); b1 = v128.load(panel, 16);
+        a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        b0 = v128.load(panel, 32); b1 = v128.load(panel, 48);
+        a = v128.load_splat<f32>(a0, 4); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1, 4); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2, 4); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3, 4); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4, 4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5, 4); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        b0 = v128.load(panel, 64); b1 = v128.load(panel, 80);
+        a = v128.load_splat<f32>(a0, 8); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1, 8); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2, 8); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3, 8); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4, 8); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5, 8); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        b0 = v128.load(panel, 96); b1 = v128.load(panel, 112);
+        a = v128.load_splat<f32>(a0, 12); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1, 12); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2, 12); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        b0 = v128.load(panel, 128); b1 = v128.load(panel, 144);
+        a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        panel += 160;
+        a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
+      }
+      for (; k > 0; k--) {
+        b0 = v128.load(panel); b1 = v128.load(panel, 16);
+        a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
+        a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
+        a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
+        a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
+        a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
+        a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
+        panel += 32;
+        a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+      }
+      a0 += jump; a1 += jump; a2 += jump; a3 += jump; a4 += jump; a5 += jump;
     }
-    for (; k > 0; k--) {
-      b0 = v128.load(panel); b1 = v128.load(panel, 16);
-      a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00); c01 = madd(a, b1, c01);
-      a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10); c11 = madd(a, b1, c11);
-      a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20); c21 = madd(a, b1, c21);
-      a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30); c31 = madd(a, b1, c31);
-      a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40); c41 = madd(a, b1, c41);
-      a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50); c51 = madd(a, b1, c51);
-      panel += 32;
-      a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
-    }
-    a0 += jump; a1 += jump; a2 += jump; a3 += jump; a4 += jump; a5 += jump;
+    a0 += lineJump; a1 += lineJump; a2 += lineJump; a3 += lineJump; a4 += lineJump; a5 += lineJump;
   }
-  finish(load<usize>(rowsC, 0) + at, c00, c01, left, bias, relu);
-  finish(load<usize>(rowsC, 4) + at, c10, c11, left, bias, relu);
-  finish(load<usize>(rowsC, 8) + at, c20, c21, left, bias, relu);
-  finish(load<usize>(rowsC, 12) + at, c30, c31, left, bias, relu);
-  finish(load<usize>(rowsC, 16) + at, c40, c41, left, bias, relu);
-  finish(load<usize>(rowsC, 20) + at, c50, c51, left, bias, relu);
+  finish(atC + load<usize>(rowsC, 0), c00, c01, left, bias, relu);
+  if (rows > 1) finish(atC + load<usize>(rowsC, 4), c10, c11, left, bias, relu);
+  if (rows > 2) finish(atC + load<usize>(rowsC, 8), c20, c21, left, bias, relu);
+  if (rows > 3) finish(atC + load<usize>(rowsC, 12), c30, c31, left, bias, relu);
+  if (rows > 4) finish(atC + load<usize>(rowsC, 16), c40, c41, left, bias, relu);
+  if (rows > 5) finish(atC + load<usize>(rowsC, 20), c50, c51, left, bias, relu);
 }
 
 /** The same for a panel of 4 columns. */
 export function rowTile4(
-  rowsA: usize, rowsC: usize, runs: i32, run: i32, jump: usize,
-  panel: usize, at: usize, left: i32, bias: usize, relu: bool,
+  rowsA: usize, atA: usize, rowsC: usize, atC: usize, rows: i32, lines: i32, lineJump: usize, runs: i32, run: i32,
+  jump: usize, panel: usize, left: i32, bias: usize, relu: bool,
 ): void {
-  let a0 = load<usize>(rowsA), a1 = load<usize>(rowsA, 4), a2 = load<usize>(rowsA, 8);
-  let a3 = load<usize>(rowsA, 12), a4 = load<usize>(rowsA, 16), a5 = load<usize>(rowsA, 20);
+  // Rows that do not exist repeat the last one.
+  const last = (<usize>(rows - 1)) * OFFSET_BYTES;
+  let a0 = atA + load<usize>(rowsA), a1 = atA + load<usize>(rowsA + min<usize>(4, last));
+  let a2 = atA + load<usize>(rowsA + min<usize>(8, last)), a3 = atA + load<usize>(rowsA + min<usize>(12, last));
+  let a4 = atA + load<usize>(rowsA + min<usize>(16, last)), a5 = atA + load<usize>(rowsA + min<usize>(20, last));
   let c00 = f32x4.splat(0);
   let c10 = f32x4.splat(0);
   let c20 = f32x4.splat(0);
   let c30 = f32x4.splat(0);
   let c40 = f32x4.splat(0);
   let c50 = f32x4.splat(0);
-  for (; runs > 0; runs--) {
-    let k = run;
-    let a: v128, b0: v128;
-    for (; k >= UNROLL; k -= UNROLL) {
-      b0 = v128.load(panel);
-      a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50);
-      b0 = v128.load(panel, 16);
-      a = v128.load_splat<f32>(a0, 4); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1, 4); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2, 4); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3, 4); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4, 4); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5, 4); c50 = madd(a, b0, c50);
-      b0 = v128.load(panel, 32);
-      a = v128.load_splat<f32>(a0, 8); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1, 8); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2, 8); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3, 8); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4, 8); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5, 8); c50 = madd(a, b0, c50);
-      b0 = v128.load(panel, 48);
-      a = v128.load_splat<f32>(a0, 12); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1, 12); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2, 12); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50);
-      b0 = v128.load(panel, 64);
-      a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50);
-      panel += 80;
-      a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
+  for (; lines > 0; lines--) {
+    for (let rest = runs; rest > 0; rest--) {
+      let k = run;
+      let a: v128, b0: v128;
+      for (; k >= UNROLL; k -= UNROLL) {
+        b0 = v128.load(panel);
+        a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50);
+        b0 = v128.load(panel, 16);
+        a = v128.load_splat<f32>(a0, 4); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1, 4); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2, 4); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3, 4); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4, 4); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5, 4); c50 = madd(a, b0, c50);
+        b0 = v128.load(panel, 32);
+        a = v128.load_splat<f32>(a0, 8); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1, 8); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2, 8); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3, 8); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4, 8); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5, 8); c50 = madd(a, b0, c50);
+        b0 = v128.load(panel, 48);
+        a = v128.load_splat<f32>(a0, 12); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1, 12); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2, 12); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3, 12); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4, 12); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5, 12); c50 = madd(a, b0, c50);
+        b0 = v128.load(panel, 64);
+        a = v128.load_splat<f32>(a0, 16); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1, 16); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2, 16); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3, 16); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4, 16); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5, 16); c50 = madd(a, b0, c50);
+        panel += 80;
+        a0 += 20; a1 += 20; a2 += 20; a3 += 20; a4 += 20; a5 += 20;
+      }
+      for (; k > 0; k--) {
+        b0 = v128.load(panel);
+        a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00);
+        a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10);
+        a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20);
+        a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30);
+        a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40);
+        a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50);
+        panel += 16;
+        a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+      }
+      a0 += jump; a1 += jump; a2 += jump; a3 += jump; a4 += jump; a5 += jump;
     }
-    for (; k > 0; k--) {
-      b0 = v128.load(panel);
-      a = v128.load_splat<f32>(a0); c00 = madd(a, b0, c00);
-      a = v128.load_splat<f32>(a1); c10 = madd(a, b0, c10);
-      a = v128.load_splat<f32>(a2); c20 = madd(a, b0, c20);
-      a = v128.load_splat<f32>(a3); c30 = madd(a, b0, c30);
-      a = v128.load_splat<f32>(a4); c40 = madd(a, b0, c40);
-      a = v128.load_splat<f32>(a5); c50 = madd(a, b0, c50);
-      panel += 16;
-      a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
-    }
-    a0 += jump; a1 += jump; a2 += jump; a3 += jump; a4 += jump; a5 += jump;
+    a0 += lineJump; a1 += lineJump; a2 += lineJump; a3 += lineJump; a4 += lineJump; a5 += lineJump;
   }
-  finishHalf(load<usize>(rowsC, 0) + at, c00, left, bias, relu);
-  finishHalf(load<usize>(rowsC, 4) + at, c10, left, bias, relu);
-  finishHalf(load<usize>(rowsC, 8) + at, c20, left, bias, relu);
-  finishHalf(load<usize>(rowsC, 12) + at, c30, left, bias, relu);
-  finishHalf(load<usize>(rowsC, 16) + at, c40, left, bias, relu);
-  finishHalf(load<usize>(rowsC, 20) + at, c50, left, bias, relu);
+  finishHalf(atC + load<usize>(rowsC, 0), c00, left, bias, relu);
+  if (rows > 1) finishHalf(atC + load<usize>(rowsC, 4), c10, left, bias, relu);
+  if (rows > 2) finishHalf(atC + load<usize>(rowsC, 8), c20, left, bias, relu);
+  if (rows > 3) finishHalf(atC + load<usize>(rowsC, 12), c30, left, bias, relu);
+  if (rows > 4) finishHalf(atC + load<usize>(rowsC, 16), c40, left, bias, relu);
+  if (rows > 5) finishHalf(atC + load<usize>(rowsC, 20), c50, left, bias, relu);
 }
 
 // @ts-ignore: decorator
