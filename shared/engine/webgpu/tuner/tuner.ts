@@ -18,7 +18,7 @@ export interface Tuned {
   readonly winners: ReadonlyMap<string, Candidate>;
 }
 
-interface TunerOptions extends TuningOptions {
+export interface TunerOptions extends TuningOptions {
   readonly traits: DeviceTraits;
   /** What all keys of this device begin with. */
   readonly deviceKey: string;
