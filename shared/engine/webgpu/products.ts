@@ -4,6 +4,7 @@
  */
 
 import type { Operation, OperationOf, WindowGeometry } from "../operation.ts";
+import { directConvolution, directFilterGradient } from "./algorithms/direct.ts";
 import { implicitConvolution, implicitFilterGradient } from "./algorithms/implicit.ts";
 import { loweredConvolution, loweredFilterGradient } from "./algorithms/lowered.ts";
 import { denseWindow, type Launched, type ProductOperands, type ScratchElements } from "./algorithms/operands.ts";
@@ -48,6 +49,10 @@ function launch(product: Product, candidate: Candidate, operands: ProductOperand
       return isFilterGradient
         ? implicitFilterGradient(product, candidate, operands)
         : implicitConvolution(product, candidate, operands);
+    case "direct":
+      return isFilterGradient
+        ? directFilterGradient(product, candidate, operands)
+        : directConvolution(product, candidate, operands);
     case "lowering-1":
     case "lowering-2":
     case "lowering-3":

@@ -1,5 +1,6 @@
 /** Every candidate that a product has on a device, the rule's own choice first. */
 
+import { isDirect, MOST_FILTER_ROWS } from "../algorithms/direct.ts";
 import { loweredElements, axesOf, loweredSizes } from "../algorithms/lowered.ts";
 import { viewOf } from "../algorithms/operands.ts";
 import type { WindowGeometry } from "../../operation.ts";
@@ -15,7 +16,7 @@ import { chooseByRule, evenRows, MOST_LOWERED_ELEMENTS, wholeSplits } from "./ru
 import { outputPixels } from "./shape.ts";
 
 export function candidatesOf(traits: DeviceTraits, product: Product): readonly Candidate[] {
-  const all = [chooseByRule(traits, product), ...implicitOf(traits, product), ...loweredOf(traits, product)];
+  const all = [chooseByRule(traits, product), ...directOf(traits, product), ...implicitOf(traits, product), ...loweredOf(traits, product)];
   return [...new Map(all.map((candidate) => [candidateName(candidate), candidate])).values()];
 }
 
@@ -47,6 +48,39 @@ function implicitOf(traits: DeviceTraits, product: Product): Candidate[] {
       storage: "f32" as const,
     })),
   );
+}
+
+function directOf(traits: DeviceTraits, product: Product): Candidate[] {
+  if (!isDirect(product)) return [];
+  const variant: Tile["variant"] = traits.isFallback && traits.hasSubgroups ? "quads" : "plain";
+  const whole = { algorithm: "direct", images: product.window.batch, storage: "f32" } as const;
+  if (product.pass === "filter-gradient") return directFiltersOf(variant, product, whole);
+  const sizes = traits.isFallback ? [32, 16] : [16, 8];
+  return sizes.map((most) => {
+    const invocations = traits.isFallback ? 4 : 64;
+    return { ...whole, tile: { variant, rows: evenRows(rowsOf(product), most), columns: 2, invocations }, splits: 1 };
+  });
+}
+
+function directFiltersOf(
+  variant: Tile["variant"],
+  { window }: Product,
+  whole: Pick<Candidate, "algorithm" | "images" | "storage">,
+): Candidate[] {
+  const { input, output, size, groups } = window;
+  const most = MOST_FILTER_ROWS[size]!;
+  const rows = Math.min(most, Math.ceil(input.channels / groups / 4) * 4);
+  const tiles = [rows, Math.max(4, rows / 2)].flatMap((count) => [2, 1].map((columns) => ({ rows: Math.ceil(count / 4) * 4, columns })));
+  // A workgroup is one quad, on any device.
+  return tiles.flatMap((tile) =>
+    rowSplitsOf(window.batch * output.height).map((splits) => ({ ...whole, tile: { variant, ...tile, invocations: 4 }, splits })),
+  );
+}
+
+/** Splits of the rows of all images, each of which has some. */
+function rowSplitsOf(rows: number): number[] {
+  const splits = [1, 4, 8, 16, 32, 64].filter((count) => count <= rows);
+  return [...new Set(splits.map((count) => Math.ceil(rows / Math.ceil(rows / count))))];
 }
 
 function splitsOf(pixels: number): number[] {
