@@ -1,6 +1,7 @@
 /**
  * A training step on the WASM backend, operation by operation: `node test/bench/kernels_wasm.ts [--model lenet] [--batch 64]
- * [--plain] [--json]`. Medians over rounds in which every operation runs once, so that a neighbour's load meets all alike.
+ * [--plain] [--json]`. Medians over rounds in which every operation runs once, so that a neighbour's load meets all alike, and
+ * the best of them, which says more where there are neighbours.
  */
 
 import { parseArgs } from "node:util";
@@ -9,6 +10,7 @@ import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke, type Instance, type Invocation } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
+import { updateInvocations } from "../../shared/engine/wasm/update_invocations.ts";
 import { webAssembly } from "../../shared/engine/wasm/webassembly.ts";
 import { isModelName, MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
@@ -23,8 +25,10 @@ const EXAMPLES = 1024;
 
 interface Measured {
   readonly operation: string;
+  /** Median. */
   readonly ms: number;
-  /** Absent where the operation is not made of products. */
+  readonly bestMs: number;
+  /** At the best. Absent where the operation is not made of products. */
   readonly gflops: number | undefined;
 }
 
@@ -60,12 +64,7 @@ function timedOperations(plan: Plan, map: MemoryMap): Timed[] {
     invocations: invocationsOf(operation, map),
     timesMs: [],
   }));
-  const { parameters, velocity, gradient } = map;
-  const update = {
-    kernel: "heavyBall",
-    numbers: [parameters, velocity, gradient, plan.layout.elements, 0.01, 0.9, 5e-4],
-  } as const;
-  return [...timed, { name: "update", flops: 0, invocations: [update], timesMs: [] }];
+  return [...timed, { name: "update", flops: 0, invocations: updateInvocations(map), timesMs: [] }];
 }
 
 async function measure(
@@ -105,6 +104,7 @@ async function measure(
 function load(instance: Instance, map: MemoryMap): void {
   const { layout, model } = map.plan;
   const imageBytes = new Uint8Array(instance.memory, map.images, EXAMPLES * elementsOf(model.input));
+  new Float32Array(instance.memory, map.settings, 6).set([0.01, 0.9, 5e-4, 1, 1, 1]);
   const { images, labels } = mnistExamples(EXAMPLES);
   new Uint8Array(instance.memory, map.labels, labels.length).set(labels);
   for (let index = 0; index < imageBytes.length; index++) imageBytes[index] = images[index % images.length]!;
@@ -112,9 +112,24 @@ function load(instance: Instance, map: MemoryMap): void {
 }
 
 function summary(operation: string, timesMs: readonly number[], flops: number): Measured {
-  const ms = timesMs.toSorted((a, b) => a - b)[Math.floor(timesMs.length / 2)]!;
-  return { operation, ms, gflops: flops === 0 ? undefined : flops / ms / 1e6 };
+  const sorted = timesMs.toSorted((a, b) => a - b);
+  const ms = sorted[Math.floor(sorted.length / 2)]!;
+  const bestMs = sorted[0]!;
+  return { operation, ms, bestMs, gflops: flops === 0 ? undefined : flops / bestMs / 1e6 };
 }
+
+/** The convolution of which engines.md has the other engines' times: 3x3, 64 to 64 channels, 32x32, at batch 16. */
+const CONVOLUTION_64: ModelDescription = {
+  name: "convolution",
+  input: { height: 32, width: 32, channels: 1 },
+  classes: 10,
+  layers: [
+    { kind: "conv2d", name: "before", kernel: 1, channels: 64 },
+    { kind: "conv2d", name: "conv 64", kernel: 3, channels: 64, padding: 1, bias: false },
+    { kind: "global-average-pool", name: "pool" },
+    { kind: "dense", name: "fc", units: 10 },
+  ],
+};
 
 /** A dense layer whose three passes are 512 x 512 x 512 products. */
 const GEMM_512: ModelDescription = {
@@ -140,12 +155,17 @@ if (!isModelName(values.model))
   throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
 const model = await measure(MODELS[values.model], Number(values.batch), variant);
 const gemm = (await measure(GEMM_512, 512, variant)).filter(({ operation }) => operation.endsWith("gemm 512"));
-const results = [...model, ...gemm];
+const convolution = (await measure(CONVOLUTION_64, 16, variant)).filter(({ operation }) =>
+  operation.endsWith("conv 64"),
+);
+const results = [...model, ...gemm, ...convolution];
 if (values.json) {
   process.stdout.write(`${JSON.stringify({ model: values.model, variant, results })}\n`);
 } else {
-  for (const { operation, ms, gflops } of results) {
+  for (const { operation, ms, bestMs, gflops } of results) {
     const rate = gflops === undefined ? "" : `${gflops.toFixed(1)} GFLOP/s`;
-    process.stdout.write(`${operation.padEnd(36)} ${ms.toFixed(3).padStart(9)} ms  ${rate}\n`);
+    process.stdout.write(
+      `${operation.padEnd(52)} ${ms.toFixed(3).padStart(9)} ms, best ${bestMs.toFixed(3).padStart(9)} ms  ${rate}\n`,
+    );
   }
 }

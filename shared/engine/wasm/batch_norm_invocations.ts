@@ -37,8 +37,8 @@ export function batchNorm(operation: OperationOf<"batch-norm">, map: MemoryMap):
     const input = map.tensor(operation.input) + at;
     return [
       call("normaliseChannels", input, count, channels, mean, factors, shift, added, output, fusedRelu(activation)),
-      ...activated(output, count * channels, activation),
-    ];
+      activated(output, count * channels, activation),
+    ].flat();
   });
   return [prepared, ...chunks];
 }
@@ -76,8 +76,8 @@ export function batchNormDataGradient(
     const numbers = [mean, coefficients, gradient + at, Number(accumulate)];
     return [
       call("batchNormDataGradient", input, slopes, count, channels, ...numbers),
-      ...undone(gradient, undo, count * channels, map, first * channels),
-    ];
+      undone(gradient, undo, count * channels, map, first * channels),
+    ].flat();
   });
   return [call("dataGradientCoefficients", rows, channels, scale, inverse, ...gradients, coefficients), ...chunks];
 }

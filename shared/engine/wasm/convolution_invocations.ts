@@ -170,10 +170,10 @@ export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): In
     const { at, calls } = source.bring(chunk);
     const target = map.tensor(operation.output) + chunk.first * imageElements * WORD_BYTES;
     return [
-      ...calls,
-      ...multiplied(pass, phase, 0, tables, at, target, chunk.count),
-      ...activated(target, chunk.count * imageElements, activation),
-    ];
+      calls,
+      multiplied(pass, phase, 0, tables, at, target, chunk.count),
+      activated(target, chunk.count * imageElements, activation),
+    ].flat();
   });
   return [...source.begin, ...packs, ...chunks];
 }
@@ -207,13 +207,13 @@ export function convolveDataGradient(operation: OperationOf<"convolve-data-gradi
     const target = gradient + chunk.first * imageElements * WORD_BYTES;
     const zeroes = accumulate || products.covers ? [] : [call("fillZero", target, elements * WORD_BYTES)];
     return [
-      ...calls,
-      ...zeroes,
-      ...products.phases.flatMap((phase, index) =>
+      calls,
+      zeroes,
+      products.phases.flatMap((phase, index) =>
         multiplied(pass, phase, index, tables[index]!, at, target, chunk.count),
       ),
-      ...undone(gradient, undo, elements, map, chunk.first * imageElements),
-    ];
+      undone(gradient, undo, elements, map, chunk.first * imageElements),
+    ].flat();
   });
   return [...source.begin, ...packs.calls, ...chunks];
 }
@@ -266,7 +266,7 @@ export function convolveFilterGradient(
       const add = Number(chunk.first + part.first > 0);
       return filterGradientCalls(operation, bordered, from, slopes, part.count, chunk.count, add, map);
     });
-    return [...calls, ...parts];
+    return [calls, parts].flat();
   });
   return [...source.begin, ...chunks];
 }

@@ -58,8 +58,8 @@ export function activateGradient(operation: OperationOf<"activate-gradient">, ma
     const sources = [map.tensor(operation.input) + at, map.tensor(operation.outputGradient) + at];
     return [
       call("activateGradient", ...sources, gradient + at, count, ...how),
-      ...undone(gradient, undo, count, map, first),
-    ];
+      undone(gradient, undo, count, map, first),
+    ].flat();
   });
 }
 
@@ -73,11 +73,11 @@ function dropped(
   input: number,
   output: number,
   { elements, rate, salt }: Dropping,
-  add: boolean,
+  accumulates: boolean,
   map: MemoryMap,
 ): Invocation {
   const dice = [0, map.plan.seed, map.draw, salt];
-  return call("dropout", input, output, elements, ...dice, rate * 2 ** 24, 1 / (1 - rate), Number(add));
+  return call("dropout", input, output, elements, ...dice, rate * 2 ** 24, 1 / (1 - rate), Number(accumulates));
 }
 
 export function dropout(operation: OperationOf<"dropout">, map: MemoryMap): Invocation[] {

@@ -67,7 +67,7 @@ export function localResponseGradient(
     const shape = [count, channels, size, alpha / size, beta, k];
     return [
       call("localResponseGradient", ...sources, ...shape, lines, gradient + at, Number(accumulate)),
-      ...undone(gradient, undo, count * channels, map, first * channels),
-    ];
+      undone(gradient, undo, count * channels, map, first * channels),
+    ].flat();
   });
 }

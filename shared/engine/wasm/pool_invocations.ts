@@ -61,7 +61,7 @@ export function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map
     const slopes = map.tensor(operation.outputGradient) + from;
     const choice = map.tensor(operation.choice) + from;
     return [
-      ...(accumulate || covers ? [] : [zeroed(target, window, chunk)]),
+      accumulate || covers ? [] : [zeroed(target, window, chunk)],
       isApart
         ? call(
             "maxPoolGradient",
@@ -84,8 +84,8 @@ export function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map
             target,
             elementsOf(input) * WORD_BYTES,
           ),
-      ...undone(gradient, undo, chunk.count * elementsOf(input), map, chunk.first * elementsOf(input)),
-    ];
+      undone(gradient, undo, chunk.count * elementsOf(input), map, chunk.first * elementsOf(input)),
+    ].flat();
   });
 }
 
@@ -98,10 +98,10 @@ export function averagePoolGradient(operation: OperationOf<"average-pool-gradien
     const slopes = map.tensor(operation.outputGradient) + chunk.first * elementsOf(output) * WORD_BYTES;
     const places = [output.height, output.width, chunk.count];
     return [
-      ...(accumulate ? [] : [zeroed(target, window, chunk)]),
+      accumulate ? [] : [zeroed(target, window, chunk)],
       call("averagePoolGradient", slopes, ...places, target, ...sidesOf(window), size, stride, padding),
-      ...undone(gradient, undo, chunk.count * elementsOf(input), map, chunk.first * elementsOf(input)),
-    ];
+      undone(gradient, undo, chunk.count * elementsOf(input), map, chunk.first * elementsOf(input)),
+    ].flat();
   });
 }
 
@@ -130,7 +130,7 @@ export function globalAveragePoolGradient(
     const target = gradient + first * imageElements * WORD_BYTES;
     return [
       call("globalAveragePoolGradient", slopes, count, pixels, channels, target, Number(accumulate)),
-      ...undone(gradient, undo, count * imageElements, map, first * imageElements),
-    ];
+      undone(gradient, undo, count * imageElements, map, first * imageElements),
+    ].flat();
   });
 }

@@ -4,7 +4,7 @@
  */
 
 import { alignUp } from "../../model/layout.ts";
-import type { Operation, WindowGeometry } from "../operation.ts";
+import type { Operation, OperationKind, OperationOf, WindowGeometry } from "../operation.ts";
 import { borderedBytes } from "./window_geometry.ts";
 
 const WORD_BYTES = 4;
@@ -46,58 +46,62 @@ export function scratchOf(operations: readonly Operation[]): Scratch {
   };
 }
 
+type Needs = { readonly [Kind in OperationKind]?: (operation: OperationOf<Kind>) => Partial<Scratch> };
+
+/** By kind of operation; the others need nothing. */
+const NEEDS: Needs = {
+  convolve: ({ window }) => {
+    const { size, input, output, groups } = window;
+    return {
+      packedBytes: groups * panelsBytes((size * size * input.channels) / groups, output.channels / groups),
+      paddedBytes: paddedBytes(window, "forward"),
+      zeroBytes: output.channels * WORD_BYTES,
+    };
+  },
+  "convolve-data-gradient": ({ window }) => {
+    const { size, input, output, groups } = window;
+    return {
+      packedBytes: groups * panelsBytes((size * size * output.channels) / groups, input.channels / groups),
+      paddedBytes: paddedBytes(window, "gradient"),
+      zeroBytes: input.channels * WORD_BYTES,
+    };
+  },
+  "convolve-filter-gradient": ({ window }) => {
+    const { images, lines } = filterChunk(window);
+    return {
+      packedBytes: panelsBytes(images * lines * window.output.width, window.output.channels / window.groups),
+      paddedBytes: images * borderedBytes(window, "forward"),
+    };
+  },
+  dense: ({ inputs, units }) => ({ packedBytes: stripBytes(inputs, units), zeroBytes: units * WORD_BYTES }),
+  "dense-data-gradient": ({ inputs, units }) => ({
+    packedBytes: stripBytes(units, inputs),
+    zeroBytes: inputs * WORD_BYTES,
+  }),
+  // The output's gradient, and eight columns of the input.
+  "dense-filter-gradient": ({ batch, units }) => ({ packedBytes: panelsBytes(batch, units + PANEL_COLUMNS) }),
+  "batch-norm-statistics": sumsOfChannels,
+  "batch-norm": sumsOfChannels,
+  "batch-norm-scale-gradient": sumsOfChannels,
+  "batch-norm-data-gradient": sumsOfChannels,
+  "layer-norm-scale-gradient": sumsOfChannels,
+  "local-response-norm": linesOfChannels,
+  "local-response-norm-gradient": linesOfChannels,
+};
+
 function needsOf(operation: Operation): Partial<Scratch> {
-  switch (operation.kind) {
-    case "convolve": {
-      const { size, input, output, groups } = operation.window;
-      return {
-        packedBytes: groups * panelsBytes((size * size * input.channels) / groups, output.channels / groups),
-        paddedBytes: paddedBytes(operation.window, "forward"),
-        zeroBytes: output.channels * WORD_BYTES,
-      };
-    }
-    case "convolve-data-gradient": {
-      const { size, input, output, groups } = operation.window;
-      return {
-        packedBytes: groups * panelsBytes((size * size * output.channels) / groups, input.channels / groups),
-        paddedBytes: paddedBytes(operation.window, "gradient"),
-        zeroBytes: input.channels * WORD_BYTES,
-      };
-    }
-    case "convolve-filter-gradient": {
-      const { window } = operation;
-      const { images, lines } = filterChunk(window);
-      return {
-        packedBytes: panelsBytes(images * lines * window.output.width, window.output.channels / window.groups),
-        paddedBytes: images * borderedBytes(window, "forward"),
-      };
-    }
-    case "dense":
-      return {
-        packedBytes: stripBytes(operation.inputs, operation.units),
-        zeroBytes: operation.units * WORD_BYTES,
-      };
-    case "dense-data-gradient":
-      return {
-        packedBytes: stripBytes(operation.units, operation.inputs),
-        zeroBytes: operation.inputs * WORD_BYTES,
-      };
-    case "dense-filter-gradient":
-      // The output's gradient, and eight columns of the input.
-      return { packedBytes: panelsBytes(operation.batch, operation.units + PANEL_COLUMNS) };
-    case "batch-norm-statistics":
-    case "batch-norm":
-    case "batch-norm-scale-gradient":
-    case "batch-norm-data-gradient":
-    case "layer-norm-scale-gradient":
-      return { sumsBytes: 3 * alignUp(operation.channels, 4) * WORD_BYTES };
-    case "local-response-norm":
-    case "local-response-norm-gradient":
-      // Lines with room for the neighbours on both sides.
-      return { sumsBytes: 3 * (operation.channels + operation.size + 3) * WORD_BYTES };
-    default:
-      return {};
-  }
+  const needs = NEEDS[operation.kind] as ((operation: Operation) => Partial<Scratch>) | undefined;
+  return needs?.(operation) ?? {};
+}
+
+/** As `assembly/batch_norm.ts` lays them out. */
+function sumsOfChannels({ channels }: { readonly channels: number }): Partial<Scratch> {
+  return { sumsBytes: 3 * alignUp(channels, 4) * WORD_BYTES };
+}
+
+/** Three lines with room for the neighbours on both sides (`assembly/local_response.ts`). */
+function linesOfChannels({ channels, size }: { readonly channels: number; readonly size: number }): Partial<Scratch> {
+  return { sumsBytes: 3 * (channels + size + 3) * WORD_BYTES };
 }
 
 /** How many of `columns` are packed at a time: a multiple of 8. */

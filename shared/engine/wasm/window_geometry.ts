@@ -128,7 +128,6 @@ function productsOf(axes: Axes, source: Sides, target: Sides, images: number): O
     imageBytes: (vertical.before + source.height + vertical.after) * lineBytes,
     insideBytes: vertical.before * lineBytes + horizontal.before * pixelBytes,
   };
-  const isMet = ({ taps, targets }: AxisPhase): boolean => taps > 0 && targets.length > 0;
   const phases = axes.rows
     .filter(isMet)
     .flatMap((rows) =>
@@ -136,6 +135,10 @@ function productsOf(axes: Axes, source: Sides, target: Sides, images: number): O
     );
   const covers = [...axes.rows, ...axes.columns].every(({ taps, targets }) => taps > 0 || targets.length === 0);
   return { source: bordered, phases, covers };
+}
+
+function isMet({ taps, targets }: AxisPhase): boolean {
+  return taps > 0 && targets.length > 0;
 }
 
 /** How far windows reach out of a source of `length` pixels. */
