@@ -8,25 +8,26 @@ import type { Operation } from "../../shared/engine/operation.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { Numbers } from "./convolution.ts";
 import { referenceMemory, runOperation, type ReferenceMemory } from "./operations.ts";
-import { heavyBall } from "./update.ts";
+import { update, type OptimizerState } from "./optimizer.ts";
 
 export class ReferenceTrainer {
   readonly plan: Plan;
   readonly memory: ReferenceMemory;
-  readonly velocity: Float64Array<ArrayBuffer>;
+  readonly state: OptimizerState;
 
   /** `images` and `labels` are bytes, as `Program.loadExamples` takes them. */
   constructor(plan: Plan, images: Uint8Array, labels: Uint8Array, parameters: Numbers) {
     this.plan = plan;
     this.memory = referenceMemory(plan, images, labels);
     this.memory.parameters.set(Array.from(parameters));
-    this.velocity = new Float64Array(plan.layout.elements);
+    const zeros = (): Float64Array => new Float64Array(plan.layout.elements);
+    this.state = { parameters: this.memory.parameters, velocity: zeros(), secondMoment: zeros(), updates: 0 };
   }
 
   /** One step with its update; returns the mean loss before it. */
   step(examples: Numbers, settings: StepSettings): number {
     const { meanLoss, gradient } = this.gradientStep(examples);
-    heavyBall(this.memory.parameters, this.velocity, gradient, settings, this.plan.layout.trainableElements);
+    update(this.plan.optimizer, this.plan.layout, this.state, gradient, settings);
     return meanLoss;
   }
 
