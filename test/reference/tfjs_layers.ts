@@ -14,6 +14,7 @@ export interface LayerContext {
   /** By their names in the layout. */
   readonly parameters: ReadonlyMap<string, tf.Tensor>;
   readonly convolution: Convolution;
+  readonly maxPool: MaxPool;
   /** Of the plan, and how many batches were gathered before this one: dropout's masks follow from them (dice.ts). */
   readonly seed: number;
   readonly draw: number;
@@ -32,7 +33,7 @@ export function applyLayer(
     case "conv2d":
       return withBias(context.convolution(input, parameter("weights") as tf.Tensor4D, layer), parameter("bias"));
     case "max-pool":
-      return maxPool(input, layer, shape, output);
+      return context.maxPool(input, layer, shape, output);
     case "average-pool":
       return averagePool(input, layer, shape, output);
     case "global-average-pool":
@@ -77,12 +78,11 @@ export function applyLayer(
     case "flatten":
       return input.reshape([-1, 1, 1, elementsOf(output)]);
     case "embedding": {
-      const tokens = input
-        .reshape<tf.Tensor1D>([-1])
-        .toInt()
-        .minimum(layer.vocabulary - 1);
+      const tokens = tf.cast(tf.minimum(input.reshape([-1]), layer.vocabulary - 1), "int32");
+      // A product with one-hot rows: unlike a gather its gradient exists on every backend.
+      const rows = tf.cast<tf.Tensor2D>(tf.oneHot(tokens, layer.vocabulary) as tf.Tensor2D, "float32");
       return tf
-        .gather(parameter("weights")!, tokens.toInt())
+        .matMul(rows, parameter("weights") as tf.Tensor2D)
         .reshape([-1, output.height, output.width, output.channels]);
     }
     default:
@@ -131,7 +131,10 @@ export function poolPadding(
   return { begin: padding, endRows: end(output.height, input.height), endColumns: end(output.width, input.width) };
 }
 
-function maxPool(values: tf.Tensor4D, layer: Pool, input: ImageShape, output: ImageShape): tf.Tensor4D {
+export type MaxPool = (values: tf.Tensor4D, layer: Pool, input: ImageShape, output: ImageShape) => tf.Tensor4D;
+
+/** TensorFlow.js's own kernels. */
+export const nativeMaxPool: MaxPool = (values, layer, input, output) => {
   const { begin, endRows, endColumns } = poolPadding(layer, input, output);
   const isWhole = begin === 0 && endRows === 0 && endColumns === 0;
   return tf.maxPool(
@@ -147,6 +150,41 @@ function maxPool(values: tf.Tensor4D, layer: Pool, input: ImageShape, output: Im
           [0, 0],
         ],
   );
+};
+
+/**
+ * The largest of the taps, tap by tap; the first of equals wins. The gradient of its WASM kernel is wrong in 4.22.0: that of
+ * LeNet's first layers is off by half its largest element.
+ */
+export const composedMaxPool: MaxPool = (values, { size, stride, padding = 0 }, input, output) => {
+  const end = (places: number, length: number): number => Math.max(0, places * stride + size - 1 - padding - length);
+  const pads: [number, number][] = [
+    [0, 0],
+    [padding, end(output.height, input.height)],
+    [padding, end(output.width, input.width)],
+    [0, 0],
+  ];
+  const padded = tf.pad(values, pads, -1e30);
+  const taps = Array.from({ length: size * size }, (_, tap) =>
+    everyStride(padded, [Math.floor(tap / size), tap % size], stride, output),
+  );
+  return taps.reduce((largest, tap) => tf.maximum(largest, tap));
+};
+
+/** The pixels of `values` from `first` (row, column) on, each `stride` from the last. A strided slice has no gradient there. */
+function everyStride(
+  values: tf.Tensor4D,
+  [row, column]: readonly [number, number],
+  stride: number,
+  { height, width, channels }: ImageShape,
+): tf.Tensor4D {
+  const batch = values.shape[0];
+  const all = tf.slice(values, [0, row, column, 0], [batch, height * stride, width * stride, channels]);
+  const rows = all
+    .reshape<tf.Tensor3D>([batch * height, stride, width * stride * channels])
+    .slice([0, 0, 0], [-1, 1, -1]);
+  const pixels = rows.reshape<tf.Tensor3D>([batch * height * width, stride, channels]).slice([0, 0, 0], [-1, 1, -1]);
+  return pixels.reshape([batch, height, width, channels]);
 }
 
 /** The mean of the taps inside the image. TensorFlow.js's own gradient divides by the whole window at an edge: hence the detour. */

@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { ParameterLayout } from "../../shared/model/layout.ts";
 import { inferShapes, type ModelDescription, type ShapedLayer } from "../../shared/model/model.ts";
 import { nativeConvolution, type Convolution } from "./tfjs_convolution.ts";
-import { applyLayer } from "./tfjs_layers.ts";
+import { applyLayer, nativeMaxPool, type MaxPool } from "./tfjs_layers.ts";
 
 export interface TfjsBatch {
   /** [batch, height, width, channels], normalised; tokens as they are. */
@@ -19,6 +19,7 @@ export interface TfjsBatch {
 
 export interface TfjsModelOptions {
   readonly convolution?: Convolution;
+  readonly maxPool?: MaxPool;
   /** Of the plan. */
   readonly seed?: number;
 }
@@ -29,17 +30,19 @@ export class TfjsModel {
   readonly #model: ModelDescription;
   readonly #layers: readonly ShapedLayer[];
   readonly #convolution: Convolution;
+  readonly #maxPool: MaxPool;
   readonly #seed: number;
 
   constructor(
     model: ModelDescription,
     layout: ParameterLayout,
     parameters: Float32Array,
-    { convolution = nativeConvolution, seed = 0 }: TfjsModelOptions = {},
+    { convolution = nativeConvolution, maxPool = nativeMaxPool, seed = 0 }: TfjsModelOptions = {},
   ) {
     this.#model = model;
     this.#layers = inferShapes(model);
     this.#convolution = convolution;
+    this.#maxPool = maxPool;
     this.#seed = seed;
     const trained = layout.tensors.filter(({ offset }) => offset < layout.trainableElements);
     this.variables = new Map(
@@ -71,7 +74,13 @@ export class TfjsModel {
 
   /** [batch, classes]. */
   #outputs(inputs: tf.Tensor4D, draw: number): tf.Tensor2D {
-    const context = { parameters: this.variables, convolution: this.#convolution, seed: this.#seed, draw };
+    const context = {
+      parameters: this.variables,
+      convolution: this.#convolution,
+      maxPool: this.#maxPool,
+      seed: this.#seed,
+      draw,
+    };
     const made: tf.Tensor4D[] = [];
     let dropouts = 0;
     for (const shaped of this.#layers) {

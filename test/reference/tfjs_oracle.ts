@@ -7,7 +7,8 @@ import * as tf from "@tensorflow/tfjs";
 import type { StepSettings } from "../../shared/engine/backend.ts";
 import { channelValue, type Plan } from "../../shared/engine/plan.ts";
 import { elementsOf, inferShapes, readsTokens } from "../../shared/model/model.ts";
-import { composedConvolution, nativeConvolution } from "./tfjs_convolution.ts";
+import { composedConvolution } from "./tfjs_convolution.ts";
+import { composedMaxPool } from "./tfjs_layers.ts";
 import { TfjsModel, type TfjsBatch } from "./tfjs_model.ts";
 
 /** `wasm` must have been made known by importing `tfjs_wasm.ts`. */
@@ -86,8 +87,9 @@ async function opened(plan: Plan, { parameters }: OracleData, backend: OracleBac
   }
   if (!(await tf.setBackend(backend))) throw new Error(`TensorFlow.js has no backend "${backend}" here.`);
   await tf.ready();
-  const convolution = backend === "wasm" ? composedConvolution : nativeConvolution;
-  return new TfjsModel(plan.model, plan.layout, parameters, { convolution, seed: plan.seed });
+  const composed = { convolution: composedConvolution, maxPool: composedMaxPool };
+  const ways = backend === "wasm" ? composed : {};
+  return new TfjsModel(plan.model, plan.layout, parameters, { ...ways, seed: plan.seed });
 }
 
 function batchOf({ model, normalisation }: Plan, { images, labels }: OracleData, examples: Uint32Array): TfjsBatch {

@@ -1,5 +1,6 @@
 /** Real training images for the benchmark, as bytes. */
 
+import { cifar10Examples } from "../../support/cifar_examples.ts";
 import { mnistExamples } from "../../support/mnist_examples.ts";
 import type { DatasetName } from "./workloads.ts";
 
@@ -14,7 +15,7 @@ export function trainingExamples(dataset: DatasetName, count: number): Promise<E
     case "mnist":
       return Promise.resolve(mnistExamples(count));
     case "cifar10":
-      throw new Error("not yet");
+      return cifar10Examples(count);
     default:
       return dataset satisfies never;
   }
