@@ -57,6 +57,14 @@ export interface BackendChoice {
   readonly exam?: string;
 }
 
+/** How far the backend is with measuring which of its kernels are fastest here; it trains meanwhile. */
+export interface Tuning {
+  readonly settled: number;
+  readonly kernels: number;
+  /** What came of it, as a sentence, once it is over. */
+  readonly outcome: string | undefined;
+}
+
 /** The replica's own numbers, at most four times a second and always at the end. */
 export interface ReplicaProgress {
   readonly replica: string | undefined;
@@ -81,6 +89,7 @@ export type FromWorker =
   | { readonly kind: "phase"; readonly phase: Phase; readonly detail?: string }
   | { readonly kind: "loading"; readonly loadedExamples: number; readonly examples: number }
   | { readonly kind: "backend"; readonly choice: BackendChoice }
+  | { readonly kind: "tuning"; readonly tuning: Tuning }
   | { readonly kind: "progress"; readonly progress: ReplicaProgress }
   /** A sentence with the fix. The worker has stopped. */
   | { readonly kind: "failed"; readonly sentence: string };

@@ -8,6 +8,7 @@ import { openWasm, openWebGpu } from "./backends.ts";
 import type { Coordinator } from "./coordinator.ts";
 import { NODE_CLOCK } from "./node_clock.ts";
 import { connectBySocket } from "./socket_link.ts";
+import { FileOfWinners } from "./winners.ts";
 
 export function createSurroundings(coordinator: Coordinator, say: (sentence: string) => void): Surroundings {
   const abort = new AbortController();
@@ -17,6 +18,7 @@ export function createSurroundings(coordinator: Coordinator, say: (sentence: str
     random: new Random(randomInt(2 ** 32)),
     fetch: (path) => coordinator.fetch(path, abort.signal),
     connect: connectBySocket(coordinator),
+    winners: new FileOfWinners(),
     openBackend: (name) => (name === "webgpu" ? openWebGpu() : openWasm()),
     warn: (problem) => say(sentenceOf(problem)),
     advice: { noBackend: "`drove doctor` says what this machine lacks.", noDevice: "Start it again." },

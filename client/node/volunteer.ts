@@ -57,6 +57,7 @@ async function volunteer(url: URL, asked: string, trust: string | undefined): Pr
 
 function report(message: FromWorker): void {
   if (message.kind === "backend") say([message.choice.reason, message.choice.exam ?? ""].join(" ").trim());
+  if (message.kind === "tuning" && message.tuning.outcome !== undefined) say(message.tuning.outcome);
   if (message.kind === "failed") say(message.sentence);
   if (message.kind !== "phase") return;
   const words = PHASES[message.phase];

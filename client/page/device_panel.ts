@@ -1,6 +1,6 @@
 /** Which device computes, why this one, and what both backends reached when they were measured. */
 
-import type { BackendChoice, BackendMeasurement } from "../messages.ts";
+import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
 import { adapterAdvice } from "./browser_advice.ts";
 import { byId, make, setText } from "./dom.ts";
 import { whole } from "./format.ts";
@@ -15,6 +15,7 @@ export class DevicePanel {
   readonly #name = byId("device-name", HTMLElement);
   readonly #reason = byId("device-reason", HTMLElement);
   readonly #exam = byId("device-exam", HTMLElement);
+  readonly #tuning = byId("device-tuning", HTMLElement);
   readonly #measured = byId("measured", HTMLElement);
   readonly #advice = byId("device-advice", HTMLElement);
 
@@ -22,8 +23,15 @@ export class DevicePanel {
     this.#panel.hidden = true;
   }
 
+  tuning({ settled, kernels, outcome }: Tuning): void {
+    this.#tuning.hidden = kernels === 0;
+    setText(this.#tuning, outcome ?? `Measuring its kernels while it trains: ${settled} of ${kernels} settled.`);
+  }
+
   show(choice: BackendChoice): void {
     this.#panel.hidden = false;
+    // Another device has kernels of its own.
+    this.#tuning.hidden = true;
     const name = NAMES[choice.backend];
     setText(this.#name, choice.device.includes(name) ? choice.device : `${choice.device} (${name})`);
     setText(this.#reason, choice.reason);

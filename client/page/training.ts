@@ -3,7 +3,7 @@
  * where the worker does not answer: it is terminated.
  */
 
-import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker } from "../messages.ts";
+import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { addressOf, socketAddress } from "./addresses.ts";
 
@@ -16,6 +16,7 @@ export interface TrainingListener {
   phase(phase: Phase, detail: string | undefined): void;
   loading(loadedExamples: number, examples: number): void;
   backend(choice: BackendChoice): void;
+  tuning(tuning: Tuning): void;
   progress(progress: ReplicaProgress): void;
   /** A sentence with the fix; the phase `failed` follows. */
   failed(sentence: string): void;
@@ -73,6 +74,9 @@ export class Training {
         return;
       case "backend":
         this.#listener.backend(message.choice);
+        return;
+      case "tuning":
+        this.#listener.tuning(message.tuning);
         return;
       case "progress":
         this.#listener.progress(message.progress);

@@ -82,6 +82,7 @@ function start(): void {
     loading: (loaded, examples) =>
       controls.detail(loaded < examples ? `${whole(loaded)} of ${counted(examples, "image", "images")} fetched` : ""),
     backend: (choice: BackendChoice) => devicePanel.show(choice),
+    tuning: (tuning) => devicePanel.tuning(tuning),
     progress: (newest) => {
       progress = newest;
       replica = newest.replica ?? replica;

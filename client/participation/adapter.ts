@@ -33,9 +33,9 @@ export function describeAdapter(info: GPUAdapterInfo): { readonly description: s
   return { description: `${words || "an unnamed adapter"}${isFallback ? " (software)" : ""}`, isFallback };
 }
 
-/** Kernels that share loads between lanes. */
+/** Kernels that share loads between lanes, and the tuner's finest clock. */
 export function featuresOf({ features }: GPUAdapter): GPUFeatureName[] {
-  return features.has("subgroups") ? ["subgroups"] : [];
+  return (["subgroups", "timestamp-query"] as const).filter((name) => features.has(name));
 }
 
 /** What the kernels may want more of than every device has to offer. */

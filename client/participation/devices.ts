@@ -6,7 +6,7 @@
 import type { Backend, Program } from "../../shared/engine/backend.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import type { BackendChoice, BackendMeasurement } from "../messages.ts";
+import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
 import type { ExampleRange } from "../replica/sampler.ts";
@@ -15,6 +15,7 @@ import { ExamError, type Exam } from "./exam.ts";
 import type { Examples, Shard } from "./examples.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
 import type { Advice, OpenedBackend, Surroundings } from "./surroundings.ts";
+import { recallWinners, tuneBackend, type TunerOptions } from "./tuning.ts";
 
 export interface DevicesOptions {
   readonly settings: RunSettings;
@@ -27,6 +28,10 @@ export interface DevicesOptions {
   readonly exam: Exam;
   readonly between: () => Promise<void>;
   readonly onChoice: (choice: BackendChoice) => void;
+  readonly winners?: Surroundings["winners"];
+  readonly onTuning?: (tuning: Tuning) => void;
+  /** What nobody waits for. */
+  readonly warn?: Surroundings["warn"];
 }
 
 type BackendName = Backend["name"];
@@ -166,6 +171,7 @@ export class Devices {
     this.#backends.push(backend);
     // Whoever stopped meanwhile has closed what was open then.
     await this.#options.between();
+    await recallWinners(backend, this.#tunerOptions());
     return backend;
   }
 
@@ -180,6 +186,7 @@ export class Devices {
     this.#program = program;
     this.#options.examples.loadInto(program, shard, loaded, () => this.#program === program);
     const samplesPerSecond = this.#speedOf(backend.name);
+    void this.#tune(backend);
     return {
       backend: backend.name,
       description: backend.device,
@@ -189,6 +196,22 @@ export class Devices {
       stepsPerLook: stepsPerLook(backend, samplesPerSecond, this.#options.plan.batch),
       loaded,
     };
+  }
+
+  /** Training begins with the kernels that are guessed or remembered. */
+  async #tune(backend: Backend): Promise<void> {
+    try {
+      await tuneBackend(backend, this.#tunerOptions());
+    } catch (error) {
+      // A device that is lost or closed is heard of elsewhere.
+      await Promise.race([backend.lost, this.#options.clock.breathe()]);
+      if (this.#backends.includes(backend)) this.#options.warn?.(error);
+    }
+  }
+
+  #tunerOptions(): TunerOptions {
+    const { plan, clock, winners, between, onTuning = () => {} } = this.#options;
+    return { plan, clock, winners, between, onTuning };
   }
 
   #speedOf(name: BackendName): number {

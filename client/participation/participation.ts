@@ -30,8 +30,7 @@ export class Participation {
   #devices: Devices | undefined;
   /** Of what happens before the replica exists. */
   #preparing: Phase = "loading-data";
-  #isPaused = false;
-  #endPause: (() => void) | undefined;
+  #pause: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ParticipationOptions) {
     this.#options = options;
@@ -51,15 +50,15 @@ export class Participation {
   }
 
   pause(): void {
-    this.#isPaused = true;
+    this.#pause ??= Promise.withResolvers();
     if (this.#replica) this.#replica.pause();
     else this.#tell({ kind: "phase", phase: "paused" });
   }
 
   resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#endPause?.();
+    if (!this.#pause) return;
+    this.#pause.resolve();
+    this.#pause = undefined;
     if (this.#replica) this.#replica.resume();
     else this.#tell({ kind: "phase", phase: this.#preparing });
   }
@@ -91,7 +90,7 @@ export class Participation {
     const { count } = await examples.first();
     this.#tell({ kind: "loading", loadedExamples: count, examples: examplesOf(settings) });
     this.#prepare("measuring");
-    const { openBackend, advice } = this.#surroundings;
+    const { openBackend, advice, winners } = this.#surroundings;
     this.#devices = new Devices({
       settings,
       plan,
@@ -103,6 +102,9 @@ export class Participation {
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),
+      onTuning: (tuning) => this.#tell({ kind: "tuning", tuning }),
+      warn,
+      ...(winners ? { winners } : {}),
     });
     const devices = this.#devices;
     const device = await devices.choose();
@@ -128,18 +130,16 @@ export class Participation {
 
   #prepare(phase: Phase): void {
     this.#preparing = phase;
-    if (!this.#isPaused) this.#tell({ kind: "phase", phase });
+    if (!this.#pause) this.#tell({ kind: "phase", phase });
   }
 
-  /** Between two pieces of work before training: messages get in, a pause is kept, and a stop ends it. */
+  /** Between two pieces of work besides training: messages get in, a pause is kept, and a stop ends it. */
   async #between(): Promise<void> {
     const { clock, abort } = this.#surroundings;
     await clock.breathe();
     abort.signal.throwIfAborted();
-    while (this.#isPaused && !this.#replica) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#endPause = resolve;
-      await promise;
+    while (this.#pause) {
+      await this.#pause.promise;
       abort.signal.throwIfAborted();
     }
   }

@@ -4,6 +4,7 @@
  */
 
 import type { Backend } from "../../shared/engine/backend.ts";
+import type { Winners } from "../../shared/engine/tuning.ts";
 import type { Random } from "../../shared/random.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { ConnectLink } from "../replica/connection.ts";
@@ -35,6 +36,8 @@ export interface Surroundings {
   readonly abort: { readonly signal: StopSignal; abort(): void };
   readonly fetch: Fetch;
   readonly connect: ConnectLink;
+  /** Where the winners of tuning are kept; nowhere where left out. */
+  readonly winners?: Winners;
   readonly openBackend: (name: "webgpu" | "wasm") => Promise<OpenedBackend>;
   /** What nobody waits for and a developer may want to know. */
   readonly warn: (problem: unknown) => void;

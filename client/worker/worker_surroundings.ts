@@ -5,6 +5,7 @@ import type { ToWorker } from "../messages.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
 import { connectBySocket } from "./socket_link.ts";
+import { StoredWinners } from "./winners.ts";
 import { createWorkerClock } from "./worker_clock.ts";
 
 export function createSurroundings({
@@ -19,6 +20,7 @@ export function createSurroundings({
     random: new Random(crypto.getRandomValues(new Uint32Array(1))[0]!),
     fetch: (path) => fetch(new URL(path, dataUrl), { signal: abort.signal }),
     connect: connectBySocket(socketUrl),
+    winners: new StoredWinners(),
     openBackend: (name) => (name === "webgpu" ? openWebGpu(clock) : openWasm()),
     warn: (problem) => console.warn(problem),
     advice: { noBackend: "Try a current Chrome, Edge or Firefox.", noDevice: "Reload the page." },

@@ -21,17 +21,17 @@ const SAMPLES = 16;
 const SAMPLE_ELEMENTS = 16_384;
 
 export class Workbench implements Bench {
-  readonly stopwatch: Stopwatch;
   readonly kernels: Kernels;
   readonly #watch: DeviceWatch;
   readonly #nowMs: () => number;
   readonly #pattern: Float32Array<ArrayBuffer>;
+  /** Made when something is measured for the first time. */
+  #stopwatch: Stopwatch | undefined;
   #spentMs = 0;
 
-  private constructor(watch: DeviceWatch, kernels: Kernels, stopwatch: Stopwatch, nowMs: () => number) {
+  constructor(watch: DeviceWatch, kernels: Kernels, nowMs: () => number) {
     this.#watch = watch;
     this.kernels = kernels;
-    this.stopwatch = stopwatch;
     this.#nowMs = nowMs;
     const random = new Random(1);
     // Neither zeros nor denormals, both of which some devices calculate with at another speed.
@@ -39,11 +39,6 @@ export class Workbench implements Bench {
       const magnitude = 0.25 + random.uniform();
       return random.uniform() < 0.5 ? -magnitude : magnitude;
     });
-  }
-
-  static async open(watch: DeviceWatch, kernels: Kernels, nowMs: () => number): Promise<Workbench> {
-    const stopwatch = await watch.turn.take(() => Stopwatch.open(watch.device, nowMs));
-    return new Workbench(watch, kernels, stopwatch, nowMs);
   }
 
   get spentMs(): number {
@@ -69,9 +64,10 @@ export class Workbench implements Bench {
     return this.#watch.turn.take(async () => {
       await this.#watch.device.queue.onSubmittedWorkDone();
       this.check();
-      const ms = await this.charge(() =>
-        leastMs((executions) => this.stopwatch.time(launches, executions), pieceMs, losingMs),
-      );
+      const ms = await this.charge(async () => {
+        const stopwatch = await this.#openStopwatch();
+        return leastMs((executions) => stopwatch.time(launches, executions), pieceMs, losingMs);
+      });
       this.check();
       return ms;
     });
@@ -101,8 +97,13 @@ export class Workbench implements Bench {
     });
   }
 
+  async #openStopwatch(): Promise<Stopwatch> {
+    this.#stopwatch ??= await Stopwatch.open(this.#watch.device, this.#nowMs);
+    return this.#stopwatch;
+  }
+
   close(): void {
-    this.stopwatch.close();
+    this.#stopwatch?.close();
   }
 }
 
