@@ -46,8 +46,8 @@ export class TestDevice {
     return new TestDevice(await requestDevice());
   }
 
-  compile(plan: Plan, traits: TraitsName = "quads"): Promise<WebGpuProgram> {
-    return compileProgram(this.#watch, this.#kernels, TRAITS[traits], plan);
+  compile(plan: Plan, traits: TraitsName = "quads", nowMs?: () => number): Promise<WebGpuProgram> {
+    return compileProgram(this.#watch, this.#kernels, TRAITS[traits], plan, undefined, nowMs);
   }
 
   /** The contents of `buffer` from word `first` on. */

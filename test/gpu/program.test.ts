@@ -63,7 +63,7 @@ afterEach(() => {
 
 afterAll(() => shared.close());
 
-test("[E1] No step, exchange or evaluation makes a buffer, pipeline or bind group; a step is one pass and one submit", async () => {
+test("[E1] No step, exchange or evaluation makes a buffer, pipeline or bind group; a step is one pass, and no submit or write of its own", async () => {
   const program = await fresh();
   program.step(BATCH, SETTINGS);
   const made = (["createBuffer", "createBindGroup", "createShaderModule", "createComputePipeline"] as const).map(
@@ -74,7 +74,10 @@ test("[E1] No step, exchange or evaluation makes a buffer, pipeline or bind grou
   const writes = vi.spyOn(shared.device.queue, "writeBuffer");
   const passes = vi.spyOn(GPUCommandEncoder.prototype, "beginComputePass");
   for (let step = 0; step < 3; step++) program.step(BATCH, SETTINGS);
-  expect([submits, writes, passes].map(({ mock }) => mock.calls.length)).toEqual([3, 3, 3]);
+  await program.idle();
+  expect(passes.mock.calls.length).toBe(3);
+  expect(submits.mock.calls.length).toBeLessThanOrEqual(3);
+  expect(writes.mock.calls.length).toBe(submits.mock.calls.length);
   await program.takeDifference();
   program.settle(start, 0.5);
   await program.evaluate(BATCH);

@@ -8,6 +8,7 @@ import type { ParameterTensor } from "../../model/layout.ts";
 import type { TensorId } from "../operation.ts";
 import { channelValue, type Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
+import { EXAMPLES_WORD, partWords, slotWords, STEP_SLOTS } from "./step_inputs.ts";
 
 const WORD_BYTES = 4;
 
@@ -24,15 +25,21 @@ export class PlanMemory {
   readonly vectors: Readonly<Record<VectorName, GPUBuffer>>;
   readonly images: GPUBuffer;
   readonly labels: GPUBuffer;
-  readonly examples: GPUBuffer;
+  /** What the host says of steps that are queued (step_inputs.ts). */
+  readonly stepInputs: GPUBuffer;
+  /** What it says of the part of a batch that is being done: `clock` and `examples`. */
+  readonly batchInputs: GPUBuffer;
+  /** Which draw this is (dice.ts). */
+  readonly clock: GPUBufferBinding;
+  readonly examples: GPUBufferBinding;
   /** Mean and deviation of each channel of the input. */
   readonly normalisation: GPUBuffer;
-  /** Which draw this is (dice.ts). */
-  readonly clock: GPUBuffer;
   /** Learning rate, momentum, weight decay. */
   readonly settings: GPUBuffer;
   /** The moving rate. */
   readonly pull: GPUBuffer;
+  /** Of a batch that is done in parts: their gradients so far. */
+  readonly gradientSum: GPUBuffer;
   /** The sum of the steps' mean losses since the last readback. */
   readonly total: GPUBuffer;
   scratch: GPUBuffer;
@@ -62,12 +69,19 @@ export class PlanMemory {
     };
     this.images = this.#make("data set", datasetExamples * imageWords(plan), storage);
     this.labels = this.#make("labels of the data set", datasetExamples, storage);
-    this.examples = this.#make("examples of the batch", batch, storage);
+    this.stepInputs = this.#make("inputs of queued steps", STEP_SLOTS * slotWords(plan), storage);
+    this.batchInputs = this.#make("inputs of a batch", partWords(plan), storage | uniform);
+    this.clock = { buffer: this.batchInputs, offset: 0, size: 16 };
+    const examplesBytes = plan.microBatch * WORD_BYTES;
+    this.examples = { buffer: this.batchInputs, offset: EXAMPLES_WORD * WORD_BYTES, size: examplesBytes };
     this.normalisation = this.#make("normalisation", 2 * plan.model.input.channels, storage);
     device.queue.writeBuffer(this.normalisation, 0, normalisationWords(plan));
-    this.clock = this.#make("clock", 4, uniform);
     this.settings = this.#make("settings", 4, uniform);
     this.pull = this.#make("moving rate", 4, uniform);
+    this.gradientSum =
+      plan.microBatches > 1
+        ? this.#make("gradient of a batch in parts", layout.elements, storage)
+        : this.vectors.gradient;
     this.total = this.#make("loss total", TOTAL_WORDS, storage);
     this.scratch = this.#make("scratch", Math.max(scratch.lowered, 4), storage);
     this.scratchProducts = this.#make("scratch of products", Math.max(scratch.products, 4), storage);

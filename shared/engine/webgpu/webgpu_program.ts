@@ -1,39 +1,26 @@
 /**
- * A plan compiled for one GPU device: every buffer, pipeline and bind group exists before the first step. A step writes
- * the indices of its examples (and the settings where they changed), encodes one compute pass and submits once.
+ * A plan compiled for one GPU device: every buffer, pipeline and bind group exists before the first step. A step leaves its
+ * examples and settings in a slot; a submit does one or several of them, each in one compute pass (a batch in parts: one
+ * for each part, and one for the update).
  */
 
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
-import type { Operation } from "../operation.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import type { Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
-import { overVectors } from "./dispatch.ts";
 import { doExercise } from "./exercise.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
 import { imageWords, PlanMemory, TOTAL_WORDS } from "./memory.ts";
-import type { Surroundings } from "./layers/surroundings.ts";
-import { lossTotal } from "./layers/loss.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
-import { dispatchesOf, scratchOf } from "./operations.ts";
+import { prepareAll, runPass, scratchOfPlan, type Launches } from "./launches.ts";
 import { Readback } from "./readback.ts";
+import { STEP_SLOTS, StepInputs } from "./step_inputs.ts";
+import { StepQueue } from "./step_queue.ts";
 
-/** The launches of a program, by what runs them. */
-interface Launches {
-  /** For each operation of the plan's `forward` its launches. */
-  readonly forward: readonly (readonly PreparedDispatch[])[];
-  /** For each operation of the plan's `evaluation` its launches. */
-  readonly evaluation: readonly (readonly PreparedDispatch[])[];
-  readonly lossTotal: readonly PreparedDispatch[];
-  /** For each operation of the plan's `backward` its launches. */
-  readonly backward: readonly (readonly PreparedDispatch[])[];
-  readonly update: readonly PreparedDispatch[];
-  readonly difference: readonly PreparedDispatch[];
-  readonly settle: readonly PreparedDispatch[];
-}
+export { runPass } from "./launches.ts";
 
 export async function compileProgram(
   watch: DeviceWatch,
@@ -41,6 +28,7 @@ export async function compileProgram(
   traits: DeviceTraits,
   plan: Plan,
   choose: ChooseCandidate = ruleOf(traits),
+  nowMs?: () => number,
 ): Promise<WebGpuProgram> {
   watch.check();
   const memory = new PlanMemory(watch.device, plan, scratchOfPlan(plan, traits, choose));
@@ -51,6 +39,7 @@ export async function compileProgram(
     return new WebGpuProgram(watch, memory, launches, {
       prepare,
       scratch: (chosen) => scratchOfPlan(plan, traits, chosen),
+      nowMs,
     });
   } catch (error) {
     memory.close();
@@ -62,45 +51,8 @@ export async function compileProgram(
 interface Compiler {
   readonly prepare: (choose: ChooseCandidate) => Promise<Launches>;
   readonly scratch: (choose: ChooseCandidate) => ScratchElements;
-}
-
-/** Operations use the scratch buffers one after another. */
-function scratchOfPlan(plan: Plan, traits: DeviceTraits, choose: ChooseCandidate): ScratchElements {
-  const operations = [...plan.forward, ...plan.backward, ...plan.evaluation];
-  const scratch = operations.map((operation) => scratchOf(operation, traits, choose));
-  return {
-    lowered: Math.max(...scratch.map(({ lowered }) => lowered)),
-    products: Math.max(...scratch.map(({ products }) => products)),
-  };
-}
-
-async function prepareAll(kernels: Kernels, around: Surroundings, choose: ChooseCandidate): Promise<Launches> {
-  const { memory } = around;
-  const { plan } = memory;
-  const { layout } = plan;
-  const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
-  const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
-    Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, around, choose))));
-  const vectors = (shader: string, elements: number, ...buffers: GPUBuffer[]): Promise<PreparedDispatch[]> =>
-    kernels.prepare([
-      overVectors(
-        shader,
-        shader,
-        elements,
-        buffers.map((buffer) => ({ buffer })),
-      ),
-    ]);
-  // Asked for together, so that the browser compiles them together.
-  const [forward, evaluation, total, backward, update, taking, settle] = await Promise.all([
-    each(plan.forward),
-    each(plan.evaluation),
-    kernels.prepare([lossTotal(memory)]),
-    each(plan.backward),
-    vectors("update", layout.trainableElements, memory.settings, gradient, velocity, parameters),
-    vectors("elastic_difference", layout.elements, parameters, base, sent, difference),
-    vectors("elastic_settle", layout.elements, memory.pull, sent, base, parameters),
-  ]);
-  return { forward, evaluation, lossTotal: total, backward, update, difference: taking, settle };
+  /** Without a clock every step has its own submit. */
+  readonly nowMs: (() => number) | undefined;
 }
 
 export class WebGpuProgram implements Program {
@@ -113,11 +65,14 @@ export class WebGpuProgram implements Program {
   readonly #queue: GPUQueue;
   readonly #readback: Readback;
   readonly #evaluation: Readback;
-  #gradientStep: readonly PreparedDispatch[] = [];
-  #step: readonly PreparedDispatch[] = [];
+  readonly #inputs: StepInputs;
+  readonly #steps: StepQueue;
+  /** Forward, loss, backward. */
+  #gradientPass: readonly PreparedDispatch[] = [];
   readonly #taken: Float32Array<ArrayBuffer>;
-  readonly #settings = new Float32Array(3).fill(Number.NaN);
-  #steps = 0;
+  /** Gatherings so far: dice.ts. */
+  #draw = 0;
+  #stepsSinceTake = 0;
   #closed = false;
 
   constructor(watch: DeviceWatch, memory: PlanMemory, launches: Launches, compiler: Compiler) {
@@ -131,10 +86,17 @@ export class WebGpuProgram implements Program {
     this.#readback = new Readback(memory.readback);
     this.#evaluation = new Readback(memory.evaluation);
     this.#taken = new Float32Array(memory.plan.layout.elements);
+    this.#inputs = new StepInputs(memory);
+    this.#steps = new StepQueue({
+      queue: this.#queue,
+      slots: STEP_SLOTS,
+      submit: (steps) => this.#submitSteps(steps),
+      nowMs: compiler.nowMs,
+    });
   }
 
   loadExamples(first: number, images: Uint8Array, labels: Uint8Array): void {
-    this.#check();
+    this.#prepare();
     const { datasetExamples, model } = this.plan;
     const imageBytes = elementsOf(model.input);
     const count = labels.length;
@@ -169,17 +131,17 @@ export class WebGpuProgram implements Program {
 
   step(examples: Uint32Array, settings: StepSettings): void {
     this.#check();
-    this.#writeExamples(examples);
-    this.#writeSettings(settings);
-    this.#submit((encoder) => runPass(encoder, this.#step));
-    this.#steps += 1;
+    this.#checkExamples(examples);
+    this.#steps.add((slot) => this.#inputs.fill(slot, examples, this.#draw, settings));
+    this.#draw += this.plan.microBatches;
+    this.#stepsSinceTake += 1;
   }
 
   gradientStep(examples: Uint32Array): void {
-    this.#check();
-    this.#writeExamples(examples);
-    this.#submit((encoder) => runPass(encoder, this.#gradientStep));
-    this.#steps += 1;
+    this.#prepare();
+    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, []));
+    this.#draw += this.plan.microBatches;
+    this.#stepsSinceTake += 1;
   }
 
   takeDifference(): Promise<Taken> {
@@ -187,7 +149,7 @@ export class WebGpuProgram implements Program {
   }
 
   takeGradient(): Promise<Taken> {
-    return this.#take(this.memory.vectors.gradient, []);
+    return this.#take(this.memory.vectors.gradient, this.launches.statistics);
   }
 
   settle(center: Float32Array, movingRate: number): void {
@@ -206,18 +168,10 @@ export class WebGpuProgram implements Program {
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
-    this.#check();
-    const { batch, losses, correct } = this.plan;
+    this.#prepare();
+    const { batch } = this.plan;
     const evaluation = await this.#evaluation.take(
-      (staging) => {
-        this.#writeExamples(examples);
-        this.#submit((encoder) => {
-          runPass(encoder, this.launches.evaluation.flat());
-          for (const [index, tensor] of [losses, correct].entries()) {
-            encoder.copyBufferToBuffer(this.memory.tensor(tensor).buffer, 0, staging, index * batch * 4, batch * 4);
-          }
-        });
-      },
+      (staging) => this.#runBatch(examples, this.#draw, (encoder) => this.#encodeEvaluation(encoder, staging)),
       (words) => ({ correct: sum(words.subarray(batch, 2 * batch)), meanLoss: sum(words.subarray(0, batch)) / batch }),
     );
     this.#check();
@@ -225,15 +179,15 @@ export class WebGpuProgram implements Program {
   }
 
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
-    this.#check();
-    this.#writeExamples(examples);
+    this.#prepare();
+    this.#runBatch(examples, 0, (encoder) => this.#inputs.usePart(encoder, 0, 0));
     const { memory, launches } = this;
     await doExercise({ device: this.#watch.device, memory, launches, runPass }, exercise, take);
     this.#check();
   }
 
   async idle(): Promise<void> {
-    this.#check();
+    this.#prepare();
     await this.#queue.onSubmittedWorkDone();
     // Until then whoever asks queues nothing more.
     await this.#watch.turn.free();
@@ -267,13 +221,63 @@ export class WebGpuProgram implements Program {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#steps.close();
     this.memory.close();
   }
 
   #useLaunches(launches: Launches): void {
     this.launches = launches;
-    this.#gradientStep = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
-    this.#step = [...this.#gradientStep, ...launches.update];
+    this.#gradientPass = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
+  }
+
+  /** The steps in the first slots, in one submit. */
+  #submitSteps(steps: number): void {
+    this.#inputs.upload(this.#queue, steps);
+    this.#submit((encoder) => {
+      for (let slot = 0; slot < steps; slot++) {
+        this.#inputs.useSettings(encoder, slot);
+        this.#encodeGradient(encoder, slot, this.launches.update);
+      }
+    });
+  }
+
+  /** Something with one batch that is not a step of its own; nothing may wait in the slots. */
+  #runBatch(examples: Uint32Array, draw: number, encode: (encoder: GPUCommandEncoder) => void): void {
+    this.#checkExamples(examples);
+    this.#inputs.fill(0, examples, draw);
+    this.#inputs.upload(this.#queue, 1);
+    this.#submit(encode);
+  }
+
+  /** The gradient of the batch in a slot, then `after`, in the last of its passes. */
+  #encodeGradient(encoder: GPUCommandEncoder, slot: number, after: readonly PreparedDispatch[]): void {
+    const { microBatches } = this.plan;
+    const { gradient } = this.memory.vectors;
+    const { gradientSum } = this.memory;
+    for (let part = 0; part < microBatches; part++) {
+      const isLast = part === microBatches - 1;
+      const isFirst = part === 0;
+      const { addSum, addToSum } = this.launches;
+      this.#inputs.usePart(encoder, slot, part);
+      runPass(encoder, [
+        ...this.#gradientPass,
+        ...(isFirst ? [] : isLast ? addSum : addToSum),
+        ...(isLast ? after : []),
+      ]);
+      if (isFirst && !isLast) encoder.copyBufferToBuffer(gradient, 0, gradientSum, 0, gradient.size);
+    }
+  }
+
+  #encodeEvaluation(encoder: GPUCommandEncoder, staging: GPUBuffer): void {
+    const { batch, microBatch, microBatches, losses, correct } = this.plan;
+    for (let part = 0; part < microBatches; part++) {
+      this.#inputs.usePart(encoder, 0, part);
+      runPass(encoder, this.launches.evaluation.flat());
+      for (const [index, tensor] of [losses, correct].entries()) {
+        const to = (index * batch + part * microBatch) * 4;
+        encoder.copyBufferToBuffer(this.memory.tensor(tensor).buffer, 0, staging, to, microBatch * 4);
+      }
+    }
   }
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
@@ -282,8 +286,8 @@ export class WebGpuProgram implements Program {
     let steps = 0;
     const lossSum = await this.#readBack(
       (encoder, staging) => {
-        steps = this.#steps;
-        this.#steps = 0;
+        steps = this.#stepsSinceTake;
+        this.#stepsSinceTake = 0;
         if (before.length > 0) runPass(encoder, before);
         encoder.copyBufferToBuffer(vector, 0, staging, 0, elements * 4);
         encoder.copyBufferToBuffer(total, 0, staging, elements * 4, TOTAL_WORDS * 4);
@@ -301,7 +305,7 @@ export class WebGpuProgram implements Program {
     encode: (encoder: GPUCommandEncoder, staging: GPUBuffer) => void,
     use: (words: Float32Array<ArrayBuffer>) => T,
   ): Promise<T> {
-    this.#check();
+    this.#prepare();
     const result = await this.#readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use);
     this.#check();
     return result;
@@ -321,51 +325,33 @@ export class WebGpuProgram implements Program {
     this.#queue.writeBuffer(buffer, 0, vector);
   }
 
-  /** writeBuffer and submit keep their order on the queue, so one buffer serves every step. */
-  #writeExamples(examples: Uint32Array): void {
+  #checkExamples(examples: Uint32Array): void {
     const { batch, datasetExamples } = this.plan;
     if (examples.length !== batch) {
       throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
     }
     const outside = examples.find((example) => example >= datasetExamples);
     if (outside !== undefined) throw new Error(`Example ${outside} is outside the data set of ${datasetExamples}.`);
-    this.#queue.writeBuffer(this.memory.examples, 0, examples);
-  }
-
-  #writeSettings({ learningRate, momentum, weightDecay }: StepSettings): void {
-    const settings = Float32Array.of(learningRate, momentum, weightDecay);
-    if (settings.every((value, index) => value === this.#settings[index])) return;
-    this.#settings.set(settings);
-    this.#queue.writeBuffer(this.memory.settings, 0, settings);
   }
 
   #checkVector(name: string, vector: Float32Array): void {
-    this.#check();
+    this.#prepare();
     const { elements } = this.plan.layout;
     if (vector.length !== elements) {
       throw new Error(`The ${name} given have ${vector.length} elements; the layout has ${elements}.`);
     }
   }
 
+  /** For whatever is not a step: steps that wait come before it. */
+  #prepare(): void {
+    this.#check();
+    this.#steps.flush();
+  }
+
   #check(): void {
     this.#watch.check();
     if (this.#closed) throw new Error("The program is closed.");
   }
-}
-
-/** Encodes launches into one compute pass. WebGPU orders their memory accesses. */
-export function runPass(
-  encoder: GPUCommandEncoder,
-  launches: readonly PreparedDispatch[],
-  timestampWrites?: GPUComputePassTimestampWrites,
-): void {
-  const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
-  for (const { pipeline, bindGroup, workgroups } of launches) {
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...workgroups);
-  }
-  pass.end();
 }
 
 /** Images with each row padded to whole words, as the device holds them. */

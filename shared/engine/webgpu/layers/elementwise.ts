@@ -63,7 +63,7 @@ function dropoutConstants({ rate, salt }: { rate: number; salt: number }, memory
 
 export function dropout(operation: OperationOf<"dropout">, { memory, traits }: Surroundings): Dispatch {
   const { name, elements, input, output } = operation;
-  const bindings = [vectorsOf(memory, input), { buffer: memory.clock }, vectorsOf(memory, output)];
+  const bindings = [vectorsOf(memory, input), memory.clock, vectorsOf(memory, output)];
   const launch = { name: `${name} forward`, shader: "dropout", elements };
   return strided(launch, traits, dropoutConstants(operation, memory), bindings);
 }
@@ -74,12 +74,7 @@ export function dropoutGradient(
 ): Dispatch {
   const { name, elements, outputGradient, inputGradient, undo } = operation;
   const slopes = vectorsOf(memory, outputGradient);
-  const bindings = [
-    slopes,
-    { buffer: memory.clock },
-    undoneBinding(undo, memory, slopes),
-    vectorsOf(memory, inputGradient),
-  ];
+  const bindings = [slopes, memory.clock, undoneBinding(undo, memory, slopes), vectorsOf(memory, inputGradient)];
   const constants = { ...dropoutConstants(operation, memory), ...targetConstants(operation) };
   return strided({ name: `${name} gradient`, shader: "dropout_gradient", elements }, traits, constants, bindings);
 }

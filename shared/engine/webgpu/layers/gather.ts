@@ -9,13 +9,18 @@ export function gather(operation: OperationOf<"gather">, { memory }: Surrounding
   const { output, labels, augment, tokens } = operation;
   const { microBatch, datasetExamples, model, augmentation, seed } = memory.plan;
   const { height, width, channels } = model.input;
-  const sources = [memory.images, memory.labels, memory.examples, memory.normalisation].map((buffer) => ({ buffer }));
+  const sources = [
+    { buffer: memory.images },
+    { buffer: memory.labels },
+    memory.examples,
+    { buffer: memory.normalisation },
+  ];
   const targets = [memory.tensor(output), memory.tensor(labels)];
   const common = { CHANNELS: channels, BATCH: microBatch, EXAMPLES: datasetExamples };
   if (augment && (augmentation.cropPadding > 0 || augmentation.flip)) {
     const drawn = { CROP_PADDING: augmentation.cropPadding, FLIP: augmentation.flip ? 1 : 0, SEED: seed >>> 0 };
     const constants = { ...common, HEIGHT: height, WIDTH: width, ...drawn };
-    const bindings = [...sources, { buffer: memory.clock }, ...targets];
+    const bindings = [...sources, memory.clock, ...targets];
     return elementwise("gather", "gather_augmented", microBatch * height * width, constants, bindings);
   }
   const imageElements = elementsOf(model.input);
