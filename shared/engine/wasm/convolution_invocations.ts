@@ -8,7 +8,7 @@ import type { OperationOf, WindowGeometry } from "../operation.ts";
 import { activated, ADD, addressesOf, call, fusedRelu, undone, WORD_BYTES, type Chunk } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
 import type { MemoryMap } from "./memory_map.ts";
-import { chunkImages, filterChunk, isDepthwise, panelsBytes } from "./scratch.ts";
+import { chunkImages, filterChunk, isDepthwise, panelsBytes, scattersGradient } from "./scratch.ts";
 import { forwardProducts, gradientProducts, type Bordered, type Phase, type Products } from "./window_geometry.ts";
 
 /** The images of a batch, `most` at a time. */
@@ -179,6 +179,50 @@ export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): In
 }
 
 export function convolveDataGradient(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
+  return scattersGradient(operation.window) ? scattered(operation, map) : gathered(operation, map);
+}
+
+/**
+ * For each line of the window one product, added to the input's gradient, where its rows overlap as the windows do. Without
+ * padding the windows around the image's rim have few products, and asking each input pixel for its windows would spend most on
+ * zeros: LeNet's second convolution takes 2.8 times as long that way (Xeon 2.5 GHz, Node 24, 2026-11-21).
+ */
+function scattered(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
+  const { window, undo, accumulate } = operation;
+  const { size, input, output, batch } = window;
+  const { weights } = addressesOf(operation, map.parameters);
+  const run = size * input.channels;
+  const rowBytes = output.channels * WORD_BYTES;
+  const packed = (line: number): number => map.scratch.packedBytes + line * panelsBytes(output.channels, run);
+  const packs = Array.from({ length: size }, (_, line) =>
+    call("packPanelsTransposed", weights + line * run * rowBytes, output.channels, run, rowBytes, packed(line)),
+  );
+  const images = chunkImages(window, "forward");
+  const { phases, source } = forwardProducts(window, images);
+  const { rowsA: windows, rowsC: pixels } = phases[0]!;
+  const tables = { windows: map.addTable(windows), pixels: map.addTable(pixels) };
+  const imageElements = elementsOf(input);
+  const gradient = map.tensor(operation.inputGradient);
+  const chunks = imageChunks(batch, images).flatMap(({ first, count }) => {
+    const target = gradient + first * source.imageBytes;
+    const slopes = map.tensor(operation.outputGradient) + first * elementsOf(output) * WORD_BYTES;
+    const rows = count * output.height * output.width;
+    const lines = Array.from({ length: size }, (_, line) => {
+      const to = target + line * source.lineBytes;
+      const shape = [rows, 1, 0, 1, output.channels, 0];
+      return call("multiply", tables.pixels, slopes, tables.windows, to, ...shape, packed(line), run, ADD, 0);
+    });
+    return [
+      accumulate ? [] : call("fillZero", target, count * source.imageBytes),
+      lines,
+      undone(gradient, undo, count * imageElements, map, first * imageElements),
+    ].flat();
+  });
+  return [packs, chunks].flat();
+}
+
+/** Each pixel of the input asks the windows that it lies in. */
+function gathered(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
   const { window, undo, accumulate } = operation;
   const { input, output, batch } = window;
   const images = chunkImages(window, "gradient");

@@ -47,6 +47,7 @@ const KERNEL_NAMES = [
   "normaliseChannels",
   "packDepthwise",
   "packPanels",
+  "packPanelsTransposed",
   "packTaps",
   "pad",
   "runningFactors",

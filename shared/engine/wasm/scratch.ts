@@ -60,6 +60,7 @@ const NEEDS: Needs = {
   },
   "convolve-data-gradient": ({ window }) => {
     const { size, input, output, groups } = window;
+    if (scattersGradient(window)) return { packedBytes: size * panelsBytes(output.channels, size * input.channels) };
     return {
       packedBytes: groups * panelsBytes((size * size * output.channels) / groups, input.channels / groups),
       paddedBytes: paddedBytes(window, "gradient"),
@@ -121,6 +122,16 @@ export function panelsBytes(depth: number, columns: number): number {
 
 export function isDepthwise({ groups, input, output }: WindowGeometry): boolean {
   return groups > 1 && groups === input.channels && groups === output.channels;
+}
+
+/** From here on a data gradient is scattered: so many times the products that there are would be asked for. */
+const SCATTER_RATIO = 1.4;
+
+/** Whether a data gradient costs less when the output's pixels add to their windows than when the input's pixels ask for theirs. */
+export function scattersGradient(window: WindowGeometry): boolean {
+  const { input, output, stride, padding, dilation, groups } = window;
+  const asked = (input.height * input.width) / (stride * stride * output.height * output.width);
+  return padding === 0 && dilation === 1 && groups === 1 && asked > SCATTER_RATIO;
 }
 
 /** Images that are multiplied at a time. */

@@ -17,7 +17,7 @@ export { globalAveragePool, globalAveragePoolGradient } from "./global_pooling";
 export { layerNorm, layerNormDataGradient, sumLayerScaleGradients } from "./layer_norm";
 export { localResponse, localResponseGradient } from "./local_response";
 export { meanSquaredError, softmaxCrossEntropy } from "./loss";
-export { packPanels } from "./panels";
+export { packPanels, packPanelsTransposed } from "./panels";
 export { maxPool, maxPoolGradient, scatterPoolGradient } from "./pooling";
 export { multiply } from "./products";
 export { addVector, fillZero, settle, takeDifference } from "./vectors";
