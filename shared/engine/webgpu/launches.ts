@@ -9,6 +9,7 @@ import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import { lossTotal } from "./layers/loss.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { dispatchesOf, scratchOf } from "./operations.ts";
+import { updateDispatches } from "./updates.ts";
 
 /** The launches of a program, by what runs them. */
 export interface Launches {
@@ -43,7 +44,7 @@ export async function prepareAll(kernels: Kernels, around: Surroundings, choose:
   const { memory } = around;
   const { plan } = memory;
   const { elements, trainableElements } = plan.layout;
-  const { parameters, gradient, velocity, base, sent, difference } = memory.vectors;
+  const { parameters, gradient, base, sent, difference } = memory.vectors;
   const each = (operations: readonly Operation[]): Promise<PreparedDispatch[][]> =>
     Promise.all(operations.map((operation) => kernels.prepare(dispatchesOf(operation, around, choose))));
   const vectors = (
@@ -69,7 +70,7 @@ export async function prepareAll(kernels: Kernels, around: Surroundings, choose:
       each(plan.evaluation),
       kernels.prepare([lossTotal(memory)]),
       each(plan.backward),
-      vectors("update", [memory.settings, gradient, velocity, parameters], trainableElements),
+      kernels.prepare(updateDispatches(memory)),
       vectors("elastic_difference", [parameters, base, sent, difference], elements),
       vectors("elastic_settle", [memory.pull, sent, base, parameters], elements),
       vectors("statistics_gradient", [base, parameters, gradient], elements, trainableElements),

@@ -8,7 +8,9 @@ import type { ParameterTensor } from "../../model/layout.ts";
 import type { TensorId } from "../operation.ts";
 import { channelValue, type Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
-import { EXAMPLES_WORD, partWords, slotWords, STEP_SLOTS } from "./step_inputs.ts";
+import { bufferBytes, refusal } from "./misfit.ts";
+import { EXAMPLES_WORD, partWords, SETTINGS_WORDS, slotWords, STEP_SLOTS } from "./step_inputs.ts";
+import { makeUpdateMemory, type UpdateMemory } from "./updates.ts";
 
 const WORD_BYTES = 4;
 
@@ -34,8 +36,9 @@ export class PlanMemory {
   readonly examples: GPUBufferBinding;
   /** Mean and deviation of each channel of the input. */
   readonly normalisation: GPUBuffer;
-  /** Learning rate, momentum, weight decay. */
+  /** The numbers of an update (`updateWords`). */
   readonly settings: GPUBuffer;
+  readonly update: UpdateMemory;
   /** The moving rate. */
   readonly pull: GPUBuffer;
   /** Of a batch that is done in parts: their gradients so far. */
@@ -76,7 +79,8 @@ export class PlanMemory {
     this.examples = { buffer: this.batchInputs, offset: EXAMPLES_WORD * WORD_BYTES, size: examplesBytes };
     this.normalisation = this.#make("normalisation", 2 * plan.model.input.channels, storage);
     device.queue.writeBuffer(this.normalisation, 0, normalisationWords(plan));
-    this.settings = this.#make("settings", 4, uniform);
+    this.settings = this.#make("settings", SETTINGS_WORDS, uniform);
+    this.update = makeUpdateMemory(plan, (name, words) => this.#make(name, words, storage), device.queue);
     this.pull = this.#make("moving rate", 4, uniform);
     this.gradientSum =
       plan.microBatches > 1
@@ -142,15 +146,9 @@ export class PlanMemory {
 
   /** Throws where the device binds less. */
   #bytesOf(name: string, elements: number): number {
-    // Views as vectors of 4 need whole ones.
-    const size = Math.ceil(elements / 4) * 4 * WORD_BYTES;
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.limits;
-    const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    if (size <= limit) return size;
-    const which = maxStorageBufferBindingSize <= maxBufferSize ? "maxStorageBufferBindingSize" : "maxBufferSize";
-    throw new Error(
-      `Tensor "${name}" of model "${this.plan.model.name}" needs ${size} bytes; this device binds ${limit} (${which}). Take a smaller batch or data set.`,
-    );
+    const reason = refusal(this.plan, name, elements, this.#device.limits);
+    if (reason) throw new Error(reason);
+    return bufferBytes(elements);
   }
 }
 
@@ -173,7 +171,7 @@ function normalisationWords({ model, normalisation }: Plan): Float32Array<ArrayB
 }
 
 /** The largest tensor of a slot: the one that a refusal should name. */
-function slotName(plan: Plan, slot: number): string {
+export function slotName(plan: Plan, slot: number): string {
   const [largest] = plan.tensors.filter((tensor) => tensor.slot === slot).toSorted((a, b) => b.elements - a.elements);
   return largest?.name ?? `slot ${slot}`;
 }

@@ -4,7 +4,8 @@
  * device.
  */
 
-import type { StepSettings } from "../backend.ts";
+import { alignUp } from "../../model/layout.ts";
+import { UPDATE_WORDS } from "../optimizer.ts";
 import type { PlanMemory } from "./memory.ts";
 
 const WORD_BYTES = 4;
@@ -12,8 +13,8 @@ const WORD_BYTES = 4;
 /** The most steps that one submit holds. */
 export const STEP_SLOTS = 16;
 
-/** Words of a step's settings in its slot. */
-const SETTINGS_WORDS = 4;
+/** Words of a step's settings in its slot: those of an update, rounded up. */
+export const SETTINGS_WORDS = alignUp(UPDATE_WORDS, 4);
 
 /** Where the examples begin behind the clock: where a binding may begin. */
 export const EXAMPLES_WORD = 64;
@@ -44,14 +45,11 @@ export class StepInputs {
     this.#floats = new Float32Array(this.#words.buffer);
   }
 
-  /** Fills a slot; part p of the batch draws `draw + p`. */
-  fill(slot: number, examples: Uint32Array, draw: number, settings?: StepSettings): void {
+  /** Fills a slot; part p of the batch draws `draw + p`. `settings` are the words of the update (`updateWords`). */
+  fill(slot: number, examples: Uint32Array, draw: number, settings: readonly number[] = []): void {
     const { microBatch, microBatches } = this.#memory.plan;
     const begin = slot * slotWords(this.#memory.plan);
-    if (settings) {
-      const { learningRate, momentum, weightDecay } = settings;
-      this.#floats.set([learningRate, momentum, weightDecay], begin);
-    }
+    this.#floats.set(settings, begin);
     for (let part = 0; part < microBatches; part++) {
       const at = this.#partAt(slot, part);
       this.#words[at] = draw + part;

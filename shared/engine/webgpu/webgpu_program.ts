@@ -7,6 +7,7 @@
 import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
+import { updateWords } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { doExercise } from "./exercise.ts";
@@ -72,6 +73,8 @@ export class WebGpuProgram implements Program {
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Gatherings so far: dice.ts. */
   #draw = 0;
+  /** Since the optimizer's means began at zero. */
+  #updates = 0;
   #stepsSinceTake = 0;
   #closed = false;
 
@@ -118,7 +121,7 @@ export class WebGpuProgram implements Program {
     this.#checkVector("parameters", parameters);
     this.#write(this.memory.vectors.parameters, parameters);
     this.#write(this.memory.vectors.base, parameters);
-    this.#clear(this.memory.vectors.velocity);
+    this.#forgetUpdates();
   }
 
   readParameters(): Promise<Float32Array<ArrayBuffer>> {
@@ -132,7 +135,9 @@ export class WebGpuProgram implements Program {
   step(examples: Uint32Array, settings: StepSettings): void {
     this.#check();
     this.#checkExamples(examples);
-    this.#steps.add((slot) => this.#inputs.fill(slot, examples, this.#draw, settings));
+    this.#updates += 1;
+    const words = updateWords(this.plan.optimizer, settings, this.#updates);
+    this.#steps.add((slot) => this.#inputs.fill(slot, examples, this.#draw, words));
     this.#draw += this.plan.microBatches;
     this.#stepsSinceTake += 1;
   }
@@ -164,7 +169,7 @@ export class WebGpuProgram implements Program {
     this.#write(this.memory.vectors.base, center);
     if (keepParameters) return;
     this.#write(this.memory.vectors.parameters, center);
-    this.#clear(this.memory.vectors.velocity);
+    this.#forgetUpdates();
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
@@ -212,6 +217,10 @@ export class WebGpuProgram implements Program {
       exchange.keepOld();
       throw error;
     }
+  }
+
+  get memoryBytes(): number {
+    return this.memory.bytes;
   }
 
   get isClosed(): boolean {
@@ -317,8 +326,13 @@ export class WebGpuProgram implements Program {
     this.#queue.submit([encoder.finish()]);
   }
 
-  #clear(buffer: GPUBuffer): void {
-    this.#submit((encoder) => encoder.clearBuffer(buffer));
+  #forgetUpdates(): void {
+    const { vectors, update } = this.memory;
+    this.#submit((encoder) => {
+      encoder.clearBuffer(vectors.velocity);
+      if (update.secondMoment) encoder.clearBuffer(update.secondMoment);
+    });
+    this.#updates = 0;
   }
 
   #write(buffer: GPUBuffer, vector: Float32Array): void {
