@@ -21,7 +21,7 @@ export async function openAdapter(gpu: GPU, shaders: ShaderSources, clock: Clock
     requiredFeatures: featuresOf(adapter),
     requiredLimits: limitsOf(adapter),
   });
-  return createWebGpuBackend(device, describeAdapter(adapter.info), shaders);
+  return createWebGpuBackend(device, { ...describeAdapter(adapter.info), nowMs: () => clock.nowMs() }, shaders);
 }
 
 /** Browsers say little about an adapter, and each something else. */

@@ -4,6 +4,7 @@
  */
 
 import type { Backend, Program } from "../../shared/engine/backend.ts";
+import { planFor } from "../../shared/engine/fit.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
@@ -132,9 +133,10 @@ export class Devices {
 
   /** Compiles, and lets in what passes the entrance exam; closes the backend of what does not. */
   async #admit(backend: Backend): Promise<Admitted | { readonly failure: string }> {
-    const { plan, clock, exam, between } = this.#options;
+    const { clock, exam, between } = this.#options;
     let program: Program | undefined;
     try {
+      const plan = this.#planFor(backend);
       program = await within(ASKED_BOUNDS.compileMs, clock, "Compiling", backend.compile(plan));
       const verdict = await exam.take(program);
       await between();
@@ -153,7 +155,7 @@ export class Devices {
   }
 
   async #try(name: BackendName, shard: Shard): Promise<Candidate> {
-    const { plan, settings, asked, clock, between } = this.#options;
+    const { settings, asked, clock, between } = this.#options;
     await between();
     const backend = await this.#open(name);
     if ("note" in backend) {
@@ -161,6 +163,7 @@ export class Devices {
       return { measurement, program: undefined, backend: undefined };
     }
     const bounds = asked === "auto" ? BOUNDS : ASKED_BOUNDS;
+    const plan = this.#planFor(backend);
     const measured = await measure(backend, { plan, seed: settings.seed, shard, clock, between, bounds });
     return { ...measured, backend };
   }
@@ -173,6 +176,17 @@ export class Devices {
     await this.#options.between();
     await recallWinners(backend, this.#tunerOptions());
     return backend;
+  }
+
+  /** The run's plan, in parts where its batch is too much for the device at once. */
+  #planFor(backend: Backend): Plan {
+    const { plan } = this.#options;
+    try {
+      return planFor(backend, plan.model, plan);
+    } catch {
+      // Compiling will say why not even parts fit.
+      return plan;
+    }
   }
 
   #discard({ backend, program }: Pick<Candidate, "backend" | "program">): void {

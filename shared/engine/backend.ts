@@ -6,6 +6,7 @@
  */
 
 import type { Exercise, TakeWords } from "./exercise.ts";
+import type { Misfit } from "./fit.ts";
 import type { Plan } from "./plan.ts";
 import type { TuningOptions, TuningResult } from "./tuning.ts";
 
@@ -19,6 +20,8 @@ export interface Backend {
   readonly isFallback: boolean;
   /** Resolves with a sentence when the device is lost; never rejects. A WASM backend never loses its device. */
   readonly lost: Promise<string>;
+  /** Why a plan cannot, or should not, run on this device: `fit.ts` finds one that can. Left out where everything runs. */
+  misfit?(plan: Plan): Misfit | undefined;
   /** Makes every buffer, pipeline and bind group that the plan needs. Rejects with a sentence that names the operation. */
   compile(plan: Plan): Promise<Program>;
   /**
@@ -53,6 +56,8 @@ export interface Evaluation {
 
 export interface Program {
   readonly plan: Plan;
+  /** What the program holds on the device at its peak, which is all the time: everything is made when it is compiled. */
+  readonly memoryBytes: number;
   /**
    * Puts examples into the data set on the device, as bytes; `first` is the index of the first one. `images` holds
    * `count * height * width * channels` bytes (NHWC), `labels` `count` bytes. The set holds `plan.datasetExamples` at most.

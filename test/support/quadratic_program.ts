@@ -9,6 +9,7 @@ import type { ModelDescription } from "../../shared/model/model.ts";
 
 export class QuadraticProgram implements Program {
   readonly plan: Plan;
+  readonly memoryBytes = 0;
   readonly target: Float32Array;
   parameters: Float32Array<ArrayBuffer>;
   base: Float32Array<ArrayBuffer>;

@@ -81,6 +81,7 @@ interface Calls {
 
 class WasmProgram implements Program {
   readonly plan: Plan;
+  readonly memoryBytes: number;
   readonly #map: MemoryMap;
   readonly #calls: Calls;
   readonly #taken: Float32Array<ArrayBuffer>;
@@ -95,6 +96,7 @@ class WasmProgram implements Program {
 
   constructor(map: MemoryMap, calls: Calls, instance: Instance) {
     this.plan = map.plan;
+    this.memoryBytes = instance.memory.byteLength;
     this.#map = map;
     this.#calls = calls;
     this.#ifOpen = open(instance, map);

@@ -8,6 +8,8 @@ import { productKey, type Candidate, type ChooseCandidate } from "./choice/candi
 import { ruleOf } from "./choice/rule.ts";
 import { DeviceWatch } from "./device_watch.ts";
 import { Kernels } from "./kernels.ts";
+import { scratchOfPlan } from "./launches.ts";
+import { misfitOf } from "./misfit.ts";
 import { deviceKey } from "./tuner/memory_of_winners.ts";
 import { tuneWorks } from "./tuner/tuner.ts";
 import { Workbench } from "./tuner/workbench.ts";
@@ -19,6 +21,8 @@ export interface DeviceInfo {
   readonly description: string;
   /** True where WebGPU runs in software. */
   readonly isFallback: boolean;
+  /** Any clock that never goes back. Without one every step has a submit of its own. */
+  readonly nowMs?: () => number;
 }
 
 /**
@@ -48,8 +52,9 @@ export async function createWebGpuBackend(
     device: info.description,
     isFallback: info.isFallback,
     lost: watch.lost,
+    misfit: (plan) => misfitOf(plan, scratchOfPlan(plan, traits, choose), device.limits, traits),
     compile: async (plan) => {
-      const program = await compileProgram(watch, kernels, traits, plan, choose);
+      const program = await compileProgram(watch, kernels, traits, plan, choose, info.nowMs);
       for (const known of programs) if (known.isClosed) programs.delete(known);
       programs.add(program);
       return program;
