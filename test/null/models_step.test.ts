@@ -89,7 +89,7 @@ interface Comparison {
   readonly meanLoss: readonly [ours: number, theirs: number];
   /** Of the whole gradient: |ours - theirs| / |theirs|. */
   readonly error: number;
-  /** The same for each trained tensor, largest first. */
+  /** The same for each trained tensor, largest first. One that cancels is held against 1 % of the whole's usual size. */
   readonly tensors: readonly { readonly name: string; readonly error: number }[];
 }
 
@@ -105,27 +105,34 @@ async function compare(model: ModelDescription, batch: number): Promise<Comparis
   program.gradientStep(examples);
   const ours = await program.takeGradient();
   const { tensors, trainableElements } = plan.layout;
+  const whole = norms(ours.values, theirs.gradient, 0, trainableElements);
+  const usual = whole.size / Math.sqrt(trainableElements);
   const error = (offset: number, elements: number): number => {
-    const end = offset + elements;
-    return relativeError(ours.values.subarray(offset, end), theirs.gradient.subarray(offset, end));
+    const { size, difference } = norms(ours.values, theirs.gradient, offset, offset + elements);
+    return difference / Math.max(size, 0.01 * usual * Math.sqrt(elements));
   };
   const compared = tensors
     .filter(({ offset }) => offset < trainableElements)
     .map(({ name, offset, elements }: ParameterTensor) => ({ name, error: error(offset, elements) }))
     .toSorted((one, other) => other.error - one.error);
   program.close();
-  return { meanLoss: [ours.meanLoss, theirs.meanLoss], error: error(0, trainableElements), tensors: compared };
+  return { meanLoss: [ours.meanLoss, theirs.meanLoss], error: whole.difference / whole.size, tensors: compared };
 }
 
-function relativeError(ours: Float32Array, theirs: Float32Array): number {
+/** Of the elements from `begin` to `end`: |theirs| and |ours - theirs|. */
+function norms(
+  ours: Float32Array,
+  theirs: Float32Array,
+  begin: number,
+  end: number,
+): { readonly size: number; readonly difference: number } {
   let square = 0;
   let difference = 0;
-  for (let index = 0; index < theirs.length; index++) {
+  for (let index = begin; index < end; index++) {
     square += theirs[index]! ** 2;
     difference += (ours[index]! - theirs[index]!) ** 2;
   }
-  // A tensor without any gradient must have none in both.
-  return difference === 0 ? 0 : Math.sqrt(difference / square);
+  return { size: Math.sqrt(square), difference: Math.sqrt(difference) };
 }
 
 /**
