@@ -8,6 +8,7 @@ import type { RunSettings } from "../shared/run_settings.ts";
 import type { RunState, RunView } from "../shared/run_view.ts";
 import { SOLVERS } from "../shared/solver/catalogue.ts";
 import { movingRateFor } from "../shared/solver/rule.ts";
+import { learningRateAt, runSteps } from "../shared/solver/schedule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
 import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
@@ -331,7 +332,9 @@ export class Run implements RunPort {
   #closeRound(): void {
     const round = this.#round;
     if (!round?.isComplete) return;
-    const { learningRate, momentum } = this.#options.rule;
+    const { learningRate: base, momentum } = this.#options.rule;
+    const { schedule, communicationPeriod } = this.settings;
+    const learningRate = learningRateAt(schedule, base, runSteps(this.version, communicationPeriod));
     const step = this.#center.step({ learningRate, momentum, count: round.pushed });
     round.finish(
       step,

@@ -5,6 +5,8 @@
  */
 
 import * as v from "valibot";
+import type { Augmentation } from "../shared/engine/dice.ts";
+import type { OptimizerKind } from "../shared/engine/optimizer.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
@@ -16,6 +18,7 @@ import {
   type WorkingSolverName,
 } from "../shared/solver/catalogue.ts";
 import { movingRateFor } from "../shared/solver/rule.ts";
+import type { Decay } from "../shared/solver/schedule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
 
@@ -36,6 +39,13 @@ export interface RunConfig {
   /** On the replica or at the center: where the solver has it. 0 where it has none. */
   readonly momentum: number;
   readonly weightDecay: number;
+  readonly optimizer: OptimizerKind;
+  readonly clipNorm: number | null;
+  /** Of the learning rate, after the warm-up. */
+  readonly schedule: Decay;
+  /** Steps of all replicas together. */
+  readonly warmUp: number;
+  readonly augmentation: Augmentation;
   /** beta, over all replicas; alpha = beta / p. */
   readonly elasticRate: number;
   /** A fixed alpha, instead of beta / p. */
@@ -114,6 +124,11 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     learningRate: read("learningRate"),
     momentum: read("momentum"),
     weightDecay: read("weightDecay"),
+    optimizer: read("optimizer"),
+    clipNorm: read("clipNorm"),
+    schedule: read("schedule"),
+    warmUp: read("warmUp"),
+    augmentation: read("augmentation"),
     elasticRate: read("elasticRate"),
     movingRate: read("movingRate"),
     staleness: read("staleness"),
@@ -158,6 +173,9 @@ export function settingsFor(config: RunConfig, { run, data, layout }: SettingsPa
     learningRate: config.learningRate,
     momentum: place === "replica" || place === "optional-replica" ? config.momentum : 0,
     weightDecay: config.weightDecay,
+    optimizer: { kind: config.optimizer, ...(config.clipNorm === null ? {} : { clipNorm: config.clipNorm }) },
+    schedule: { decay: config.schedule, warmUpSteps: config.warmUp },
+    augmentation: config.augmentation,
     seed: config.seed,
     backend: config.backend,
     targetAccuracy: config.targetAccuracy,
@@ -196,6 +214,17 @@ function refuseContradictions(config: RunConfig, rule: Solver, sourceOf: (field:
       `${sourceOf("communicationPeriod")} is ${config.communicationPeriod}, but the solver ${solver} pushes every gradient; accepted is 1.`,
     );
   }
+  if (rule.rule === "gradient") refuseReplicasOptimizer(config, sourceOf);
+  if (config.optimizer === "nesterov" && config.momentum === 0) {
+    throw new ConfigError(
+      `${sourceOf("optimizer")} is "nesterov", but the momentum is 0; set --momentum, with a solver that has one, or leave it out.`,
+    );
+  }
+  if (config.optimizer === "adamw" && config.momentum < 0) {
+    throw new ConfigError(
+      `${sourceOf("momentum")} is ${config.momentum}, but adamw takes the mean of gradients with it; accepted is 0 to 0.999.`,
+    );
+  }
   if (rule.rule === "gradient" && config.exchange !== "one-round-trip") {
     throw new ConfigError(
       `${sourceOf("exchange")} is "${config.exchange}", which only elastic solvers have; with ${solver} leave it out.`,
@@ -207,6 +236,22 @@ function refuseContradictions(config: RunConfig, rule: Solver, sourceOf: (field:
       `${sourceOf("exchange")} is "two-round-trip", which needs a fixed moving rate; add --moving-rate, for example 0.9 divided by the replicas that you expect.`,
     );
   }
+}
+
+/** The center takes the step there, by its own rule (SPEC X15). */
+function refuseReplicasOptimizer(config: RunConfig, sourceOf: (field: FieldName) => string): void {
+  const { solver } = config;
+  const unused = (
+    [
+      ["optimizer", config.optimizer, config.optimizer !== "momentum"],
+      ["clipNorm", config.clipNorm, config.clipNorm !== null],
+      ["weightDecay", config.weightDecay, config.weightDecay !== 0],
+    ] as const
+  ).find(([, , isUnused]) => isUnused);
+  if (!unused) return;
+  throw new ConfigError(
+    `${sourceOf(unused[0])} is ${shown(unused[1])}, but with the solver ${solver} the center takes the steps, by momentum alone; leave it out, or choose an elastic solver.`,
+  );
 }
 
 export function listed(names: readonly string[]): string {

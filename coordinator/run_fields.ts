@@ -5,8 +5,11 @@
 
 import * as v from "valibot";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
+import type { Augmentation } from "../shared/engine/dice.ts";
+import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
 import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
 import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
+import { CONSTANT_RATE } from "../shared/solver/schedule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
 
 const MODEL_NAMES = Object.keys(MODELS) as [ModelName, ...ModelName[]];
@@ -41,6 +44,29 @@ function asPolicy(value: unknown): unknown {
   return amount === undefined && kind === "none" ? { kind } : value;
 }
 
+function asDecay(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  const [kind, ...amounts] = value.split(":");
+  const [first, second] = amounts.map(asNumber);
+  if (kind === "constant" && amounts.length === 0) return { kind };
+  if (kind === "step" && amounts.length === 2) return { kind, every: first, factor: second };
+  if (kind === "inv" && amounts.length === 2) return { kind, gamma: first, power: second };
+  if (kind === "cosine" && (amounts.length === 1 || amounts.length === 2))
+    return { kind, steps: first, floor: second ?? 0 };
+  return value;
+}
+
+function asAugmentation(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  const words = value === "none" ? [] : value.split(",").map((word) => word.trim());
+  const crops = words.filter((word) => /^crop[0-9]+$/.test(word));
+  const flips = words.filter((word) => word === "flip");
+  const isUnderstood = crops.length + flips.length === words.length && crops.length < 2 && flips.length < 2;
+  if (!isUnderstood) return value;
+  return { cropPadding: Number(crops[0]?.slice("crop".length) ?? 0), flip: flips.length === 1 };
+}
+
+const NO_AUGMENTATION: Augmentation = { cropPadding: 0, flip: false };
 const NO_POLICY: StalenessPolicy = { kind: "none" };
 
 export const FIELDS = {
@@ -123,6 +149,46 @@ export const FIELDS = {
     accepted: "a number from 0 to 1, such as 0.0005",
     placeholder: "NUMBER",
     help: "pull of every weight towards 0",
+  },
+  optimizer: {
+    schema: v.picklist(OPTIMIZER_KINDS),
+    initial: "momentum",
+    fromText: asIs,
+    accepted: `"momentum" (with momentum 0 plain SGD), "nesterov", "lars" or "adamw"`,
+    placeholder: "NAME",
+    help: "what a replica's steps end with: momentum, nesterov, lars or adamw",
+  },
+  clipNorm: {
+    schema: v.nullable(above0UpTo(1e9)),
+    initial: null,
+    fromText: asNumber,
+    accepted: "a number above 0, such as 1, or null in a file",
+    placeholder: "NUMBER",
+    help: "a longer gradient is scaled down to this norm",
+  },
+  schedule: {
+    schema: decaySchema,
+    initial: CONSTANT_RATE.decay,
+    fromText: asDecay,
+    accepted: `"constant", "step:EVERY:FACTOR", "inv:GAMMA:POWER" or "cosine:STEPS[:FLOOR]", in steps of all replicas together; in a file {"kind": "step", "every": N, "factor": F}, {"kind": "inv", "gamma": G, "power": P} or {"kind": "cosine", "steps": N, "floor": F}`,
+    placeholder: "SCHEDULE",
+    help: "how the learning rate falls: constant, step:EVERY:FACTOR, inv:GAMMA:POWER or cosine:STEPS[:FLOOR], in steps of all replicas together",
+  },
+  warmUp: {
+    schema: wholeBetween(0, 1e9),
+    initial: 0,
+    fromText: asNumber,
+    accepted: "a whole number of steps from 0 to 1000000000",
+    placeholder: "STEPS",
+    help: "steps of all replicas together in which the learning rate rises to its full size",
+  },
+  augmentation: {
+    schema: augmentationSchema,
+    initial: NO_AUGMENTATION,
+    fromText: asAugmentation,
+    accepted: `"none", "crop4" (a random crop after 4 pixels of padding; up to 64), "flip" or "crop4,flip"; in a file {"cropPadding": 4, "flip": true}`,
+    placeholder: "KINDS",
+    help: "what is done to training images at random: none, crop4, flip or crop4,flip",
   },
   elasticRate: {
     schema: above0UpTo(2),

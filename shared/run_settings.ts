@@ -8,9 +8,29 @@ import { LIMITS } from "./wire/codes.ts";
 import { modelSchema } from "./model/schema.ts";
 import { SOLVER_NAMES } from "./solver/catalogue.ts";
 
+/** `OptimizerKind` (optimizer.ts). */
+export const OPTIMIZER_KINDS = ["momentum", "nesterov", "lars", "adamw"] as const;
+const MOST_CROP_PADDING = 64;
+
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const wholeOrZero = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+
+/** `Decay` (schedule.ts). */
+export const decaySchema = v.variant("kind", [
+  v.strictObject({ kind: v.literal("constant") }),
+  v.strictObject({ kind: v.literal("step"), every: whole, factor: v.pipe(positive, v.maxValue(1)) }),
+  v.strictObject({ kind: v.literal("inv"), gamma: positive, power: positive }),
+  v.strictObject({ kind: v.literal("cosine"), steps: whole, floor: v.pipe(amount, v.maxValue(1)) }),
+]);
+
+/** `Augmentation` (dice.ts). */
+export const augmentationSchema = v.strictObject({
+  cropPadding: v.pipe(wholeOrZero, v.maxValue(MOST_CROP_PADDING)),
+  flip: v.boolean(),
+});
 
 /** A piece of the training set: `examples` images (NHWC bytes), then `examples` label bytes. Immutable under its address. */
 const shard = v.strictObject({ url: text, examples: whole });
@@ -42,6 +62,11 @@ const schema = v.strictObject({
   learningRate: amount,
   momentum: v.pipe(v.number(), v.minValue(-1), v.maxValue(1)),
   weightDecay: amount,
+  /** With which every local step ends. */
+  optimizer: v.strictObject({ kind: v.picklist(OPTIMIZER_KINDS), clipNorm: v.exactOptional(positive) }),
+  /** Of the learning rate, over the run's steps (SPEC S6). */
+  schedule: v.strictObject({ decay: decaySchema, warmUpSteps: wholeOrZero }),
+  augmentation: augmentationSchema,
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   /** `auto` measures both backends and takes the faster. */
   backend: v.picklist(["auto", "webgpu", "wasm"]),

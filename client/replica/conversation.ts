@@ -9,7 +9,7 @@ import { SOLVERS } from "../../shared/solver/catalogue.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import type { FromCoordinator } from "../../shared/wire/messages.ts";
 import type { Connection, ExchangeMessage, Welcome } from "./connection.ts";
-import { Exchange, type PushContent, type Work } from "./exchange.ts";
+import { Exchange, type Base, type PushContent, type Work } from "./exchange.ts";
 import type { Device, LocalTraining } from "./local_training.ts";
 import type { Progress } from "./progress.ts";
 
@@ -114,6 +114,7 @@ export class Conversation {
     const center = vectorOf(payload);
     if (!center) return connection.renew("a welcome without a center");
     exchange.rejoin({ version: header.version, incarnation: header.incarnation }, header.lastExchange);
+    training.reached(header.version);
     if (this.#state.kind !== "taking") this.#state = { kind: "training" };
     else if (this.#state.fate === "push") this.#state.fate = "carry";
     if (this.hasJoined) return this.#recover(this.#need ?? "rebase", center);
@@ -215,7 +216,7 @@ export class Conversation {
       if (state.center && !state.isOrphan) training.settle(state.center, settings.movingRate);
       return;
     }
-    exchange.rebase({ version: header.version, incarnation: inFlight.header.incarnation });
+    this.#agree({ version: header.version, incarnation: inFlight.header.incarnation });
     const center = vectorOf(payload);
     // Not what X3 promises: asked for instead.
     if (!center) this.#need = "rebase";
@@ -227,11 +228,11 @@ export class Conversation {
   }
 
   #pulled({ header, payload }: Center): void {
-    const { exchange, training } = this.#options;
+    const { training } = this.#options;
     const center = vectorOf(payload);
     if (this.#state.kind !== "pulling" || !center) return;
     this.#state = { kind: "training" };
-    exchange.rebase({ version: header.version, incarnation: header.incarnation });
+    this.#agree({ version: header.version, incarnation: header.incarnation });
     if (this.#need) return this.#recover(this.#need, center);
     this.#base = center;
     training.rebase(center);
@@ -254,7 +255,7 @@ export class Conversation {
       this.#need = header.recovery;
       return;
     }
-    exchange.rebase({ version: header.version, incarnation: header.incarnation });
+    this.#agree({ version: header.version, incarnation: header.incarnation });
     this.#recover(header.recovery, center);
   }
 
@@ -291,6 +292,12 @@ export class Conversation {
       `Training diverged ${DIVERGENCES_IN_A_ROW} times in a row here, each time right after a restart from the center. ` +
         "Either the run's learning rate is too high (the operator can lower it), or this device computes wrongly (choose the other backend).",
     );
+  }
+
+  /** A new base, which also tells how far the run has come. */
+  #agree(base: Base): void {
+    this.#options.exchange.rebase(base);
+    this.#options.training.reached(base.version);
   }
 
   #listen(): void {

@@ -6,6 +6,7 @@
 import type { Program, StepSettings, Taken } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { SOLVERS } from "../../shared/solver/catalogue.ts";
+import { learningRateAt, runSteps } from "../../shared/solver/schedule.ts";
 import { randomFor, Sampler, type ExampleRange } from "./sampler.ts";
 import type { Work } from "./exchange.ts";
 
@@ -27,7 +28,7 @@ export interface Device {
 
 export class LocalTraining {
   readonly #settings: RunSettings;
-  readonly #stepSettings: StepSettings;
+  #stepSettings: StepSettings;
   #device: Device;
   #sampler: Sampler;
   #replicaId = "";
@@ -40,7 +41,7 @@ export class LocalTraining {
 
   constructor(settings: RunSettings, device: Device) {
     this.#settings = settings;
-    this.#stepSettings = stepSettingsOf(settings);
+    this.#stepSettings = stepSettingsOf(settings, 0);
     this.#device = device;
     this.#sampler = this.#newSampler();
   }
@@ -69,6 +70,11 @@ export class LocalTraining {
     this.#sampler = this.#newSampler();
     this.#program.writeParameters(center);
     this.#steps = 0;
+  }
+
+  /** The run has come to this version of the center: the clock of the learning rate (SPEC S6). */
+  reached(version: number): void {
+    this.#stepSettings = stepSettingsOf(this.#settings, version);
   }
 
   /** A new device in place of a lost one. What was trained since `center`, the base, is gone with the old one. */
@@ -150,11 +156,12 @@ export class LocalTraining {
   }
 }
 
-function stepSettingsOf(settings: RunSettings): StepSettings {
+function stepSettingsOf(settings: RunSettings, version: number): StepSettings {
   const place = SOLVERS[settings.solver].momentum;
   const hasMomentum = place === "replica" || place === "optional-replica";
+  const { schedule, learningRate, communicationPeriod } = settings;
   return {
-    learningRate: settings.learningRate,
+    learningRate: learningRateAt(schedule, learningRate, runSteps(version, communicationPeriod)),
     momentum: hasMomentum ? settings.momentum : 0,
     weightDecay: settings.weightDecay,
   };

@@ -57,7 +57,8 @@ export async function readRunFile(path: string): Promise<{ path: string; value: 
 function defaultInWords(field: FieldName, defaults: NonNullable<ConfigSources["defaults"]>): string {
   const value = defaults[field] ?? FIELDS[field].initial;
   if (value === null) return "";
-  return ` (default: ${typeof value === "string" || typeof value === "number" ? value : "none"})`;
+  if (typeof value === "string" || typeof value === "number") return ` (default: ${value})`;
+  return ` (default: ${typeof value === "object" && "kind" in value ? String(value.kind) : "none"})`;
 }
 
 function tlsOf({ tlsSelfSigned, tlsCert, tlsKey }: ConfigOptions): RunConfig["tls"] | undefined {

@@ -8,9 +8,7 @@
 import type { ParameterLayout, ParameterTensor } from "../model/layout.ts";
 import type { StepSettings } from "./backend.ts";
 
-export const OPTIMIZER_KINDS = ["momentum", "nesterov", "lars", "adamw"] as const;
-
-export type OptimizerKind = (typeof OPTIMIZER_KINDS)[number];
+export type OptimizerKind = "momentum" | "nesterov" | "lars" | "adamw";
 
 export interface Optimizer {
   /**

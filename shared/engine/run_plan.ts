@@ -4,6 +4,8 @@ import type { RunSettings } from "../run_settings.ts";
 import { compilePlan, type Plan } from "./plan.ts";
 
 /** Throws a `ModelError` where the model's shapes do not fit. */
-export function planOf({ model, batch, data }: RunSettings, datasetExamples: number): Plan {
-  return compilePlan(model, { batch, datasetExamples, normalisation: data.normalisation });
+export function planOf(settings: RunSettings, datasetExamples: number): Plan {
+  const { model, batch, data, augmentation, optimizer, seed } = settings;
+  const { normalisation } = data;
+  return compilePlan(model, { batch, datasetExamples, normalisation, augmentation, optimizer, seed });
 }

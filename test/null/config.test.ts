@@ -13,6 +13,15 @@ const inFile = (value: unknown, flags: Flags = {}): ConfigSources => ({
   flags,
 });
 
+const DATA = {
+  name: "mnist",
+  title: "Digits.",
+  trainExamples: 10,
+  testExamples: 1,
+  normalisation: { mean: [0.1], deviation: [0.3] },
+  shards: [{ url: "data/mnist/0.bin", examples: 10 }],
+};
+
 function sentenceOf(sources: ConfigSources): string {
   try {
     readConfig(sources);
@@ -35,6 +44,11 @@ test("Without a word the config is EA-wild on MNIST with LeNet, on this machine 
     learningRate: FIELDS.learningRate.initial,
     momentum: 0.9,
     weightDecay: 0,
+    optimizer: "momentum",
+    clipNorm: null,
+    schedule: { kind: "constant" },
+    warmUp: 0,
+    augmentation: { cropPadding: 0, flip: false },
     elasticRate: 0.9,
     movingRate: null,
     staleness: { kind: "none" },
@@ -71,6 +85,31 @@ test("Staleness policies are read from words and from objects", () => {
   expect(readConfig(inFile({ staleness: { kind: "bound", limit: 8 } })).staleness).toEqual({ kind: "bound", limit: 8 });
 });
 
+test("Schedules and augmentation are read from words and from objects, and volunteers are told", () => {
+  const config = readConfig({
+    flags: {
+      schedule: "cosine:2000:0.1",
+      warmUp: "50",
+      augmentation: "crop4,flip",
+      optimizer: "adamw",
+      clipNorm: "1.5",
+    },
+  });
+  expect(config.schedule).toEqual({ kind: "cosine", steps: 2000, floor: 0.1 });
+  expect(config.augmentation).toEqual({ cropPadding: 4, flip: true });
+  expect(readConfig({ flags: { schedule: "cosine:9" } }).schedule).toEqual({ kind: "cosine", steps: 9, floor: 0 });
+  expect(readConfig({ flags: { schedule: "step:10:0.5" } }).schedule).toEqual({ kind: "step", every: 10, factor: 0.5 });
+  expect(readConfig(inFile({ schedule: { kind: "inv", gamma: 1e-4, power: 0.75 } })).schedule.kind).toBe("inv");
+  expect(readConfig({ flags: { augmentation: "flip" } }).augmentation).toEqual({ cropPadding: 0, flip: true });
+  const told = settingsFor(config, { run: "r", data: DATA, layout: layoutOf(MODELS.lenet) });
+  expect(told).toMatchObject({
+    optimizer: { kind: "adamw", clipNorm: 1.5 },
+    schedule: { decay: config.schedule, warmUpSteps: 50 },
+    augmentation: config.augmentation,
+  });
+  expect(readRunSettings(told)).toEqual(told);
+});
+
 test.for<[Flags, RegExp]>([
   [{ batch: "many" }, /^--batch is "many"; accepted is a whole number from 1 to 4096, such as 64\.$/],
   [{ batch: "6.5" }, /^--batch is 6\.5; accepted is a whole/],
@@ -90,6 +129,19 @@ test.for<[Flags, RegExp]>([
   [{ staleness: "bound:-1" }, /^--staleness is \{"kind":"bound","limit":-1\} \(at "limit"\); accepted/],
   [{ staleness: "scale:0" }, /^--staleness .* \(at "halfRateStaleness"\); accepted/],
   [{ backend: "cuda" }, /^--backend is "cuda"; accepted is "auto", "webgpu" or "wasm"\.$/],
+  [{ optimizer: "adam" }, /^--optimizer is "adam"; accepted is "momentum" .*"nesterov", "lars" or "adamw"\.$/],
+  [{ clipNorm: "0" }, /^--clip-norm is 0; accepted is a number above 0/],
+  [{ schedule: "cosine" }, /^--schedule is "cosine"; accepted is "constant", "step:EVERY:FACTOR"/],
+  [{ schedule: "step:0:0.1" }, /^--schedule is .* \(at "every"\); accepted/],
+  [{ schedule: "inv:fast:1" }, /^--schedule is .*"fast".* \(at "gamma"\); accepted/],
+  [{ warmUp: "-5" }, /^--warm-up is -5; accepted is a whole number of steps/],
+  [{ augmentation: "crop4,mirror" }, /^--augmentation is "crop4,mirror"; accepted is "none", "crop4"/],
+  [{ augmentation: "crop65" }, /^--augmentation is .* \(at "cropPadding"\); accepted/],
+  [{ optimizer: "nesterov", momentum: "0" }, /^--optimizer is "nesterov", but the momentum is 0; set --momentum/],
+  [{ optimizer: "adamw", momentum: "-0.5" }, /^--momentum is -0\.5, but adamw takes the mean/],
+  [{ optimizer: "lars", solver: "sync-sgd" }, /^--optimizer is "lars", but with the solver sync-sgd the center takes/],
+  [{ clipNorm: "1", solver: "sync-sgd" }, /^--clip-norm is 1, but with the solver sync-sgd/],
+  [{ weightDecay: "0.1", solver: "sync-sgd" }, /^--weight-decay is 0\.1, but with the solver sync-sgd/],
   [{ port: "99999" }, /^--port is 99999; accepted is a whole number from 0/],
   [{ maxMinutes: "0" }, /^--max-minutes is 0; accepted/],
 ])("Wrong flag %j is named with what is accepted", ([flags, sentence]) => {
@@ -138,14 +190,7 @@ test("What a solver fixes is its default, and a contradiction is refused", () =>
 
 test("[H2] Volunteers get settings that pass their own check, with momentum only where the replica has it", () => {
   const layout = layoutOf(MODELS.lenet);
-  const data = {
-    name: "mnist",
-    title: "Digits.",
-    trainExamples: 10,
-    testExamples: 1,
-    normalisation: { mean: [0.1], deviation: [0.3] },
-    shards: [{ url: "data/mnist/0.bin", examples: 10 }],
-  };
+  const data = DATA;
   const momentumOf = (solver: string): number =>
     settingsFor(readConfig({ flags: { solver } }), { run: "a", data, layout }).momentum;
   expect([

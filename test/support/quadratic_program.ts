@@ -19,6 +19,8 @@ export class QuadraticProgram implements Program {
   /** All that was ever taken. */
   steps = 0;
   readonly drawn: Uint32Array[] = [];
+  /** The learning rate of each step. */
+  readonly rates: number[] = [];
   /** Throws from now on, as a lost device does. */
   isBroken = false;
   isClosed = false;
@@ -49,6 +51,7 @@ export class QuadraticProgram implements Program {
 
   step(examples: Uint32Array, { learningRate, momentum }: StepSettings): void {
     this.gradientStep(examples);
+    this.rates.push(learningRate);
     for (let index = 0; index < this.parameters.length; index++) {
       this.velocity[index] = momentum * this.velocity[index]! - learningRate * this.gradient[index]!;
       this.parameters[index]! += this.velocity[index]!;

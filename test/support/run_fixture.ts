@@ -10,6 +10,7 @@ import type { Session } from "../../coordinator/session.ts";
 import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import { CONSTANT_RATE } from "../../shared/solver/schedule.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { encodeHead } from "../../shared/wire/frame.ts";
 import type { Link } from "../../shared/wire/link.ts";
@@ -33,7 +34,7 @@ export const TINY_LAYOUT = layoutOf(TINY_MODEL);
 
 export const TINY_SETTINGS: RunSettings = {
   run: "tiny",
-  model: TINY_MODEL as RunSettings["model"],
+  model: TINY_MODEL,
   layoutHash: TINY_LAYOUT.hash,
   data: {
     name: "none",
@@ -51,6 +52,9 @@ export const TINY_SETTINGS: RunSettings = {
   learningRate: 0.1,
   momentum: 0,
   weightDecay: 0,
+  optimizer: { kind: "momentum" },
+  schedule: CONSTANT_RATE,
+  augmentation: { cropPadding: 0, flip: false },
   seed: 1,
   backend: "wasm",
   targetAccuracy: null,

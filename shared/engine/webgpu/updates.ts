@@ -124,8 +124,7 @@ export function updateDispatches(memory: UpdateBuffers): Dispatch[] {
   // A binding that no flag turns on still needs a buffer.
   const whole = (optimizer.kind === "lars" ? update.norms?.whole : update.norms?.totals) ?? gradient;
   const over = (shader: string, buffers: readonly GPUBuffer[], constants: Constants): Dispatch => {
-    const bindings = buffers.map((buffer) => ({ buffer }));
-    const launch = overVectors("update", shader, layout.trainableElements, bindings);
+    const launch = overVectors("update", shader, layout.trainableElements, wholeBuffers(buffers));
     return { ...launch, constants: { ...launch.constants, ...constants, CLIP_NORM: optimizer.clipNorm ?? 0 } };
   };
   const norms = normDispatches(memory);
@@ -158,16 +157,15 @@ function normDispatches({ plan, vectors, update }: UpdateBuffers): Dispatch[] {
   const { optimizer } = plan;
   const { workgroups, rows, workgroupTable, rowTable, wholeTable, partials, totals, whole } = norms;
   const isByTensor = optimizer.kind === "lars";
-  const bind = (...buffers: readonly GPUBuffer[]): GPUBufferBinding[] => buffers.map((buffer) => ({ buffer }));
   const sums: Dispatch = {
     name: "norms",
     shader: "update_square_sums",
     constants: { PARAMETERS: Number(isByTensor), INVOCATIONS },
-    bindings: bind(vectors.parameters, vectors.gradient, workgroupTable, partials),
+    bindings: wholeBuffers([vectors.parameters, vectors.gradient, workgroupTable, partials]),
     workgroups: [workgroups, 1, 1],
   };
   const total = (count: number, table: GPUBuffer, from: GPUBuffer, to: GPUBuffer): Dispatch =>
-    elementwise("norms, totals", "update_square_totals", count, { ROWS: count }, bind(table, from, to));
+    elementwise("norms, totals", "update_square_totals", count, { ROWS: count }, wholeBuffers([table, from, to]));
   return [
     sums,
     total(rows, rowTable, partials, totals),
@@ -178,4 +176,8 @@ function normDispatches({ plan, vectors, update }: UpdateBuffers): Dispatch[] {
 function required<T>(value: T | undefined, { kind }: Optimizer): T {
   if (value === undefined) throw new Error(`invariant violation: no memory for ${kind}`);
   return value;
+}
+
+function wholeBuffers(buffers: readonly GPUBuffer[]): GPUBufferBinding[] {
+  return buffers.map((buffer) => ({ buffer }));
 }
