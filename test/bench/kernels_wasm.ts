@@ -34,20 +34,11 @@ interface Measured {
 
 /** Multiplications and additions of an operation. */
 function flopsOf(operation: Operation): number {
-  switch (operation.kind) {
-    case "convolve":
-    case "convolve-data-gradient":
-    case "convolve-filter-gradient": {
-      const { batch, input, output, size, groups } = operation.window;
-      return (2 * batch * output.height * output.width * output.channels * size * size * input.channels) / groups;
-    }
-    case "dense":
-    case "dense-data-gradient":
-    case "dense-filter-gradient":
-      return 2 * operation.batch * operation.inputs * operation.units;
-    default:
-      return 0;
+  if ("window" in operation && operation.kind.startsWith("convolve")) {
+    const { batch, input, output, size, groups } = operation.window;
+    return (2 * batch * output.height * output.width * output.channels * size * size * input.channels) / groups;
   }
+  return "units" in operation ? 2 * operation.batch * operation.inputs * operation.units : 0;
 }
 
 interface Timed {
@@ -131,16 +122,18 @@ const CONVOLUTION_64: ModelDescription = {
   ],
 };
 
-/** A dense layer whose three passes are 512 x 512 x 512 products. */
-const GEMM_512: ModelDescription = {
-  name: "gemm",
-  input: { height: 1, width: 512, channels: 1 },
-  classes: 512,
-  layers: [
-    { kind: "dense", name: "before", units: 512 },
-    { kind: "dense", name: "gemm 512", units: 512 },
-  ],
-};
+/** A dense layer whose three passes are products of square matrices. */
+function square(side: number): ModelDescription {
+  return {
+    name: "gemm",
+    input: { height: 1, width: side, channels: 1 },
+    classes: side,
+    layers: [
+      { kind: "dense", name: "before", units: side },
+      { kind: "dense", name: `gemm ${side}`, units: side },
+    ],
+  };
+}
 
 const { values } = parseArgs({
   options: {
@@ -154,11 +147,12 @@ const variant = values.plain ? "plain" : "relaxed";
 if (!isModelName(values.model))
   throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
 const model = await measure(MODELS[values.model], Number(values.batch), variant);
-const gemm = (await measure(GEMM_512, 512, variant)).filter(({ operation }) => operation.endsWith("gemm 512"));
-const convolution = (await measure(CONVOLUTION_64, 16, variant)).filter(({ operation }) =>
-  operation.endsWith("conv 64"),
-);
-const results = [...model, ...gemm, ...convolution];
+const probes = [
+  ...(await measure(square(512), 512, variant)),
+  ...(await measure(square(1024), 1024, variant)),
+  ...(await measure(CONVOLUTION_64, 16, variant)),
+];
+const results = [...model, ...probes.filter(({ operation }) => / (gemm|conv) \d+$/.test(operation))];
 if (values.json) {
   process.stdout.write(`${JSON.stringify({ model: values.model, variant, results })}\n`);
 } else {

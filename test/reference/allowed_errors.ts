@@ -11,7 +11,8 @@
  */
 
 import type { Activation } from "../../shared/engine/activation.ts";
-import { readBy, type Operation, type OperationKind } from "../../shared/engine/operation.ts";
+import { readBy, tensorsOf, type Operation, type OperationKind } from "../../shared/engine/operation.ts";
+import type { ParameterTensor } from "../../shared/model/layout.ts";
 import { Random } from "../../shared/random.ts";
 import { runOperation, sumLengthOf, type ReferenceMemory } from "./operations.ts";
 import { tolerance, UNIT_ROUNDOFF } from "./tolerance.ts";
@@ -44,8 +45,9 @@ export interface Comparison {
   readonly allowed: ReferenceMemory;
 }
 
-/** Runs the reference on a copy of `inputs`. */
-export function comparisonOf(operation: Operation, inputs: ReferenceMemory): Comparison {
+/** Runs the reference on a copy of the inputs in `whole`; tensors that the operation does not touch come out empty. */
+export function comparisonOf(operation: Operation, whole: ReferenceMemory): Comparison {
+  const inputs = narrowed(operation, whole);
   const expected = copied(inputs);
   runOperation(operation, expected);
   const bare = withoutActivation(operation);
@@ -59,6 +61,13 @@ export function comparisonOf(operation: Operation, inputs: ReferenceMemory): Com
   allowForExponentials(operation, inputs, allowed);
   if (operation.kind === "max-pool") allowed.tensors[operation.choice]!.fill(0);
   return { expected, allowed };
+}
+
+/** Without what the operation does not touch, which would only be copied. */
+function narrowed(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
+  const touched = new Set(tensorsOf(operation));
+  const nothing = new Float64Array(0);
+  return { ...memory, tensors: memory.tensors.map((values, id) => (touched.has(id) ? values : nothing)) };
 }
 
 /** The activation that the operation applies or undoes besides what it is for. */
@@ -83,7 +92,7 @@ function byMagnitude(operation: Operation, inputs: ReferenceMemory): ReferenceMe
 }
 
 /** For each output the sum of |a||b| behind it: the operation on absolute values. */
-export function magnitudesOf(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
+function magnitudesOf(operation: Operation, memory: ReferenceMemory): ReferenceMemory {
   const { mean, deviation } = memory.normalisation;
   const magnitudes = {
     ...memory,
@@ -115,7 +124,10 @@ function byMovement(operation: Operation, inputs: ReferenceMemory): ReferenceMem
     const inputVectors = readBy(operation)
       .filter((id) => !("labels" in operation && operation.labels === id))
       .map((id) => moved.tensors[id]!);
-    for (const values of [...inputVectors, moved.parameters, moved.gradient]) {
+    const ranges = parametersOf(operation).flatMap(({ offset, elements }) =>
+      [moved.parameters, moved.gradient].map((vector) => vector.subarray(offset, offset + elements)),
+    );
+    for (const values of [...inputVectors, ...ranges]) {
       for (let index = 0; index < values.length; index++) {
         values[index]! *= 1 + (2 * random.uniform() - 1) * roundings * UNIT_ROUNDOFF;
       }
@@ -135,6 +147,15 @@ function byMovement(operation: Operation, inputs: ReferenceMemory): ReferenceMem
     }
   });
   return largest;
+}
+
+/** Every tensor of the parameter buffer that the operation names. */
+function parametersOf(operation: Operation): readonly ParameterTensor[] {
+  const statistics: unknown[] = "statistics" in operation ? Object.values(operation.statistics) : [];
+  const fields: unknown[] = Object.values(operation);
+  return [...fields, ...statistics].filter(
+    (value): value is ParameterTensor => typeof value === "object" && value !== null && "offset" in value,
+  );
 }
 
 function allowForExponentials(operation: Operation, inputs: ReferenceMemory, allowed: ReferenceMemory): void {

@@ -125,5 +125,3 @@ function chooseAtRandom(plan: Plan, choice: TensorId, memory: ReferenceMemory, r
 function fill(values: Float64Array, draw: () => number): void {
   for (let index = 0; index < values.length; index++) values[index] = Math.fround(draw());
 }
-
-export { magnitudesOf } from "./allowed_errors.ts";
