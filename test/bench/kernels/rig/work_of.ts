@@ -1,0 +1,21 @@
+/** How much an operation has to do at least: multiplications and additions of its products, and bytes once in and once out. */
+
+import { gradientsWrittenBy, readBy, writtenBy, type Operation } from "../../../../shared/engine/operation.ts";
+import type { Plan } from "../../../../shared/engine/plan.ts";
+import { flopsOf as flopsOfProduct } from "../../../../shared/engine/webgpu/choice/shape.ts";
+import { isWeighted, productOf } from "../../../../shared/engine/webgpu/products.ts";
+
+/** 0 where it is not made of products. */
+export function flopsOf(operation: Operation): number {
+  return isWeighted(operation) ? flopsOfProduct(productOf(operation)) : 0;
+}
+
+/** Tensors, weights and gradients, each once. The bytes of images that are gathered count as one word an element. */
+export function bytesOf(plan: Plan, operation: Operation): number {
+  const tensors = [...readBy(operation), ...writtenBy(operation)];
+  const words = tensors.reduce((sum, id) => sum + plan.tensors[id]!.elements, 0);
+  const isFilterGradient = gradientsWrittenBy(operation).length > 0;
+  const written = gradientsWrittenBy(operation).reduce((sum, { elements }) => sum + elements, 0);
+  const read = !isFilterGradient && "weights" in operation ? operation.weights.elements : 0;
+  return 4 * (words + written + read);
+}
