@@ -20,8 +20,11 @@ import { describeAdapter, featuresOf, limitsOf } from "../participation/adapter.
 
 const shaderFiles = import.meta.glob<string>("../../shaders/*.wgsl", { query: "?raw", import: "default", eager: true });
 
-/** Pages, workers and Node have it. */
+/** Pages, workers and Node have both. */
 declare function atob(base64: string): string;
+declare const performance: { now(): number };
+
+const nowMs = (): number => performance.now();
 
 /** By file name, without folder and ending. */
 const SHADERS: ReadonlyMap<string, string> = new Map(
@@ -44,7 +47,7 @@ export async function compile(
   model: ModelDescription,
   options: CompileOptions,
 ): Promise<Trainer> {
-  return compileTrainer(await backendOf(device), model, options);
+  return compileTrainer(await backendOf(device), model, options, nowMs);
 }
 
 /** A device with everything that the kernels can use. Rejects with a sentence where there is no adapter. */
@@ -61,7 +64,7 @@ function backendOf(device: EngineDevice): Promise<Backend> {
   }
   const known = backends.get(device);
   if (known) return known;
-  const backend = createWebGpuBackend(device, describeAdapter(device.adapterInfo), SHADERS);
+  const backend = createWebGpuBackend(device, { ...describeAdapter(device.adapterInfo), nowMs }, SHADERS);
   backends.set(device, backend);
   return backend;
 }

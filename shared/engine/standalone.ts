@@ -8,8 +8,10 @@ import { initialParameters, type ParameterLayout } from "../model/layout.ts";
 import { elementsOf, type ModelDescription } from "../model/model.ts";
 import type { Augmentation } from "./dice.ts";
 import type { Backend, Program, StepSettings } from "./backend.ts";
+import { planFor } from "./fit.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { compilePlan, type Normalisation } from "./plan.ts";
+import type { Normalisation } from "./plan.ts";
+import type { TuningResult } from "./tuning.ts";
 
 /** A `GPUDevice`, which stays the caller's, or the CPU. */
 export type EngineDevice = GPUDevice | "wasm";
@@ -23,7 +25,7 @@ export interface CompileOptions {
   readonly optimizer?: Optimizer;
   /** Shift and flip images at random. Neither where left out. */
   readonly augmentation?: Augmentation;
-  /** In how many parts a batch is done that does not fit on the device. */
+  /** In how many parts a batch is done at least; more where it does not fit on the device. 1 where left out. */
   readonly microBatches?: number;
   /** Changed later by `trainer.settings`. 0.01, 0.9 and 0 where left out. */
   readonly settings?: Partial<StepSettings>;
@@ -50,6 +52,11 @@ export interface Trainer {
   step(batch: Batch): void;
   /** The mean loss of the steps since the last call, each before its update. Waits until they are done. */
   loss(): Promise<number>;
+  /**
+   * Measures for `budgetMs` which kernels are fastest for this model on this device, and goes on with them; steps may be
+   * taken meanwhile. Undefined where there is nothing to choose: on the CPU.
+   */
+  tune(budgetMs: number): Promise<TuningResult | undefined>;
   /** How many of a batch are answered rightly, and the mean loss, without training. */
   evaluate(batch: Batch): Promise<{ readonly correct: number; readonly meanLoss: number }>;
   /** A copy. */
@@ -62,29 +69,34 @@ export interface Trainer {
 
 const DEFAULT_SETTINGS: StepSettings = { learningRate: 0.01, momentum: 0.9, weightDecay: 0 };
 
-/** Compiles `model` on `backend`; rejects with a sentence that names the layer or the kernel that does not fit. */
+/** `nowMs` is any clock that never goes back. Compiles `model` on `backend`; rejects with a sentence that names the layer or the kernel that does not fit. */
 export async function compileTrainer(
   backend: Backend,
   model: ModelDescription,
   options: CompileOptions,
+  nowMs: () => number,
 ): Promise<Trainer> {
   const { batch, normalisation = { mean: [0], deviation: [1] }, seed = 1, settings, parameters, ...others } = options;
-  const plan = compilePlan(model, { ...others, batch, normalisation, seed, datasetExamples: batch });
+  const plan = planFor(backend, model, { ...others, batch, normalisation, seed, datasetExamples: batch });
   const program = await backend.compile(plan);
   program.writeParameters(parameters ?? initialParameters(plan.layout, seed));
-  return new ProgramTrainer(backend.name, program, { ...DEFAULT_SETTINGS, ...settings });
+  return new ProgramTrainer(backend, program, nowMs, { ...DEFAULT_SETTINGS, ...settings });
 }
 
 class ProgramTrainer implements Trainer {
   readonly backend: Backend["name"];
   readonly layout: ParameterLayout;
   settings: StepSettings;
+  readonly #backend: Backend;
   readonly #program: Program;
+  readonly #nowMs: () => number;
   /** The data set on the device is the batch. */
   readonly #examples: Uint32Array;
 
-  constructor(backend: Backend["name"], program: Program, settings: StepSettings) {
-    this.backend = backend;
+  constructor(backend: Backend, program: Program, nowMs: () => number, settings: StepSettings) {
+    this.backend = backend.name;
+    this.#backend = backend;
+    this.#nowMs = nowMs;
     this.layout = program.plan.layout;
     this.settings = settings;
     this.#program = program;
@@ -98,6 +110,10 @@ class ProgramTrainer implements Trainer {
 
   async loss(): Promise<number> {
     return (await this.#program.takeGradient()).meanLoss;
+  }
+
+  async tune(budgetMs: number): Promise<TuningResult | undefined> {
+    return this.#backend.tune?.(this.#program.plan, { budgetMs, nowMs: this.#nowMs });
   }
 
   evaluate(batch: Batch): Promise<{ correct: number; meanLoss: number }> {

@@ -1,7 +1,8 @@
 /**
  * A training step of Drove against other engines on the same adapter, with the same data, weights and batches:
  * `node test/bench/training.ts [--against tfjs,jax] [--workloads mlp,lenet,cifar-quick,resnet-20] [--runtime chromium|node]
- * [--batch N] [--quick] [--json]`. Without a GPU it takes about an hour, with `--quick` at most ten minutes. Exit code 1
+ * [--batch N]
+ * [--tune-ms 3000] [--quick] [--json]`. Without a GPU it takes about an hour, with `--quick` at most ten minutes. Exit code 1
  * where an engine of ours was not measured, or losses differ.
  */
 
@@ -24,7 +25,7 @@ import {
 import { openChromium, openNode, type Venue } from "./training/venue.ts";
 import { BATCHES, MOMENTUM, SEED, WORKLOADS, type Workload } from "./training/workloads.ts";
 
-const FULL: Effort = {
+const FULL: Omit<Effort, "tuneMs"> = {
   firstSteps: 5,
   rounds: 7,
   roundMs: 3000,
@@ -32,9 +33,9 @@ const FULL: Effort = {
   firstLimitMs: 600_000,
   stepLimitMs: 600_000,
 };
-const QUICK: Effort = {
+const QUICK: Omit<Effort, "tuneMs"> = {
   firstSteps: 3,
-  rounds: 5,
+  rounds: 3,
   roundMs: 1000,
   mostStepsPerRound: 50,
   firstLimitMs: 180_000,
@@ -50,6 +51,8 @@ const { values: flags } = parseArgs({
     runtime: { type: "string", default: "chromium" },
     /** Instead of each workload's own. */
     batch: { type: "string" },
+    /** What our WebGPU backend may take to choose its kernels by measuring, after the first steps. */
+    "tune-ms": { type: "string", default: "3000" },
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -78,6 +81,7 @@ function problemWithFlags(): string | undefined {
   }
   if (flags.runtime !== "chromium" && flags.runtime !== "node") return "--runtime is chromium or node.";
   if (flags.batch !== undefined && !/^[1-9]\d*$/.test(flags.batch)) return "--batch is a whole number above 0.";
+  if (!/^\d+$/.test(flags["tune-ms"])) return "--tune-ms is a whole number of milliseconds.";
   return undefined;
 }
 
@@ -141,7 +145,8 @@ async function reportOn(
     momentum: MOMENTUM,
     seed: SEED,
   };
-  const outcomes = await measureWorkload(venue, job, contestants, flags.quick ? QUICK : FULL, deadline, say);
+  const effort: Effort = { ...(flags.quick ? QUICK : FULL), tuneMs: Number(flags["tune-ms"]) };
+  const outcomes = await measureWorkload(venue, job, contestants, effort, deadline, say);
   return reportWorkload(name, batch, outcomes);
 }
 

@@ -50,11 +50,14 @@ export interface JobData {
 export type ToContestant =
   | { readonly kind: "prepare"; readonly contestant: ContestantName; readonly job: Job }
   /** Steps on the next batches, then a wait until all is done. */
-  | { readonly kind: "steps"; readonly count: number };
+  | { readonly kind: "steps"; readonly count: number }
+  /** Choose kernels by measuring, for so long; engines without such a thing answer at once. */
+  | { readonly kind: "tune"; readonly budgetMs: number };
 
 export type FromContestant =
   | { readonly kind: "prepared"; readonly device: string; readonly compileMs: number | null }
   | { readonly kind: "done"; readonly ms: number; readonly loss: number }
+  | { readonly kind: "tuned"; readonly ms: number | null; readonly speedup: number | null }
   | { readonly kind: "failed"; readonly sentence: string };
 
 /** From the conductor to the page that holds the workers. */
@@ -73,6 +76,8 @@ export interface Contestant {
   step(first: number): Promise<void> | void;
   /** The last step's loss; resolves when everything has been done, the update of the parameters included. */
   loss(): Promise<number>;
+  /** Left out where an engine has nothing to tune. Gives the old kernels' time over the new ones'. */
+  tune?(budgetMs: number): Promise<number>;
 }
 
 /** Rejects with a sentence where the engine cannot train the model. */

@@ -18,6 +18,8 @@ export interface Effort {
   readonly mostStepsPerRound: number;
   /** For preparing, and for the first step, each. */
   readonly firstLimitMs: number;
+  /** What an engine that tunes may take for it, between the first steps and the rounds; 0 for none. */
+  readonly tuneMs: number;
   /** For any later call. */
   readonly stepLimitMs: number;
 }
@@ -38,6 +40,9 @@ export interface Measurement {
   /** The same without what `compileMs` says. */
   readonly firstStepCompiledMs: number;
   readonly secondStepMs: number;
+  /** What tuning took, which goes on beside training in use; and how much faster the products became by it. */
+  readonly tuneMs: number | null;
+  readonly tuneSpeedup: number | null;
   readonly losses: readonly number[];
 }
 
@@ -59,6 +64,8 @@ interface Started {
   readonly losses: readonly number[];
   readonly rounds: { readonly ms: number; readonly processorMs: number | null }[];
   readonly stepsPerRound: number;
+  readonly tuneMs: number | null;
+  readonly tuneSpeedup: number | null;
   problem?: string;
 }
 
@@ -110,9 +117,13 @@ async function takeFirstSteps(
     timesMs.push(ms);
     losses.push(loss);
   }
+  const { ms: tuneMs, speedup: tuneSpeedup } =
+    effort.tuneMs > 0
+      ? await line.ask({ kind: "tune", budgetMs: effort.tuneMs }, "tuned", effort.firstLimitMs)
+      : { ms: null, speedup: null };
   const expectedMs = Math.min(...timesMs.slice(1));
   const stepsPerRound = Math.max(1, Math.min(effort.mostStepsPerRound, Math.floor(effort.roundMs / expectedMs)));
-  return { id, line, device, compileMs, timesMs, losses, rounds: [], stepsPerRound };
+  return { id, line, device, compileMs, timesMs, losses, rounds: [], stepsPerRound, tuneMs, tuneSpeedup };
 }
 
 async function takeRounds(
@@ -150,7 +161,7 @@ async function takeRound(venue: Venue, one: Started, effort: Effort): Promise<vo
 
 function outcomeOf(contestant: ContestantName, one: Started | string): Outcome {
   if (typeof one === "string") return { contestant, problem: one };
-  const { device, compileMs, timesMs, losses, rounds, stepsPerRound } = one;
+  const { device, compileMs, timesMs, losses, rounds, stepsPerRound, tuneMs, tuneSpeedup } = one;
   if (rounds.length === 0) return { contestant, problem: one.problem ?? "It had no round." };
   const processorTimes = rounds.flatMap(({ processorMs }) => processorMs ?? []);
   return {
@@ -164,6 +175,8 @@ function outcomeOf(contestant: ContestantName, one: Started | string): Outcome {
     firstStepMs: (compileMs ?? 0) + timesMs[0]!,
     firstStepCompiledMs: timesMs[0]!,
     secondStepMs: timesMs[1]!,
+    tuneMs,
+    tuneSpeedup,
     losses,
   };
 }

@@ -37,5 +37,6 @@ export const prepareDrove: Prepare = async (backend, job, { images, labels, para
       return loss;
     },
   };
-  return contestant;
+  if (device === "wasm") return contestant;
+  return { ...contestant, tune: async (budgetMs) => (await trainer.tune(budgetMs))?.speedup ?? 1 };
 };

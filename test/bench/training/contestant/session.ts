@@ -37,9 +37,8 @@ export function serveConductor(base: URL, id: string): Promise<void> {
 
 async function answer(session: Session, message: ToContestant): Promise<FromContestant> {
   try {
-    return message.kind === "prepare"
-      ? await session.prepare(message.contestant, message.job)
-      : await session.steps(message.count);
+    if (message.kind === "prepare") return await session.prepare(message.contestant, message.job);
+    return await (message.kind === "tune" ? session.tune(message.budgetMs) : session.steps(message.count));
   } catch (error) {
     return { kind: "failed", sentence: error instanceof Error ? error.message : String(error) };
   }
@@ -76,6 +75,13 @@ class Session {
     }
     const loss = await contestant.loss();
     return { kind: "done", ms: performance.now() - start, loss };
+  }
+
+  async tune(budgetMs: number): Promise<FromContestant> {
+    const start = performance.now();
+    const speedup = await this.#contestant?.tune?.(budgetMs);
+    if (speedup === undefined) return { kind: "tuned", ms: null, speedup: null };
+    return { kind: "tuned", ms: performance.now() - start, speedup };
   }
 
   async #data({ workload }: Job): Promise<JobData> {
