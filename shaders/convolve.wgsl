@@ -300,8 +300,8 @@ fn store(pixel: u32, channel: u32, group: Group, sum: vec4f) {
 }
 
 @compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
-  let pixel = id.x * 4 * COLUMNS;
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let pixel = (id.x + workgroup.z * workgroups.x * INVOCATIONS) * 4 * COLUMNS;
   let group_index = workgroup.y / TILES;
   let channel = group_index * GROUP_OUT + (workgroup.y - group_index * TILES) * ROWS;
   let group = Group(group_index, (group_index + 1) * GROUP_OUT - 1);

@@ -16,7 +16,8 @@
 //
 // A dense layer is the case SIZE = 1 on images of one pixel. Each invocation keeps ROWS channels of 4 * COLUMNS
 // neighbouring pixels in registers. All lanes of a workgroup have the same channels, so a quad
-// loads four k of a weight row once, one per lane, and hands them round.
+// loads four k of a weight row once, one per lane, and swaps them (quadBroadcast costs twenty times a swap in
+// SwiftShader): lane l meets the four k in the order l, l ^ 1, l ^ 2, l ^ 3.
 // No invocation returns early: one beyond the edge repeats the last pixel or channel and stores equal bits.
 
 enable subgroups;
@@ -63,11 +64,10 @@ override CHECKED: bool = PADDING != 0 || UPSAMPLING > 1;
 override VECTOR: bool = GROUP_IN % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
-@group(0) @binding(1) var<storage, read> input_vectors: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> undone: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> undone: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
 /// An output pixel. Stepping from one to the next costs less than dividing an index again.
 struct Pixel {
@@ -164,12 +164,15 @@ fn element(window: Window, tap: Tap) -> f32 {
   return select(0.0, input[select(0u, address(window, tap), inside)], inside);
 }
 
-fn vector(window: Window, tap: Tap) -> vec4f {
+/// Four neighbouring channels in a lane's order.
+fn vector(window: Window, tap: Tap, order: vec4u) -> vec4f {
+  var at = address(window, tap) + order;
   if (!CHECKED) {
-    return input_vectors[address(window, tap) / 4];
+    return vec4f(input[at.x], input[at.y], input[at.z], input[at.w]);
   }
   let inside = is_inside(window, tap);
-  return select(vec4f(), input_vectors[select(0u, address(window, tap), inside) / 4], inside);
+  at = select(order, at, inside);
+  return select(vec4f(), vec4f(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
 }
 
 /// The four taps of a block of k; where VECTOR, only the first is used.
@@ -196,10 +199,34 @@ fn taps_after(taps: Taps) -> Taps {
   return taps_from(next_tap(taps.t3, 1));
 }
 
-/// Column j holds window[pixel 0 .. 3, k + j].
-fn windows_at(taps: Taps, w0: Window, w1: Window, w2: Window, w3: Window) -> mat4x4f {
+/// Four values in the order in which a lane meets them: that of its own place in the quad, and those one swap away.
+fn in_lane_order(values: vec4u, place: u32) -> vec4u {
+  let halves = select(values, values.yxwz, (place & 1) == 1);
+  return select(halves, halves.zwxy, (place & 2) == 2);
+}
+
+fn taps_in_lane_order(taps: Taps, place: u32) -> Taps {
   if (VECTOR) {
-    return transpose(mat4x4f(vector(w0, taps.t0), vector(w1, taps.t0), vector(w2, taps.t0), vector(w3, taps.t0)));
+    return taps;
+  }
+  let offsets = in_lane_order(vec4u(taps.t0.offset, taps.t1.offset, taps.t2.offset, taps.t3.offset), place);
+  let ys = in_lane_order(vec4u(taps.t0.y, taps.t1.y, taps.t2.y, taps.t3.y), place);
+  let xs = in_lane_order(vec4u(taps.t0.x, taps.t1.x, taps.t2.x, taps.t3.x), place);
+  let channels = in_lane_order(vec4u(taps.t0.channel, taps.t1.channel, taps.t2.channel, taps.t3.channel), place);
+  return Taps(
+    Tap(offsets.x, ys.x, xs.x, channels.x),
+    Tap(offsets.y, ys.y, xs.y, channels.y),
+    Tap(offsets.z, ys.z, xs.z, channels.z),
+    Tap(offsets.w, ys.w, xs.w, channels.w),
+  );
+}
+
+/// Column j holds window[pixel 0 .. 3] at the j-th k in the lane's order.
+fn windows_at(taps: Taps, order: vec4u, w0: Window, w1: Window, w2: Window, w3: Window) -> mat4x4f {
+  if (VECTOR) {
+    return transpose(mat4x4f(
+      vector(w0, taps.t0, order), vector(w1, taps.t0, order), vector(w2, taps.t0, order), vector(w3, taps.t0, order),
+    ));
   }
   return mat4x4f(
     element(w0, taps.t0), element(w1, taps.t0), element(w2, taps.t0), element(w3, taps.t0),
@@ -239,10 +266,10 @@ fn weight(offset: u32, channel: u32, k: u32, group: Group) -> f32 {
   return select(0.0, value, k < DEPTH);
 }
 
-/// weights[k .. k + 3, channel] for all four lanes of the quad; each lane has loaded the one of its own k.
+/// weights[k .. k + 3, channel] in each lane's order; each lane has loaded the one of its own k.
 fn weights_at(offset: u32, channel: u32, lane_k: u32, group: Group) -> vec4f {
   let own = weight(offset, channel, lane_k, group);
-  return vec4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
+  return vec4f(own, quadSwapX(own), quadSwapY(own), quadSwapDiagonal(own));
 }
 
 fn start(channel: u32, group: Group) -> vec4f {
@@ -298,8 +325,10 @@ fn store(pixel: u32, channel: u32, group: Group, sum: vec4f) {
 }
 
 @compute @workgroup_size(INVOCATIONS)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let pixel = id.x * 4 * COLUMNS;
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let pixel = (id.x + workgroup.z * workgroups.x * INVOCATIONS) * 4 * COLUMNS;
+  let place = lane % 4;
+  let order = vec4u(place, place ^ 1, place ^ 2, place ^ 3);
   let group_index = workgroup.y / TILES;
   let channel = group_index * GROUP_OUT + (workgroup.y - group_index * TILES) * ROWS;
   let group = Group(group_index, (group_index + 1) * GROUP_OUT - 1);
@@ -346,12 +375,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgro
   var a24 = start(channel + 24, group); var b24 = a24;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
-    let a = windows_at(taps, w0, w1, w2, w3);
+    let own_taps = taps_in_lane_order(taps, place);
+    let a = windows_at(own_taps, order, w0, w1, w2, w3);
     var b: mat4x4f;
     if (COLUMNS > 1) {
-      b = windows_at(taps, w4, w5, w6, w7);
+      b = windows_at(own_taps, order, w4, w5, w6, w7);
     }
-    let lane_k = k + lane % 4;
+    let lane_k = k + place;
     let offset = weights_offset(lane_k, group);
     if (ROWS > 0) { let w = weights_at(offset, channel + 0, lane_k, group); a0 += a * w; if (COLUMNS > 1) { b0 += b * w; } }
     if (ROWS > 1) { let w = weights_at(offset, channel + 1, lane_k, group); a1 += a * w; if (COLUMNS > 1) { b1 += b * w; } }

@@ -9,7 +9,7 @@
 //   gradients       weights [5, 5, GROUP_IN, OUT_CHANNELS] from WEIGHTS_OFFSET on, bias from BIAS_OFFSET on
 //
 // Each invocation keeps the five taps of one row of the filter and ROWS of its input channels, times 4 * COLUMNS
-// neighbouring output channels, in registers. It takes 4 pixels of a row at a time and loads the strip of input that they
+// neighbouring output channels, in registers. It takes 8 pixels of a row at a time and loads the strip of input that they
 // see once for all five taps. The rows of all images are split into chunks of CHUNK, one per workgroup in z, each writing
 // its own copy SPLIT_ELEMENTS further on; sum_partials.wgsl adds the copies.
 // No invocation returns early: one beyond the edge repeats the last channel and stores equal bits.
@@ -42,9 +42,9 @@ override GROUP_OUT: u32 = OUT_CHANNELS / GROUPS;
 /// Blocks that cover the input channels of a group, and tiles that cover its output channels.
 override BLOCKS: u32 = (GROUP_IN + ROWS - 1) / ROWS;
 override TILES: u32 = (GROUP_OUT + 4 * COLUMNS * INVOCATIONS - 1) / (4 * COLUMNS * INVOCATIONS);
-/// Pixels of input that four pixels see.
-override SEEN: u32 = 3 * STRIDE + 5;
-override CHECKED: bool = PADDING > 0 || ((OUT_WIDTH + 3) / 4 * 4 - 1) * STRIDE + 5 > IN_WIDTH;
+/// Pixels of input that eight pixels see.
+override SEEN: u32 = 7 * STRIDE + 5;
+override CHECKED: bool = PADDING > 0 || ((OUT_WIDTH + 7) / 8 * 8 - 1) * STRIDE + 5 > IN_WIDTH;
 override VECTOR: bool = GROUP_OUT % 4 == 0;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
@@ -62,7 +62,7 @@ fn gradient_at(row: u32, x: u32, channel: u32, last_channel: u32) -> vec4f {
     let at = base + min(channel + vec4u(0, 1, 2, 3), vec4u(last_channel));
     value = vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
   }
-  if (OUT_WIDTH % 4 == 0) {
+  if (OUT_WIDTH % 8 == 0) {
     return value;
   }
   return select(vec4f(), value, x < OUT_WIDTH);
@@ -156,21 +156,32 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) work
       continue;
     }
     let row_base = (image * IN_HEIGHT + u32(clamp(at_y, 0, i32(IN_HEIGHT) - 1))) * IN_WIDTH * IN_CHANNELS + first_k;
-    for (var x = 0u; x < OUT_WIDTH; x += 4) {
-      let ga = mat4x4f(
-        gradient_at(row, x, channel, last_channel), gradient_at(row, x + 1, channel, last_channel),
+    for (var x = 0u; x < OUT_WIDTH; x += 8) {
+      let ga0 = mat4x4f(
+        gradient_at(row, x + 0, channel, last_channel), gradient_at(row, x + 1, channel, last_channel),
         gradient_at(row, x + 2, channel, last_channel), gradient_at(row, x + 3, channel, last_channel),
       );
-      var gb: mat4x4f;
+      var gb0: mat4x4f;
       if (COLUMNS > 1) {
-        gb = mat4x4f(
-          gradient_at(row, x, channel + 4, last_channel), gradient_at(row, x + 1, channel + 4, last_channel),
+        gb0 = mat4x4f(
+          gradient_at(row, x + 0, channel + 4, last_channel), gradient_at(row, x + 1, channel + 4, last_channel),
           gradient_at(row, x + 2, channel + 4, last_channel), gradient_at(row, x + 3, channel + 4, last_channel),
         );
       }
+      let ga1 = mat4x4f(
+        gradient_at(row, x + 4, channel, last_channel), gradient_at(row, x + 5, channel, last_channel),
+        gradient_at(row, x + 6, channel, last_channel), gradient_at(row, x + 7, channel, last_channel),
+      );
+      var gb1: mat4x4f;
+      if (COLUMNS > 1) {
+        gb1 = mat4x4f(
+          gradient_at(row, x + 4, channel + 4, last_channel), gradient_at(row, x + 5, channel + 4, last_channel),
+          gradient_at(row, x + 6, channel + 4, last_channel), gradient_at(row, x + 7, channel + 4, last_channel),
+        );
+      }
       if (BIAS) {
-        bias_a += ga[0] + ga[1] + ga[2] + ga[3];
-        bias_b += gb[0] + gb[1] + gb[2] + gb[3];
+        bias_a += ga0[0] + ga0[1] + ga0[2] + ga0[3] + ga1[0] + ga1[1] + ga1[2] + ga1[3];
+        bias_b += gb0[0] + gb0[1] + gb0[2] + gb0[3] + gb1[0] + gb1[1] + gb1[2] + gb1[3];
       }
       if (!is_inside) {
         continue;
@@ -185,39 +196,57 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) work
         let s5 = input_at(row_base, from_x + 5, k0);
         let s6 = input_at(row_base, from_x + 6, k0);
         let s7 = input_at(row_base, from_x + 7, k0);
-        var s8: vec4f; if (SEEN > 8) { s8 = input_at(row_base, from_x + 8, k0); }
-        var s9: vec4f; if (SEEN > 9) { s9 = input_at(row_base, from_x + 9, k0); }
-        var s10: vec4f; if (SEEN > 10) { s10 = input_at(row_base, from_x + 10, k0); }
-        var m0 = transpose(mat4x4f(s0, s1, s2, s3));
-        if (STRIDE == 2) { m0 = transpose(mat4x4f(s0, s2, s4, s6)); }
-        a0_0 += ga * m0[0]; if (COLUMNS > 1) { b0_0 += gb * m0[0]; }
-        a0_1 += ga * m0[1]; if (COLUMNS > 1) { b0_1 += gb * m0[1]; }
-        a0_2 += ga * m0[2]; if (COLUMNS > 1) { b0_2 += gb * m0[2]; }
-        a0_3 += ga * m0[3]; if (COLUMNS > 1) { b0_3 += gb * m0[3]; }
-        var m1 = transpose(mat4x4f(s1, s2, s3, s4));
-        if (STRIDE == 2) { m1 = transpose(mat4x4f(s1, s3, s5, s7)); }
-        a1_0 += ga * m1[0]; if (COLUMNS > 1) { b1_0 += gb * m1[0]; }
-        a1_1 += ga * m1[1]; if (COLUMNS > 1) { b1_1 += gb * m1[1]; }
-        a1_2 += ga * m1[2]; if (COLUMNS > 1) { b1_2 += gb * m1[2]; }
-        a1_3 += ga * m1[3]; if (COLUMNS > 1) { b1_3 += gb * m1[3]; }
-        var m2 = transpose(mat4x4f(s2, s3, s4, s5));
-        if (STRIDE == 2) { m2 = transpose(mat4x4f(s2, s4, s6, s8)); }
-        a2_0 += ga * m2[0]; if (COLUMNS > 1) { b2_0 += gb * m2[0]; }
-        a2_1 += ga * m2[1]; if (COLUMNS > 1) { b2_1 += gb * m2[1]; }
-        a2_2 += ga * m2[2]; if (COLUMNS > 1) { b2_2 += gb * m2[2]; }
-        a2_3 += ga * m2[3]; if (COLUMNS > 1) { b2_3 += gb * m2[3]; }
-        var m3 = transpose(mat4x4f(s3, s4, s5, s6));
-        if (STRIDE == 2) { m3 = transpose(mat4x4f(s3, s5, s7, s9)); }
-        a3_0 += ga * m3[0]; if (COLUMNS > 1) { b3_0 += gb * m3[0]; }
-        a3_1 += ga * m3[1]; if (COLUMNS > 1) { b3_1 += gb * m3[1]; }
-        a3_2 += ga * m3[2]; if (COLUMNS > 1) { b3_2 += gb * m3[2]; }
-        a3_3 += ga * m3[3]; if (COLUMNS > 1) { b3_3 += gb * m3[3]; }
-        var m4 = transpose(mat4x4f(s4, s5, s6, s7));
-        if (STRIDE == 2) { m4 = transpose(mat4x4f(s4, s6, s8, s10)); }
-        a4_0 += ga * m4[0]; if (COLUMNS > 1) { b4_0 += gb * m4[0]; }
-        a4_1 += ga * m4[1]; if (COLUMNS > 1) { b4_1 += gb * m4[1]; }
-        a4_2 += ga * m4[2]; if (COLUMNS > 1) { b4_2 += gb * m4[2]; }
-        a4_3 += ga * m4[3]; if (COLUMNS > 1) { b4_3 += gb * m4[3]; }
+        let s8 = input_at(row_base, from_x + 8, k0);
+        let s9 = input_at(row_base, from_x + 9, k0);
+        let s10 = input_at(row_base, from_x + 10, k0);
+        let s11 = input_at(row_base, from_x + 11, k0);
+        var s12: vec4f; if (SEEN > 12) { s12 = input_at(row_base, from_x + 12, k0); }
+        var s13: vec4f; if (SEEN > 13) { s13 = input_at(row_base, from_x + 13, k0); }
+        var s14: vec4f; if (SEEN > 14) { s14 = input_at(row_base, from_x + 14, k0); }
+        var s15: vec4f; if (SEEN > 15) { s15 = input_at(row_base, from_x + 15, k0); }
+        var s16: vec4f; if (SEEN > 16) { s16 = input_at(row_base, from_x + 16, k0); }
+        var s17: vec4f; if (SEEN > 17) { s17 = input_at(row_base, from_x + 17, k0); }
+        var s18: vec4f; if (SEEN > 18) { s18 = input_at(row_base, from_x + 18, k0); }
+        var m0_0 = transpose(mat4x4f(s0, s1, s2, s3));
+        if (STRIDE == 2) { m0_0 = transpose(mat4x4f(s0, s2, s4, s6)); }
+        var m0_1 = transpose(mat4x4f(s4, s5, s6, s7));
+        if (STRIDE == 2) { m0_1 = transpose(mat4x4f(s8, s10, s12, s14)); }
+        a0_0 += ga0 * m0_0[0] + ga1 * m0_1[0]; if (COLUMNS > 1) { b0_0 += gb0 * m0_0[0] + gb1 * m0_1[0]; }
+        a0_1 += ga0 * m0_0[1] + ga1 * m0_1[1]; if (COLUMNS > 1) { b0_1 += gb0 * m0_0[1] + gb1 * m0_1[1]; }
+        a0_2 += ga0 * m0_0[2] + ga1 * m0_1[2]; if (COLUMNS > 1) { b0_2 += gb0 * m0_0[2] + gb1 * m0_1[2]; }
+        a0_3 += ga0 * m0_0[3] + ga1 * m0_1[3]; if (COLUMNS > 1) { b0_3 += gb0 * m0_0[3] + gb1 * m0_1[3]; }
+        var m1_0 = transpose(mat4x4f(s1, s2, s3, s4));
+        if (STRIDE == 2) { m1_0 = transpose(mat4x4f(s1, s3, s5, s7)); }
+        var m1_1 = transpose(mat4x4f(s5, s6, s7, s8));
+        if (STRIDE == 2) { m1_1 = transpose(mat4x4f(s9, s11, s13, s15)); }
+        a1_0 += ga0 * m1_0[0] + ga1 * m1_1[0]; if (COLUMNS > 1) { b1_0 += gb0 * m1_0[0] + gb1 * m1_1[0]; }
+        a1_1 += ga0 * m1_0[1] + ga1 * m1_1[1]; if (COLUMNS > 1) { b1_1 += gb0 * m1_0[1] + gb1 * m1_1[1]; }
+        a1_2 += ga0 * m1_0[2] + ga1 * m1_1[2]; if (COLUMNS > 1) { b1_2 += gb0 * m1_0[2] + gb1 * m1_1[2]; }
+        a1_3 += ga0 * m1_0[3] + ga1 * m1_1[3]; if (COLUMNS > 1) { b1_3 += gb0 * m1_0[3] + gb1 * m1_1[3]; }
+        var m2_0 = transpose(mat4x4f(s2, s3, s4, s5));
+        if (STRIDE == 2) { m2_0 = transpose(mat4x4f(s2, s4, s6, s8)); }
+        var m2_1 = transpose(mat4x4f(s6, s7, s8, s9));
+        if (STRIDE == 2) { m2_1 = transpose(mat4x4f(s10, s12, s14, s16)); }
+        a2_0 += ga0 * m2_0[0] + ga1 * m2_1[0]; if (COLUMNS > 1) { b2_0 += gb0 * m2_0[0] + gb1 * m2_1[0]; }
+        a2_1 += ga0 * m2_0[1] + ga1 * m2_1[1]; if (COLUMNS > 1) { b2_1 += gb0 * m2_0[1] + gb1 * m2_1[1]; }
+        a2_2 += ga0 * m2_0[2] + ga1 * m2_1[2]; if (COLUMNS > 1) { b2_2 += gb0 * m2_0[2] + gb1 * m2_1[2]; }
+        a2_3 += ga0 * m2_0[3] + ga1 * m2_1[3]; if (COLUMNS > 1) { b2_3 += gb0 * m2_0[3] + gb1 * m2_1[3]; }
+        var m3_0 = transpose(mat4x4f(s3, s4, s5, s6));
+        if (STRIDE == 2) { m3_0 = transpose(mat4x4f(s3, s5, s7, s9)); }
+        var m3_1 = transpose(mat4x4f(s7, s8, s9, s10));
+        if (STRIDE == 2) { m3_1 = transpose(mat4x4f(s11, s13, s15, s17)); }
+        a3_0 += ga0 * m3_0[0] + ga1 * m3_1[0]; if (COLUMNS > 1) { b3_0 += gb0 * m3_0[0] + gb1 * m3_1[0]; }
+        a3_1 += ga0 * m3_0[1] + ga1 * m3_1[1]; if (COLUMNS > 1) { b3_1 += gb0 * m3_0[1] + gb1 * m3_1[1]; }
+        a3_2 += ga0 * m3_0[2] + ga1 * m3_1[2]; if (COLUMNS > 1) { b3_2 += gb0 * m3_0[2] + gb1 * m3_1[2]; }
+        a3_3 += ga0 * m3_0[3] + ga1 * m3_1[3]; if (COLUMNS > 1) { b3_3 += gb0 * m3_0[3] + gb1 * m3_1[3]; }
+        var m4_0 = transpose(mat4x4f(s4, s5, s6, s7));
+        if (STRIDE == 2) { m4_0 = transpose(mat4x4f(s4, s6, s8, s10)); }
+        var m4_1 = transpose(mat4x4f(s8, s9, s10, s11));
+        if (STRIDE == 2) { m4_1 = transpose(mat4x4f(s12, s14, s16, s18)); }
+        a4_0 += ga0 * m4_0[0] + ga1 * m4_1[0]; if (COLUMNS > 1) { b4_0 += gb0 * m4_0[0] + gb1 * m4_1[0]; }
+        a4_1 += ga0 * m4_0[1] + ga1 * m4_1[1]; if (COLUMNS > 1) { b4_1 += gb0 * m4_0[1] + gb1 * m4_1[1]; }
+        a4_2 += ga0 * m4_0[2] + ga1 * m4_1[2]; if (COLUMNS > 1) { b4_2 += gb0 * m4_0[2] + gb1 * m4_1[2]; }
+        a4_3 += ga0 * m4_0[3] + ga1 * m4_1[3]; if (COLUMNS > 1) { b4_3 += gb0 * m4_0[3] + gb1 * m4_1[3]; }
       }
       if (ROWS > 4) {
         let s0 = input_at(row_base, from_x + 0, k1);
@@ -228,39 +257,57 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) work
         let s5 = input_at(row_base, from_x + 5, k1);
         let s6 = input_at(row_base, from_x + 6, k1);
         let s7 = input_at(row_base, from_x + 7, k1);
-        var s8: vec4f; if (SEEN > 8) { s8 = input_at(row_base, from_x + 8, k1); }
-        var s9: vec4f; if (SEEN > 9) { s9 = input_at(row_base, from_x + 9, k1); }
-        var s10: vec4f; if (SEEN > 10) { s10 = input_at(row_base, from_x + 10, k1); }
-        var m0 = transpose(mat4x4f(s0, s1, s2, s3));
-        if (STRIDE == 2) { m0 = transpose(mat4x4f(s0, s2, s4, s6)); }
-        a0_4 += ga * m0[0]; if (COLUMNS > 1) { b0_4 += gb * m0[0]; }
-        a0_5 += ga * m0[1]; if (COLUMNS > 1) { b0_5 += gb * m0[1]; }
-        a0_6 += ga * m0[2]; if (COLUMNS > 1) { b0_6 += gb * m0[2]; }
-        a0_7 += ga * m0[3]; if (COLUMNS > 1) { b0_7 += gb * m0[3]; }
-        var m1 = transpose(mat4x4f(s1, s2, s3, s4));
-        if (STRIDE == 2) { m1 = transpose(mat4x4f(s1, s3, s5, s7)); }
-        a1_4 += ga * m1[0]; if (COLUMNS > 1) { b1_4 += gb * m1[0]; }
-        a1_5 += ga * m1[1]; if (COLUMNS > 1) { b1_5 += gb * m1[1]; }
-        a1_6 += ga * m1[2]; if (COLUMNS > 1) { b1_6 += gb * m1[2]; }
-        a1_7 += ga * m1[3]; if (COLUMNS > 1) { b1_7 += gb * m1[3]; }
-        var m2 = transpose(mat4x4f(s2, s3, s4, s5));
-        if (STRIDE == 2) { m2 = transpose(mat4x4f(s2, s4, s6, s8)); }
-        a2_4 += ga * m2[0]; if (COLUMNS > 1) { b2_4 += gb * m2[0]; }
-        a2_5 += ga * m2[1]; if (COLUMNS > 1) { b2_5 += gb * m2[1]; }
-        a2_6 += ga * m2[2]; if (COLUMNS > 1) { b2_6 += gb * m2[2]; }
-        a2_7 += ga * m2[3]; if (COLUMNS > 1) { b2_7 += gb * m2[3]; }
-        var m3 = transpose(mat4x4f(s3, s4, s5, s6));
-        if (STRIDE == 2) { m3 = transpose(mat4x4f(s3, s5, s7, s9)); }
-        a3_4 += ga * m3[0]; if (COLUMNS > 1) { b3_4 += gb * m3[0]; }
-        a3_5 += ga * m3[1]; if (COLUMNS > 1) { b3_5 += gb * m3[1]; }
-        a3_6 += ga * m3[2]; if (COLUMNS > 1) { b3_6 += gb * m3[2]; }
-        a3_7 += ga * m3[3]; if (COLUMNS > 1) { b3_7 += gb * m3[3]; }
-        var m4 = transpose(mat4x4f(s4, s5, s6, s7));
-        if (STRIDE == 2) { m4 = transpose(mat4x4f(s4, s6, s8, s10)); }
-        a4_4 += ga * m4[0]; if (COLUMNS > 1) { b4_4 += gb * m4[0]; }
-        a4_5 += ga * m4[1]; if (COLUMNS > 1) { b4_5 += gb * m4[1]; }
-        a4_6 += ga * m4[2]; if (COLUMNS > 1) { b4_6 += gb * m4[2]; }
-        a4_7 += ga * m4[3]; if (COLUMNS > 1) { b4_7 += gb * m4[3]; }
+        let s8 = input_at(row_base, from_x + 8, k1);
+        let s9 = input_at(row_base, from_x + 9, k1);
+        let s10 = input_at(row_base, from_x + 10, k1);
+        let s11 = input_at(row_base, from_x + 11, k1);
+        var s12: vec4f; if (SEEN > 12) { s12 = input_at(row_base, from_x + 12, k1); }
+        var s13: vec4f; if (SEEN > 13) { s13 = input_at(row_base, from_x + 13, k1); }
+        var s14: vec4f; if (SEEN > 14) { s14 = input_at(row_base, from_x + 14, k1); }
+        var s15: vec4f; if (SEEN > 15) { s15 = input_at(row_base, from_x + 15, k1); }
+        var s16: vec4f; if (SEEN > 16) { s16 = input_at(row_base, from_x + 16, k1); }
+        var s17: vec4f; if (SEEN > 17) { s17 = input_at(row_base, from_x + 17, k1); }
+        var s18: vec4f; if (SEEN > 18) { s18 = input_at(row_base, from_x + 18, k1); }
+        var m0_0 = transpose(mat4x4f(s0, s1, s2, s3));
+        if (STRIDE == 2) { m0_0 = transpose(mat4x4f(s0, s2, s4, s6)); }
+        var m0_1 = transpose(mat4x4f(s4, s5, s6, s7));
+        if (STRIDE == 2) { m0_1 = transpose(mat4x4f(s8, s10, s12, s14)); }
+        a0_4 += ga0 * m0_0[0] + ga1 * m0_1[0]; if (COLUMNS > 1) { b0_4 += gb0 * m0_0[0] + gb1 * m0_1[0]; }
+        a0_5 += ga0 * m0_0[1] + ga1 * m0_1[1]; if (COLUMNS > 1) { b0_5 += gb0 * m0_0[1] + gb1 * m0_1[1]; }
+        a0_6 += ga0 * m0_0[2] + ga1 * m0_1[2]; if (COLUMNS > 1) { b0_6 += gb0 * m0_0[2] + gb1 * m0_1[2]; }
+        a0_7 += ga0 * m0_0[3] + ga1 * m0_1[3]; if (COLUMNS > 1) { b0_7 += gb0 * m0_0[3] + gb1 * m0_1[3]; }
+        var m1_0 = transpose(mat4x4f(s1, s2, s3, s4));
+        if (STRIDE == 2) { m1_0 = transpose(mat4x4f(s1, s3, s5, s7)); }
+        var m1_1 = transpose(mat4x4f(s5, s6, s7, s8));
+        if (STRIDE == 2) { m1_1 = transpose(mat4x4f(s9, s11, s13, s15)); }
+        a1_4 += ga0 * m1_0[0] + ga1 * m1_1[0]; if (COLUMNS > 1) { b1_4 += gb0 * m1_0[0] + gb1 * m1_1[0]; }
+        a1_5 += ga0 * m1_0[1] + ga1 * m1_1[1]; if (COLUMNS > 1) { b1_5 += gb0 * m1_0[1] + gb1 * m1_1[1]; }
+        a1_6 += ga0 * m1_0[2] + ga1 * m1_1[2]; if (COLUMNS > 1) { b1_6 += gb0 * m1_0[2] + gb1 * m1_1[2]; }
+        a1_7 += ga0 * m1_0[3] + ga1 * m1_1[3]; if (COLUMNS > 1) { b1_7 += gb0 * m1_0[3] + gb1 * m1_1[3]; }
+        var m2_0 = transpose(mat4x4f(s2, s3, s4, s5));
+        if (STRIDE == 2) { m2_0 = transpose(mat4x4f(s2, s4, s6, s8)); }
+        var m2_1 = transpose(mat4x4f(s6, s7, s8, s9));
+        if (STRIDE == 2) { m2_1 = transpose(mat4x4f(s10, s12, s14, s16)); }
+        a2_4 += ga0 * m2_0[0] + ga1 * m2_1[0]; if (COLUMNS > 1) { b2_4 += gb0 * m2_0[0] + gb1 * m2_1[0]; }
+        a2_5 += ga0 * m2_0[1] + ga1 * m2_1[1]; if (COLUMNS > 1) { b2_5 += gb0 * m2_0[1] + gb1 * m2_1[1]; }
+        a2_6 += ga0 * m2_0[2] + ga1 * m2_1[2]; if (COLUMNS > 1) { b2_6 += gb0 * m2_0[2] + gb1 * m2_1[2]; }
+        a2_7 += ga0 * m2_0[3] + ga1 * m2_1[3]; if (COLUMNS > 1) { b2_7 += gb0 * m2_0[3] + gb1 * m2_1[3]; }
+        var m3_0 = transpose(mat4x4f(s3, s4, s5, s6));
+        if (STRIDE == 2) { m3_0 = transpose(mat4x4f(s3, s5, s7, s9)); }
+        var m3_1 = transpose(mat4x4f(s7, s8, s9, s10));
+        if (STRIDE == 2) { m3_1 = transpose(mat4x4f(s11, s13, s15, s17)); }
+        a3_4 += ga0 * m3_0[0] + ga1 * m3_1[0]; if (COLUMNS > 1) { b3_4 += gb0 * m3_0[0] + gb1 * m3_1[0]; }
+        a3_5 += ga0 * m3_0[1] + ga1 * m3_1[1]; if (COLUMNS > 1) { b3_5 += gb0 * m3_0[1] + gb1 * m3_1[1]; }
+        a3_6 += ga0 * m3_0[2] + ga1 * m3_1[2]; if (COLUMNS > 1) { b3_6 += gb0 * m3_0[2] + gb1 * m3_1[2]; }
+        a3_7 += ga0 * m3_0[3] + ga1 * m3_1[3]; if (COLUMNS > 1) { b3_7 += gb0 * m3_0[3] + gb1 * m3_1[3]; }
+        var m4_0 = transpose(mat4x4f(s4, s5, s6, s7));
+        if (STRIDE == 2) { m4_0 = transpose(mat4x4f(s4, s6, s8, s10)); }
+        var m4_1 = transpose(mat4x4f(s8, s9, s10, s11));
+        if (STRIDE == 2) { m4_1 = transpose(mat4x4f(s12, s14, s16, s18)); }
+        a4_4 += ga0 * m4_0[0] + ga1 * m4_1[0]; if (COLUMNS > 1) { b4_4 += gb0 * m4_0[0] + gb1 * m4_1[0]; }
+        a4_5 += ga0 * m4_0[1] + ga1 * m4_1[1]; if (COLUMNS > 1) { b4_5 += gb0 * m4_0[1] + gb1 * m4_1[1]; }
+        a4_6 += ga0 * m4_0[2] + ga1 * m4_1[2]; if (COLUMNS > 1) { b4_6 += gb0 * m4_0[2] + gb1 * m4_1[2]; }
+        a4_7 += ga0 * m4_0[3] + ga1 * m4_1[3]; if (COLUMNS > 1) { b4_7 += gb0 * m4_0[3] + gb1 * m4_1[3]; }
       }
     }
   }

@@ -12,7 +12,8 @@
 // weights, k = DEPTH, whose input is always 1. The pixels are split into chunks of CHUNK, one
 // per workgroup in z, each writing its own copy SPLIT_ELEMENTS further on; sum_partials.wgsl adds the copies. Each
 // invocation keeps ROWS channels of 4 * COLUMNS neighbouring k in registers. All lanes of a workgroup have the same
-// channels, so a quad loads four pixels of a channel once, one per lane, and hands them round.
+// channels, so a quad loads four pixels of a channel once, one per lane, and swaps them (quadBroadcast costs twenty times a swap in
+// SwiftShader): lane l meets the four pixels in the order l, l ^ 1, l ^ 2, l ^ 3.
 // No invocation returns early: one beyond the edge repeats the last channel, or the last row, and stores equal bits.
 
 enable subgroups;
@@ -94,6 +95,12 @@ fn window_of(pixel: Pixel) -> Window {
   return Window(u32((i32(pixel.image * IN_HEIGHT) + y) * i32(IN_WIDTH) + x) * IN_CHANNELS, y, x);
 }
 
+/// Four values in the order in which a lane meets them: that of its own place in the quad, and those one swap away.
+fn in_lane_order(values: vec4u, place: u32) -> vec4u {
+  let halves = select(values, values.yxwz, (place & 1) == 1);
+  return select(halves, halves.zwxy, (place & 2) == 2);
+}
+
 /// One position in a window; the one after the last is the bias.
 struct Tap {
   offset: u32,
@@ -172,10 +179,10 @@ fn gradient_element(pixel: u32, channel: u32, last_channel: u32) -> f32 {
   return select(0.0, value, pixel < PIXELS);
 }
 
-/// output_gradient[pixel .. pixel + 3, channel] for all four lanes of the quad; each lane has loaded its own pixel's.
+/// output_gradient[pixel .. pixel + 3, channel] in each lane's order; each lane has loaded its own pixel's.
 fn gradients_at(lane_pixel: u32, channel: u32, last_channel: u32) -> vec4f {
   let own = gradient_element(lane_pixel, channel, last_channel);
-  return vec4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
+  return vec4f(own, quadSwapX(own), quadSwapY(own), quadSwapDiagonal(own));
 }
 
 /// Addresses of the first channel of four k.
@@ -201,6 +208,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgro
   let last_channel = (group + 1) * GROUP_OUT - 1;
   let first_input = group * GROUP_IN;
   let split = workgroup.z;
+  let place = lane % 4;
   let t0 = tap_at(row_at(k, 0), first_input);
   let t1 = tap_at(row_at(k, 1), first_input);
   let t2 = tap_at(row_at(k, 2), first_input);
@@ -240,17 +248,24 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgro
     let p1 = next_pixel(p0);
     let p2 = next_pixel(p1);
     let p3 = next_pixel(p2);
-    let w0 = window_of(p0);
-    let w1 = window_of(p1);
-    let w2 = window_of(p2);
-    let w3 = window_of(p3);
+    let n0 = window_of(p0);
+    let n1 = window_of(p1);
+    let n2 = window_of(p2);
+    let n3 = window_of(p3);
+    let bases = in_lane_order(vec4u(n0.base, n1.base, n2.base, n3.base), place);
+    let ys = bitcast<vec4i>(in_lane_order(bitcast<vec4u>(vec4i(n0.y, n1.y, n2.y, n3.y)), place));
+    let xs = bitcast<vec4i>(in_lane_order(bitcast<vec4u>(vec4i(n0.x, n1.x, n2.x, n3.x)), place));
+    let w0 = Window(bases.x, ys.x, xs.x);
+    let w1 = Window(bases.y, ys.y, xs.y);
+    let w2 = Window(bases.z, ys.z, xs.z);
+    let w3 = Window(bases.w, ys.w, xs.w);
     p0 = next_pixel(p3);
     let a = mat4x4f(taps_of(w0, t0, t1, t2, t3), taps_of(w1, t0, t1, t2, t3), taps_of(w2, t0, t1, t2, t3), taps_of(w3, t0, t1, t2, t3));
     var b: mat4x4f;
     if (COLUMNS > 1) {
       b = mat4x4f(taps_of(w0, t4, t5, t6, t7), taps_of(w1, t4, t5, t6, t7), taps_of(w2, t4, t5, t6, t7), taps_of(w3, t4, t5, t6, t7));
     }
-    let lane_pixel = pixel + lane % 4;
+    let lane_pixel = pixel + place;
     if (ROWS > 0) { let g = gradients_at(lane_pixel, channel + 0, last_channel); a0 += a * g; if (COLUMNS > 1) { b0 += b * g; } }
     if (ROWS > 1) { let g = gradients_at(lane_pixel, channel + 1, last_channel); a1 += a * g; if (COLUMNS > 1) { b1 += b * g; } }
     if (ROWS > 2) { let g = gradients_at(lane_pixel, channel + 2, last_channel); a2 += a * g; if (COLUMNS > 1) { b2 += b * g; } }

@@ -4,9 +4,11 @@
  */
 
 import type { Operation, OperationOf, WindowGeometry } from "../operation.ts";
+import { depthwiseConvolution, depthwiseFilterGradient } from "./algorithms/depthwise.ts";
 import { directConvolution, directFilterGradient } from "./algorithms/direct.ts";
 import { implicitConvolution, implicitFilterGradient } from "./algorithms/implicit.ts";
 import { loweredConvolution, loweredFilterGradient } from "./algorithms/lowered.ts";
+import { tiledConvolution, tiledFilterGradient } from "./algorithms/tiled.ts";
 import { denseWindow, type Launched, type ProductOperands, type ScratchElements } from "./algorithms/operands.ts";
 import type { Candidate, ChooseCandidate, Pass, Product } from "./choice/candidate.ts";
 import type { Dispatch } from "./dispatch.ts";
@@ -49,6 +51,14 @@ function launch(product: Product, candidate: Candidate, operands: ProductOperand
       return isFilterGradient
         ? implicitFilterGradient(product, candidate, operands)
         : implicitConvolution(product, candidate, operands);
+    case "depthwise":
+      return isFilterGradient
+        ? depthwiseFilterGradient(product, candidate, operands)
+        : depthwiseConvolution(product, operands);
+    case "tiled":
+      return isFilterGradient
+        ? tiledFilterGradient(product, candidate, operands)
+        : tiledConvolution(product, candidate, operands);
     case "direct":
       return isFilterGradient
         ? directFilterGradient(product, candidate, operands)

@@ -57,11 +57,7 @@ export function directConvolution(product: Product, { tile }: Candidate, operand
       TRANSPOSED: view.transposed ? 1 : 0,
     },
     bindings: [source, factor, bias ?? factor, undone ?? source, target],
-    workgroups: [
-      Math.ceil(workgroups / layers),
-      groups * Math.ceil(output.channels / groups / tile.rows),
-      layers,
-    ],
+    workgroups: [Math.ceil(workgroups / layers), groups * Math.ceil(output.channels / groups / tile.rows), layers],
   };
   return { dispatches: [dispatch], scratch: NO_SCRATCH };
 }

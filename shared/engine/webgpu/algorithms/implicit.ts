@@ -2,7 +2,7 @@
 
 import type { Candidate, Product, Tile } from "../choice/candidate.ts";
 import { chunkOf, depthOf, outputPixels } from "../choice/shape.ts";
-import type { Constants, Dispatch } from "../dispatch.ts";
+import { MAX_WORKGROUPS, type Constants, type Dispatch } from "../dispatch.ts";
 import type { WindowGeometry } from "../../operation.ts";
 import { sumOfPartials } from "./partials.ts";
 import {
@@ -51,9 +51,13 @@ export function convolution(
 ): Dispatch {
   const pixels = outputPixels(view);
   const { groups } = view;
+  const isQuads = tile.variant === "quads";
+  const workgroups = Math.ceil(pixels / (4 * tile.columns * tile.invocations));
+  // A dimension is bounded, so the last one takes what is too much for the first.
+  const layers = Math.ceil(workgroups / MAX_WORKGROUPS);
   return {
     name,
-    shader: tile.variant === "quads" ? "convolve_quads" : "convolve",
+    shader: isQuads ? "convolve_quads" : "convolve",
     constants: {
       ...windowConstants(view),
       ...tileConstants(tile),
@@ -63,12 +67,8 @@ export function convolution(
       TRANSPOSED: view.transposed ? 1 : 0,
     },
     // A binding that a flag turns off still needs a buffer.
-    bindings: [input, wholeVectors(input), weights, bias ?? weights, undone ?? input, output],
-    workgroups: [
-      Math.ceil(pixels / (4 * tile.columns * tile.invocations)),
-      groups * Math.ceil(view.output.channels / groups / tile.rows),
-      1,
-    ],
+    bindings: [input, ...(isQuads ? [] : [wholeVectors(input)]), weights, bias ?? weights, undone ?? input, output],
+    workgroups: [Math.ceil(workgroups / layers), groups * Math.ceil(view.output.channels / groups / tile.rows), layers],
   };
 }
 

@@ -1,6 +1,7 @@
 /** Every candidate that a product has on a device, the rule's own choice first. */
 
 import { isDirect, MOST_FILTER_ROWS } from "../algorithms/direct.ts";
+import { isDepthwise } from "../algorithms/depthwise.ts";
 import { loweredElements, axesOf, loweredSizes } from "../algorithms/lowered.ts";
 import { viewOf } from "../algorithms/operands.ts";
 import type { WindowGeometry } from "../../operation.ts";
@@ -16,7 +17,14 @@ import { chooseByRule, evenRows, MOST_LOWERED_ELEMENTS, wholeSplits } from "./ru
 import { outputPixels } from "./shape.ts";
 
 export function candidatesOf(traits: DeviceTraits, product: Product): readonly Candidate[] {
-  const all = [chooseByRule(traits, product), ...directOf(traits, product), ...implicitOf(traits, product), ...loweredOf(traits, product)];
+  const all = [
+    chooseByRule(traits, product),
+    ...depthwiseOf(product),
+    ...directOf(traits, product),
+    ...tiledOf(traits, product),
+    ...implicitOf(traits, product),
+    ...loweredOf(traits, product),
+  ];
   return [...new Map(all.map((candidate) => [candidateName(candidate), candidate])).values()];
 }
 
@@ -50,6 +58,34 @@ function implicitOf(traits: DeviceTraits, product: Product): Candidate[] {
   );
 }
 
+/** No GEMM: what a tile says is not used. */
+function depthwiseOf(product: Product): Candidate[] {
+  if (!isDepthwise(product)) return [];
+  const { pass, window } = product;
+  const splits = pass === "filter-gradient" ? rowSplitsOf(window.batch * window.output.height) : [1];
+  const tile: Tile = { variant: "plain", rows: 4, columns: 1, invocations: 64 };
+  return splits.map((count) => ({ algorithm: "depthwise", tile, images: window.batch, splits: count, storage: "f32" }));
+}
+
+/** Barriers are for real GPUs. */
+function tiledOf(traits: DeviceTraits, product: Product): Candidate[] {
+  if (traits.isFallback) return [];
+  const { pass, window } = product;
+  const splits = pass === "filter-gradient" ? splitsOf(outputPixels(window)) : [1];
+  const tiles = [8, 4].flatMap((rows) => [2, 1].map((columns) => ({ rows, columns })));
+  return (traits.hasF16 ? (["f32", "f16"] as const) : (["f32"] as const)).flatMap((storage) =>
+    tiles.flatMap((size) =>
+      splits.map((count) => ({
+        algorithm: "tiled" as const,
+        tile: { variant: "plain" as const, ...size, invocations: 256 },
+        images: window.batch,
+        splits: count,
+        storage,
+      })),
+    ),
+  );
+}
+
 function directOf(traits: DeviceTraits, product: Product): Candidate[] {
   if (!isDirect(product)) return [];
   const variant: Tile["variant"] = traits.isFallback && traits.hasSubgroups ? "quads" : "plain";
@@ -70,10 +106,16 @@ function directFiltersOf(
   const { input, output, size, groups } = window;
   const most = MOST_FILTER_ROWS[size]!;
   const rows = Math.min(most, Math.ceil(input.channels / groups / 4) * 4);
-  const tiles = [rows, Math.max(4, rows / 2)].flatMap((count) => [2, 1].map((columns) => ({ rows: Math.ceil(count / 4) * 4, columns })));
+  const tiles = [rows, Math.max(4, rows / 2)].flatMap((count) =>
+    [2, 1].map((columns) => ({ rows: Math.ceil(count / 4) * 4, columns })),
+  );
   // A workgroup is one quad, on any device.
   return tiles.flatMap((tile) =>
-    rowSplitsOf(window.batch * output.height).map((splits) => ({ ...whole, tile: { variant, ...tile, invocations: 4 }, splits })),
+    rowSplitsOf(window.batch * output.height).map((splits) => ({
+      ...whole,
+      tile: { variant, ...tile, invocations: 4 },
+      splits,
+    })),
   );
 }
 
