@@ -21,8 +21,7 @@ try {
   const backend = await createWasmBackend(await readWasmSources());
   // The exam brings its own examples: one batch, or as many as there are.
   const examples = Math.min(settings.batch, settings.data.trainExamples);
-  const program = await backend.compile(planOf(settings, examples));
-  say({ kind: "answers", bytes: await answerExam(program, settings.seed) });
+  say({ kind: "answers", bytes: await answerExam(backend, planOf(settings, examples), settings.seed) });
 } catch (error) {
   if (!(error instanceof EvaluationError)) throw error;
   say({ kind: "problem", sentence: error.message });

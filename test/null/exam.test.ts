@@ -11,9 +11,11 @@ import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { Random } from "../../shared/random.ts";
 import { broken, type Fault } from "../support/broken_program.ts";
+import { LAYER_MODELS, madeOf } from "../support/layer_models.ts";
 import { WASM_VARIANTS, WASM_MODULES } from "../support/wasm_modules.ts";
 
 const SEED = 7;
+const NO_AUGMENTATION = { cropPadding: 0, flip: false };
 const PLAN = compilePlan(MODELS.lenet, {
   batch: 12,
   datasetExamples: 40,
@@ -65,7 +67,7 @@ describe.each(WASM_VARIANTS)("The exam on WASM with %s multiply-add", (_, source
     backend = await createWasmBackend(sources);
     // The coordinator's own device, whatever the replica's is.
     const judge = await createWasmBackend(WASM_MODULES);
-    stored = await answerExam(await judge.compile(PLAN), SEED);
+    stored = await answerExam(judge, PLAN, SEED);
   });
 
   async function fresh(): Promise<Program> {
@@ -165,5 +167,32 @@ describe.each(WASM_VARIANTS)("The exam on WASM with %s multiply-add", (_, source
     expect(problemOf(new TextEncoder().encode("<!doctype html>!"))).toBe("they are something else");
     const mlp = compilePlan(MODELS.mlp, { batch: 12, datasetExamples: 40, normalisation: PLAN.normalisation });
     expect(problemOf(stored, mlp)).toMatch(/^they are \d+ words, the exam has \d+: they answer another exam$/);
+  });
+});
+
+describe.each(LAYER_MODELS)("The exam of $title", (item) => {
+  const { plan } = madeOf(item, { augmentation: item.input ? NO_AUGMENTATION : { cropPadding: 1, flip: true } });
+  let plain: Backend;
+  let answers: Answers;
+
+  beforeAll(async () => {
+    plain = await createWasmBackend(WASM_VARIANTS[0]![1]);
+    answers = answersIn(await answerExam(await createWasmBackend(WASM_MODULES), plan, SEED), plan);
+  });
+
+  test("[E10] A device that rounds otherwise passes, random layers included", async () => {
+    expect(await examine(await plain.compile(plan), SEED, answers)).toMatchObject({ isPassed: true });
+  });
+
+  test("[E12] Whatever operation gives zeros is caught and named", async () => {
+    for (const operation of new Set(questionsTo(plan, SEED).questions.map((question) => question.operation))) {
+      const program = broken(await plain.compile(plan), SEED, { operation, becomes: () => 0 });
+      expect(await examine(program, SEED, answers)).toMatchObject({ isPassed: false, kernel: operation });
+    }
+  });
+
+  test("[E13] Zeros for whole gradients are caught", async () => {
+    const program = broken(await plain.compile(plan), SEED, { gradient: true, becomes: () => 0 });
+    expect(await examine(program, SEED, answers)).toMatchObject({ isPassed: false, kernel: "the whole gradient" });
   });
 });

@@ -48,7 +48,7 @@ interface Stage {
 let answers: Uint8Array<ArrayBuffer>;
 
 beforeAll(async () => {
-  answers = await answerExam(await (await createWasmBackend(WASM_MODULES)).compile(PLAN), SETTINGS.seed);
+  answers = await answerExam(await createWasmBackend(WASM_MODULES), PLAN, SETTINGS.seed);
 });
 
 /** Both backends are WASM under the skin; `faults` says what is wrong with which. */
