@@ -6,6 +6,7 @@ import { Kernels, type PreparedDispatch } from "../../../../shared/engine/webgpu
 import { leastMs } from "../../../../shared/engine/webgpu/tuner/bench.ts";
 import { Stopwatch } from "../../../../shared/engine/webgpu/tuner/stopwatch.ts";
 import type { DeviceTraits } from "../../../../shared/engine/webgpu/choice/candidate.ts";
+import { MAX_WORKGROUPS } from "../../../../shared/engine/webgpu/dispatch.ts";
 import type { Peaks, Question } from "../job.ts";
 
 export interface Rig {
@@ -113,18 +114,11 @@ class PeakProbes {
     const size = Math.min(isFallback ? 2 ** 24 : 2 ** 28, device.limits.maxStorageBufferBindingSize);
     const [source, result] = ["source", "result"].map((label) => device.createBuffer({ label, size, usage: STORAGE }));
     const fma = await steadyFma(kernels, result!, isFallback ? 2 ** 14 : 2 ** 19, time);
-    const vectors = size / 16;
-    const [copy, nothing] = await kernels.prepare([
-      {
-        name: "copy peak",
-        shader: "copy_peak",
-        constants: { VECTORS: vectors, INVOCATIONS: 256 },
-        bindings: [{ buffer: source! }, { buffer: result! }],
-        workgroups: [Math.ceil(vectors / 4 / 256), 1, 1],
-      },
+    const copy = await fastestCopy(kernels, [source!, result!], time);
+    const [nothing] = await kernels.prepare([
       { name: "nothing", shader: "nothing", constants: {}, bindings: [{ buffer: result! }], workgroups: [1, 1, 1] },
     ]);
-    return new PeakProbes(time, fma, [copy!], 2 * size, nothing!);
+    return new PeakProbes(time, fma, copy, 2 * size, nothing!);
   }
 
   async measure(): Promise<Measured> {
@@ -156,4 +150,36 @@ async function steadyFma(kernels: Kernels, result: GPUBuffer, threads: number, t
     if ((await time(launches, PIECE_MS)) < LAUNCH_MS) continue;
     return { launches, flops: threads * rounds * CHAINS * 4 * 2 };
   }
+}
+
+const COPY_INVOCATIONS = 256;
+const COPIES = [
+  { TURNS: 1, CONTIGUOUS: 0 },
+  { TURNS: 4, CONTIGUOUS: 0 },
+  { TURNS: 4, CONTIGUOUS: 1 },
+  { TURNS: 16, CONTIGUOUS: 1 },
+] as const;
+
+async function fastestCopy(
+  kernels: Kernels,
+  [source, result]: readonly [GPUBuffer, GPUBuffer],
+  time: Time,
+): Promise<readonly PreparedDispatch[]> {
+  const vectors = source.size / 16;
+  const timed: { launches: readonly PreparedDispatch[]; ms: number }[] = [];
+  for (const { TURNS, CONTIGUOUS } of COPIES) {
+    const workgroups = Math.ceil(vectors / TURNS / COPY_INVOCATIONS);
+    if (workgroups > MAX_WORKGROUPS) continue;
+    const launches = await kernels.prepare([
+      {
+        name: "copy peak",
+        shader: "copy_peak",
+        constants: { VECTORS: vectors, INVOCATIONS: COPY_INVOCATIONS, TURNS, CONTIGUOUS },
+        bindings: [{ buffer: source }, { buffer: result }],
+        workgroups: [workgroups, 1, 1],
+      },
+    ]);
+    timed.push({ launches, ms: await time(launches, PIECE_MS) });
+  }
+  return timed.toSorted((a, b) => a.ms - b.ms)[0]!.launches;
 }
