@@ -9,6 +9,7 @@ import { directConvolution, directFilterGradient } from "./algorithms/direct.ts"
 import { implicitConvolution, implicitFilterGradient } from "./algorithms/implicit.ts";
 import { loweredConvolution, loweredFilterGradient } from "./algorithms/lowered.ts";
 import { tiledConvolution, tiledFilterGradient } from "./algorithms/tiled.ts";
+import { winogradConvolution } from "./algorithms/winograd.ts";
 import { denseWindow, type Launched, type ProductOperands, type ScratchElements } from "./algorithms/operands.ts";
 import type { Candidate, ChooseCandidate, Pass, Product } from "./choice/candidate.ts";
 import type { Dispatch } from "./dispatch.ts";
@@ -69,8 +70,10 @@ function launch(product: Product, candidate: Candidate, operands: ProductOperand
       return isFilterGradient
         ? loweredFilterGradient(product, candidate, operands)
         : loweredConvolution(product, candidate, operands);
+    case "winograd":
+      return winogradConvolution(product, candidate, operands);
     default:
-      throw new Error(`invariant violation: no kernel for the algorithm ${candidate.algorithm}`);
+      return candidate.algorithm satisfies never;
   }
 }
 

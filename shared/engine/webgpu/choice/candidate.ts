@@ -78,7 +78,7 @@ export function productKey({ pass, window }: Product): string {
 export function candidateName({ algorithm, tile, images, splits, storage }: Candidate): string {
   const { variant, rows, columns, invocations } = tile;
   const words = [algorithm, variant, `${rows}x${columns}`, `i${invocations}`];
-  if (algorithm.startsWith("lowering")) words.push(`n${images}`);
+  if (algorithm.startsWith("lowering") || algorithm === "winograd") words.push(`n${images}`);
   if (splits > 1) words.push(`s${splits}`);
   if (storage !== "f32") words.push(storage);
   return words.join(" ");

@@ -4,6 +4,7 @@ import { isDirect, MOST_FILTER_ROWS } from "../algorithms/direct.ts";
 import { isDepthwise } from "../algorithms/depthwise.ts";
 import { loweredElements, axesOf, loweredSizes } from "../algorithms/lowered.ts";
 import { viewOf } from "../algorithms/operands.ts";
+import { isAligned, isWinograd, winogradElements } from "../algorithms/winograd.ts";
 import type { WindowGeometry } from "../../operation.ts";
 import {
   candidateName,
@@ -24,6 +25,7 @@ export function candidatesOf(traits: DeviceTraits, product: Product): readonly C
     ...tiledOf(traits, product),
     ...implicitOf(traits, product),
     ...loweredOf(traits, product),
+    ...winogradOf(traits, product),
   ];
   return [...new Map(all.map((candidate) => [candidateName(candidate), candidate])).values()];
 }
@@ -151,6 +153,15 @@ function loweredBy(traits: DeviceTraits, product: Product, algorithm: Algorithm,
   const pixels = images * sizes.height * sizes.width;
   const splits = isFilterGradient ? splitsOf(pixels).slice(0, 4) : [1];
   return splits.map((count) => ({ algorithm, tile: tile!, images, splits: count, storage: "f32" }));
+}
+
+function winogradOf(traits: DeviceTraits, product: Product): Candidate[] {
+  if (!isWinograd(product)) return [];
+  const view = viewOf(product);
+  const [tile] = tilesOf(traits, rowsOf(product));
+  return imagesOf(product.window)
+    .filter((images) => isAligned(view, images) && images * winogradElements(view) <= MOST_LOWERED_ELEMENTS)
+    .map((images) => ({ algorithm: "winograd", tile: tile!, images, splits: 1, storage: "f32" }));
 }
 
 /** How many images may be lowered at once: parts of tensors must begin where bindings may begin, at 64 words. */
