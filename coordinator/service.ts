@@ -91,6 +91,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
 
   const center = await Center.create({
     elements: layout.elements,
+    trainableElements: layout.trainableElements,
     initial: checkpoint?.parameters ?? initialParameters(layout, config.seed),
     ...(checkpoint ? { version: checkpoint.version } : {}),
     ...(checkpoint?.velocity ? { velocity: checkpoint.velocity } : {}),

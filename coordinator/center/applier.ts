@@ -147,8 +147,11 @@ export class ApplierCore {
   }
 
   #step({ learningRate, momentum, count }: StepSettings): Outcome {
-    const { center, velocity, accumulator, paddedElements } = this.#settings.layout;
-    this.#kernels.stepMomentum(center, velocity, accumulator, paddedElements, learningRate, momentum, count);
+    const { center, velocity, accumulator, paddedElements, trainableElements } = this.#settings.layout;
+    this.#kernels.stepMomentum(center, velocity, accumulator, trainableElements, learningRate, momentum, count);
+    const statistics = paddedElements - trainableElements;
+    const begin = 4 * trainableElements;
+    if (statistics > 0) this.#kernels.subtractMean(center + begin, accumulator + begin, statistics, count);
     return { verdict: "stepped", version: this.#control.completeApply() };
   }
 

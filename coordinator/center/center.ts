@@ -19,6 +19,8 @@ export type { CenterSlot } from "./slot.ts";
 
 export interface CenterOptions {
   readonly elements: number;
+  /** A step moves these, and takes the mean of what follows (SPEC E9): a multiple of 16. All where left out. */
+  readonly trainableElements?: number;
   readonly initial: Float32Array;
   readonly version?: number;
   readonly velocity?: Float32Array;
@@ -56,7 +58,7 @@ export class Center {
     checkOptions(options);
     const { elements, initial, velocity, version, applier, threads, maxMagnitude } = options;
     const module = await compileKernels();
-    const memory = new CenterMemory(elements);
+    const memory = new CenterMemory(elements, options.trainableElements);
     memory.values(memory.layout.center).set(initial);
     if (velocity) memory.values(memory.layout.velocity).set(velocity);
     const control = new Control(memory.memory.buffer);
@@ -130,7 +132,7 @@ export class Center {
     }
   }
 
-  /** velocity = momentum * velocity - learningRate * mean gradient; center += velocity. After all gradients accumulated before. */
+  /** velocity = momentum * velocity - learningRate * mean gradient; center += velocity; statistics -= their mean. After all gradients accumulated before. */
   async step(settings: StepSettings): Promise<{ version: number }> {
     if (!(settings.count > 0)) throw broken("a step without gradients");
     const outcome = await this.#threads.run({ kind: "step", settings });
@@ -192,8 +194,11 @@ function broken(what: string): Error {
   return new Error(`invariant violation: ${what}`);
 }
 
-function checkOptions({ elements, initial, velocity, threads, maxMagnitude }: CenterOptions): void {
+function checkOptions(options: CenterOptions): void {
+  const { elements, trainableElements = elements, initial, velocity, threads, maxMagnitude } = options;
   if (!Number.isInteger(elements) || elements < 1) throw broken(`a center of ${elements} elements`);
+  const isWhole = trainableElements === elements || (trainableElements % 16 === 0 && trainableElements < elements);
+  if (!isWhole || trainableElements < 0) throw broken(`${trainableElements} trained elements of ${elements}`);
   if (initial.length !== elements) throw broken(`${initial.length} initial values for ${elements} elements`);
   if (velocity && velocity.length !== elements) throw broken(`${velocity.length} velocities for ${elements} elements`);
   if (!Number.isInteger(threads) || threads < 1 || threads > 64) throw broken(`a center with ${threads} threads`);

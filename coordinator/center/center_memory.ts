@@ -24,6 +24,8 @@ const MAXIMUM_PAGES = 65_535;
 /** Byte offsets and the padded length, as the applier threads need them. */
 export interface CenterLayout {
   readonly paddedElements: number;
+  /** What a step moves by learning rate and momentum; running statistics follow (SPEC E9). */
+  readonly trainableElements: number;
   readonly center: number;
   readonly velocity: number;
   readonly accumulator: number;
@@ -38,13 +40,15 @@ export class CenterMemory {
   /** First byte behind the last area. */
   #end: number;
 
-  constructor(elements: number) {
+  /** `trainableElements`: a multiple of 16, or all. */
+  constructor(elements: number, trainableElements = elements) {
     const paddedElements = Math.ceil(elements / LINE_ELEMENTS) * LINE_ELEMENTS;
     this.elements = elements;
     const vectorBytes = paddedElements * 4;
     this.#areaStrideBytes = wholePagesOf(vectorBytes);
     this.layout = {
       paddedElements,
+      trainableElements: trainableElements === elements ? paddedElements : trainableElements,
       center: CONTROL_BYTES,
       velocity: CONTROL_BYTES + vectorBytes,
       accumulator: CONTROL_BYTES + 2 * vectorBytes,

@@ -33,6 +33,8 @@ export interface Kernels {
     momentum: number,
     contributions: number,
   ) => void;
+  /** target = target - sum / contributions; sum = 0. */
+  readonly subtractMean: (target: number, sum: number, count: number, contributions: number) => void;
   /** target = source. */
   readonly copy: (target: number, source: number, count: number) => void;
 }

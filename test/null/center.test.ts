@@ -211,6 +211,32 @@ describe.each(APPLIERS)("%s", (applier) => {
     expect(bitsOf(snapshot.velocity).equals(bitsOf(velocity))).toBe(true);
   });
 
+  test("[E9] [X15] running statistics become the mean of the replicas', without rate, momentum or velocity", async () => {
+    const [elements, trainableElements] = [1001, 944];
+    const initial = vector(elements, 41);
+    const center = await openCenter({ initial, trainableElements, applier });
+    for (const round of [1, 2]) {
+      const before = center.snapshot().parameters;
+      const replicas = [vector(elements, 41 + round), vector(elements, 51 + round)];
+      for (const replica of replicas) {
+        await center.accumulate(
+          payloadOf(
+            before.map((value, k) => value - replica[k]!),
+            1,
+          ),
+        );
+      }
+      await center.step({ learningRate: 0.1, momentum: 0.9, count: 2 });
+      const after = center.snapshot();
+      for (let k = trainableElements; k < elements; k++) {
+        expect(after.parameters[k]).toBeCloseTo((replicas[0]![k]! + replicas[1]![k]!) / 2, 4);
+        expect(after.velocity[k]).toBe(0);
+      }
+      const step = (before[0]! - (replicas[0]![0]! + replicas[1]![0]!) / 2) * 0.1;
+      if (round === 1) expect(after.parameters[0]).toBeCloseTo(before[0]! - step, 4);
+    }
+  });
+
   test("[L3] an unsound gradient is not accumulated", async () => {
     const initial = vector(33, 29);
     const center = await openCenter({ initial, applier });

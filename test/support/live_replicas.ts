@@ -10,7 +10,7 @@ import { Replica, type Ending } from "../../client/replica/replica.ts";
 import { Center } from "../../coordinator/center/center.ts";
 import { Run } from "../../coordinator/run.ts";
 import type { Program } from "../../shared/engine/backend.ts";
-import { compilePlan } from "../../shared/engine/plan.ts";
+import { planOf } from "../../shared/engine/run_plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
@@ -22,8 +22,6 @@ import { TINY_SETTINGS } from "./run_fixture.ts";
 import { SocketPair } from "./socket_pair.ts";
 import { WASM_MODULES } from "./wasm_modules.ts";
 
-const MODEL = MODELS.mlp;
-const LAYOUT = layoutOf(MODEL);
 const TRAIN_EXAMPLES = 4000;
 const TEST_EXAMPLES = 1000;
 const BATCH = 50;
@@ -54,7 +52,7 @@ export class LiveRun {
     this.#referee = referee;
     this.run = new Run({
       settings,
-      layout: LAYOUT,
+      layout: layoutOf(settings.model),
       center,
       rule: {
         elasticRate: 0.9,
@@ -73,9 +71,12 @@ export class LiveRun {
   }
 
   static async create(changes: Partial<RunSettings>): Promise<LiveRun> {
+    const model = changes.model ?? MODELS.mlp;
+    const layout = layoutOf(model);
     const center = await Center.create({
-      elements: LAYOUT.elements,
-      initial: initialParameters(LAYOUT, 5),
+      elements: layout.elements,
+      trainableElements: layout.trainableElements,
+      initial: initialParameters(layout, 5),
       version: 0,
       applier: "lock-free",
       threads: 2,
@@ -83,14 +84,15 @@ export class LiveRun {
     });
     const settings: RunSettings = {
       ...TINY_SETTINGS,
-      model: MODEL as unknown as RunSettings["model"],
-      layoutHash: LAYOUT.hash,
+      data: { ...TINY_SETTINGS.data, normalisation: { mean: [0.1307], deviation: [0.3081] } },
+      model: { ...model, layers: [...model.layers] },
+      layoutHash: layout.hash,
       batch: BATCH,
       communicationPeriod: 5,
       learningRate: 0.05,
       ...changes,
     };
-    return new LiveRun(settings, center, await program());
+    return new LiveRun(settings, center, await program(settings));
   }
 
   /** A replica that takes part until it is stopped or the run ends. */
@@ -102,7 +104,7 @@ export class LiveRun {
       backend: "wasm",
       description: "WASM in a test",
       samplesPerSecond: 1000,
-      program: await program(),
+      program: await program(this.settings),
       lost: new Promise<string>(() => {}),
       stepsPerLook: 1,
       loaded: [{ first: 0, count: TRAIN_EXAMPLES }],
@@ -174,14 +176,10 @@ export class LiveRun {
   }
 }
 
-async function program(): Promise<Program> {
+/** Of the run's plan, with all examples; the last ones are for tests. */
+export async function program(settings: RunSettings): Promise<Program> {
   const backend = await createWasmBackend(WASM_MODULES);
-  const plan = compilePlan(MODEL, {
-    batch: BATCH,
-    datasetExamples: TRAIN_EXAMPLES + TEST_EXAMPLES,
-    normalisation: { mean: [0.1307], deviation: [0.3081] },
-  });
-  const compiled = await backend.compile(plan);
+  const compiled = await backend.compile(planOf(settings, TRAIN_EXAMPLES + TEST_EXAMPLES));
   const { images, labels } = mnistExamples(TRAIN_EXAMPLES + TEST_EXAMPLES);
   compiled.loadExamples(0, images, labels);
   return compiled;
