@@ -179,7 +179,7 @@ describe("Tuning on a device", () => {
       [SHADERS, true],
       [poisoned, false],
     ] as const) {
-      const workbench = new Workbench(watch, new Kernels(watch.device, shaders), now);
+      const workbench = new Workbench(watch, new Kernels(watch.device, shaders), now, 4);
       const bench = quickFor(workbench, lowered);
       const { result, winners } = await tuneWorks([handmade], bench, options);
       expect(candidateName(winners.get(work.key)!)).toBe(candidateName(wins ? lowered : slow));

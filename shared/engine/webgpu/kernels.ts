@@ -6,6 +6,12 @@
 import type { ShaderSources } from "../backend.ts";
 import { MAX_WORKGROUPS, type Dispatch } from "./dispatch.ts";
 
+/** Equal for launches that share a pipeline. */
+export function kernelKey({ shader, constants }: Dispatch): string {
+  const values = Object.entries(constants).map(([constant, value]) => `${constant}=${value}`);
+  return `${shader} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
+}
+
 /** A launch that is ready to be encoded. */
 export interface PreparedDispatch {
   readonly name: string;
@@ -67,9 +73,7 @@ export class Kernels {
   }
 
   #pipeline(dispatch: Dispatch): Promise<GPUComputePipeline> {
-    const { shader, constants } = dispatch;
-    const values = Object.entries(constants).map(([constant, value]) => `${constant}=${value}`);
-    const key = `${shader} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
+    const key = kernelKey(dispatch);
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
       const lender = this.#lender;

@@ -60,7 +60,7 @@ export async function createWebGpuBackend(
       return program;
     },
     tune: async (plan, options) => {
-      const bench = new Workbench(watch, kernels.branch(), options.nowMs);
+      const bench = new Workbench(watch, kernels.branch(), options.nowMs, info.isFallback ? 4 : 32);
       try {
         const keys = deviceKey(device.adapterInfo, traits, shaders);
         const tuned = await tuneWorks(worksOf(plan, traits), bench, { ...options, traits, deviceKey: keys });

@@ -8,7 +8,7 @@ import type { ProductOperands, ScratchBuffers } from "../algorithms/operands.ts"
 import { productKey, type Candidate, type Product } from "../choice/candidate.ts";
 import { depthOf, inputPixels, outputPixels } from "../choice/shape.ts";
 import type { DeviceWatch } from "../device_watch.ts";
-import type { Kernels, PreparedDispatch } from "../kernels.ts";
+import { kernelKey, type Kernels, type PreparedDispatch } from "../kernels.ts";
 import { productDispatches, productScratch } from "../products.ts";
 import { leastMs, type Bench, type LoadedCandidate, type ProductBench, type ProductEdges } from "./bench.ts";
 import { runPass } from "../webgpu_program.ts";
@@ -24,15 +24,18 @@ export class Workbench implements Bench {
   readonly kernels: Kernels;
   readonly #watch: DeviceWatch;
   readonly #nowMs: () => number;
+  /** That one candidate may need: in software each can take a second to compile. */
+  readonly #mostKernels: number;
   readonly #pattern: Float32Array<ArrayBuffer>;
   /** Made when something is measured for the first time. */
   #stopwatch: Stopwatch | undefined;
   #spentMs = 0;
 
-  constructor(watch: DeviceWatch, kernels: Kernels, nowMs: () => number) {
+  constructor(watch: DeviceWatch, kernels: Kernels, nowMs: () => number, mostKernels: number) {
     this.#watch = watch;
     this.kernels = kernels;
     this.#nowMs = nowMs;
+    this.#mostKernels = mostKernels;
     const random = new Random(1);
     // Neither zeros nor denormals, both of which some devices calculate with at another speed.
     this.#pattern = Float32Array.from({ length: PATTERN_ELEMENTS }, () => {
@@ -88,7 +91,11 @@ export class Workbench implements Bench {
     return this.charge(async () => {
       const { device } = this.#watch;
       const launches = await withoutErrors(device, async () => {
-        return this.kernels.prepare(operands.dispatches(candidate));
+        const dispatches = operands.dispatches(candidate);
+        const count = new Set(dispatches.map(kernelKey)).size;
+        if (count > this.#mostKernels)
+          throw new Error(`It needs ${count} kernels; ${this.#mostKernels} are compiled at most.`);
+        return this.kernels.prepare(dispatches);
       });
       return {
         measure: (pieceMs, losingMs) => withoutErrors(device, () => this.measure(launches, pieceMs, losingMs)),

@@ -20,13 +20,20 @@ import type { Rig } from "./device.ts";
 
 type ConvJob = Extract<Job, { kind: "conv" }>;
 
+/** Of one candidate: a lowering of one image at a time may need one for each. */
+const MOST_KERNELS = 8;
 const EDGES = { hasBias: true, activation: undefined, accumulate: false } as const;
 
 export async function measureConv(rig: Rig, job: ConvJob): Promise<ProductReport[]> {
   const reports: ProductReport[] = [];
   for (const product of job.products) {
     // Kernels of their own: thousands of pipelines would stay otherwise.
-    const bench = new Workbench(rig.watch, new Kernels(rig.watch.device, rig.shaders), () => performance.now());
+    const bench = new Workbench(
+      rig.watch,
+      new Kernels(rig.watch.device, rig.shaders),
+      () => performance.now(),
+      MOST_KERNELS,
+    );
     try {
       reports.push(await new Comparison(rig, job, product, bench).report());
       await rig.look();
