@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
+  let lanes = min(vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1 - first));
   let row = pixel / OUT_WIDTH;
   let image = row / OUT_HEIGHT;
   let top = (row - image * OUT_HEIGHT) * STRIDE;
@@ -46,24 +46,47 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end_y = min(top + SIZE, IN_HEIGHT + PADDING) - PADDING;
   let end_x = min(left + SIZE, IN_WIDTH + PADDING) - PADDING;
   var sum = vec4f();
-  for (var y = first_y; y < end_y; y++) {
-    for (var x = first_x; x < end_x; x++) {
-      sum += values_at(((image * IN_HEIGHT + y) * IN_WIDTH + x) * CHANNELS + channels);
+  if (SIZE <= 3) {
+    // Without loops, which are dear in software. Taps beyond the image repeat the last inside, with weight 0.
+    let next_y = min(first_y + 1, end_y - 1);
+    sum = sum_of_row(image * IN_HEIGHT + first_y, first_x, end_x, first, lanes);
+    sum += f32(next_y > first_y) * sum_of_row(image * IN_HEIGHT + next_y, first_x, end_x, first, lanes);
+    if (SIZE == 3) {
+      sum += f32(end_y - 1 > next_y) * sum_of_row(image * IN_HEIGHT + end_y - 1, first_x, end_x, first, lanes);
+    }
+  } else {
+    for (var y = first_y; y < end_y; y++) {
+      for (var x = first_x; x < end_x; x++) {
+        sum += values_at(((image * IN_HEIGHT + y) * IN_WIDTH + x) * CHANNELS + first, lanes);
+      }
     }
   }
   let value = activated(sum / f32((end_y - first_y) * (end_x - first_x)));
-  let out = pixel * CHANNELS + channels;
+  let out = pixel * CHANNELS + first + lanes;
   output[out.x] = value.x;
   output[out.y] = value.y;
   output[out.z] = value.z;
   output[out.w] = value.w;
 }
 
-fn values_at(at: vec4u) -> vec4f {
-  if (VECTOR) {
-    return input_vectors[at.x / 4];
+/// A window's row; `line` counts the rows of all images.
+fn sum_of_row(line: u32, first_x: u32, end_x: u32, first: u32, lanes: vec4u) -> vec4f {
+  let row = line * IN_WIDTH;
+  let next_x = min(first_x + 1, end_x - 1);
+  var sum = values_at((row + first_x) * CHANNELS + first, lanes);
+  sum += f32(next_x > first_x) * values_at((row + next_x) * CHANNELS + first, lanes);
+  if (SIZE == 3) {
+    sum += f32(end_x - 1 > next_x) * values_at((row + end_x - 1) * CHANNELS + first, lanes);
   }
-  return vec4f(input[at.x], input[at.y], input[at.z], input[at.w]);
+  return sum;
+}
+
+/// Four channels from `at` on, those that do not exist repeating the last.
+fn values_at(at: u32, lanes: vec4u) -> vec4f {
+  if (VECTOR) {
+    return input_vectors[at / 4];
+  }
+  return vec4f(input[at], input[at + lanes.y], input[at + lanes.z], input[at + lanes.w]);
 }
 
 fn activated(x: vec4f) -> vec4f {

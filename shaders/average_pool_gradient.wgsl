@@ -40,11 +40,17 @@ fn taps_inside(window: u32, length: u32) -> u32 {
   return min(begin + SIZE, length + PADDING) - max(begin, PADDING);
 }
 
-fn gradients_at(at: vec4u) -> vec4f {
+/// Four channels from `at` on, those that do not exist repeating the last.
+fn gradients_at(at: u32, lanes: vec4u) -> vec4f {
   if (VECTOR) {
-    return output_gradient_vectors[at.x / 4];
+    return output_gradient_vectors[at / 4];
   }
-  return vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
+  return vec4f(
+    output_gradient[at],
+    output_gradient[at + lanes.y],
+    output_gradient[at + lanes.z],
+    output_gradient[at + lanes.w],
+  );
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -56,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
+  let lanes = min(vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1 - first));
   let row = pixel / IN_WIDTH;
   let image = row / IN_HEIGHT;
   // In the padded image.
@@ -70,10 +76,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let rows = taps_inside(window_y, IN_HEIGHT);
     for (var window_x = first_x; window_x < end_x; window_x++) {
       let taps = f32(rows * taps_inside(window_x, IN_WIDTH));
-      sum += gradients_at(((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channels) / taps;
+      let at = ((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + first;
+      sum += gradients_at(at, lanes) / taps;
     }
   }
-  give(pixel * CHANNELS + channels, sum);
+  give(pixel * CHANNELS + first + lanes, sum);
 }
 
 /// Stores four channels of the gradient at addresses `at`.

@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
+  let lanes = min(vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1 - first));
   let row = pixel / OUT_WIDTH;
   let image = row / OUT_HEIGHT;
   let top = (row - image * OUT_HEIGHT) * STRIDE;
@@ -48,34 +48,62 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end_y = min(top + SIZE, IN_HEIGHT + PADDING) - PADDING;
   let end_x = min(left + SIZE, IN_WIDTH + PADDING) - PADDING;
   let image_base = image * IN_HEIGHT * IN_WIDTH * CHANNELS;
-  var best_at = (first_y * IN_WIDTH + first_x) * CHANNELS + channels;
   // Below every finite value, so that the first input of the window wins unless a later one is larger.
-  var best = vec4f(-3.4028234e38);
-  for (var y = first_y; y < end_y; y++) {
-    for (var x = first_x; x < end_x; x++) {
-      let at = (y * IN_WIDTH + x) * CHANNELS + channels;
-      let value = values_at(image_base + at);
-      best_at = select(best_at, at, value > best);
-      best = select(best, value, value > best);
+  var best = Best(vec4f(-3.4028234e38), vec4u((first_y * IN_WIDTH + first_x) * CHANNELS + first));
+  if (SIZE <= 3) {
+    // Without loops, which are dear in software. Taps beyond the image repeat the last inside, which changes nothing.
+    let next_y = min(first_y + 1, end_y - 1);
+    best = best_of_row(best, image_base, first_y, first_x, end_x, first, lanes);
+    best = best_of_row(best, image_base, next_y, first_x, end_x, first, lanes);
+    if (SIZE == 3) {
+      best = best_of_row(best, image_base, end_y - 1, first_x, end_x, first, lanes);
+    }
+  } else {
+    for (var y = first_y; y < end_y; y++) {
+      for (var x = first_x; x < end_x; x++) {
+        best = better(best, image_base, (y * IN_WIDTH + x) * CHANNELS + first, lanes);
+      }
     }
   }
-  let value = activated(best);
-  let out = pixel * CHANNELS + channels;
+  let value = activated(best.value);
+  let out = pixel * CHANNELS + first + lanes;
   output[out.x] = value.x;
   output[out.y] = value.y;
   output[out.z] = value.z;
   output[out.w] = value.w;
-  choice[out.x] = best_at.x;
-  choice[out.y] = best_at.y;
-  choice[out.z] = best_at.z;
-  choice[out.w] = best_at.w;
+  choice[out.x] = best.at.x + lanes.x;
+  choice[out.y] = best.at.y + lanes.y;
+  choice[out.z] = best.at.z + lanes.z;
+  choice[out.w] = best.at.w + lanes.w;
 }
 
-fn values_at(at: vec4u) -> vec4f {
-  if (VECTOR) {
-    return input_vectors[at.x / 4];
+/// The largest value so far of each of four channels, and where in the image the block's first channel of its pixel lies.
+struct Best {
+  value: vec4f,
+  at: vec4u,
+}
+
+fn better(best: Best, image_base: u32, at: u32, lanes: vec4u) -> Best {
+  let value = values_at(image_base + at, lanes);
+  return Best(select(best.value, value, value > best.value), select(best.at, vec4u(at), value > best.value));
+}
+
+fn best_of_row(best: Best, image_base: u32, y: u32, first_x: u32, end_x: u32, first: u32, lanes: vec4u) -> Best {
+  let row = y * IN_WIDTH;
+  var found = better(best, image_base, (row + first_x) * CHANNELS + first, lanes);
+  found = better(found, image_base, (row + min(first_x + 1, end_x - 1)) * CHANNELS + first, lanes);
+  if (SIZE == 3) {
+    found = better(found, image_base, (row + end_x - 1) * CHANNELS + first, lanes);
   }
-  return vec4f(input[at.x], input[at.y], input[at.z], input[at.w]);
+  return found;
+}
+
+/// Four channels from `at` on, those that do not exist repeating the last.
+fn values_at(at: u32, lanes: vec4u) -> vec4f {
+  if (VECTOR) {
+    return input_vectors[at / 4];
+  }
+  return vec4f(input[at], input[at + lanes.y], input[at + lanes.z], input[at + lanes.w]);
 }
 
 fn activated(x: vec4f) -> vec4f {

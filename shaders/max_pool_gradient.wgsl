@@ -36,13 +36,14 @@ fn first_window(at: u32) -> u32 {
   return (max(at, SIZE - 1) - (SIZE - 1) + STRIDE - 1) / STRIDE;
 }
 
-/// The gradients of the outputs at `at` that chose the inputs `own`.
-fn won(at: vec4u, own: vec4u) -> vec4f {
+/// The gradients of the outputs from `at` on that chose the inputs `own`; channels that do not exist repeat the last.
+fn won(at: u32, lanes: vec4u, own: vec4u) -> vec4f {
   if (VECTOR) {
-    return select(vec4f(), output_gradient_vectors[at.x / 4], choice_vectors[at.x / 4] == own);
+    return select(vec4f(), output_gradient_vectors[at / 4], choice_vectors[at / 4] == own);
   }
-  let chosen = vec4u(choice[at.x], choice[at.y], choice[at.z], choice[at.w]);
-  let gradient = vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
+  let all = at + lanes;
+  let chosen = vec4u(choice[all.x], choice[all.y], choice[all.z], choice[all.w]);
+  let gradient = vec4f(output_gradient[all.x], output_gradient[all.y], output_gradient[all.z], output_gradient[all.w]);
   return select(vec4f(), gradient, chosen == own);
 }
 
@@ -55,23 +56,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // Divisions are dear, so the remainders are not divided again.
   let pixel = index / BLOCKS;
   let first = (index - pixel * BLOCKS) * 4;
-  let channels = min(first + vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1));
+  let lanes = min(vec4u(0, 1, 2, 3), vec4u(CHANNELS - 1 - first));
   let row = pixel / IN_WIDTH;
   let image = row / IN_HEIGHT;
   // In the padded image.
   let x = pixel - row * IN_WIDTH + PADDING;
   let y = row - image * IN_HEIGHT + PADDING;
-  let own = ((y - PADDING) * IN_WIDTH + x - PADDING) * CHANNELS + channels;
+  let own = ((y - PADDING) * IN_WIDTH + x - PADDING) * CHANNELS + first + lanes;
   let first_x = first_window(x);
   let end_x = min(x / STRIDE + 1, OUT_WIDTH);
   let end_y = min(y / STRIDE + 1, OUT_HEIGHT);
   var sum = vec4f();
   for (var window_y = first_window(y); window_y < end_y; window_y++) {
     for (var window_x = first_x; window_x < end_x; window_x++) {
-      sum += won(((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + channels, own);
+      sum += won(((image * OUT_HEIGHT + window_y) * OUT_WIDTH + window_x) * CHANNELS + first, lanes, own);
     }
   }
-  give(pixel * CHANNELS + channels, sum);
+  give(pixel * CHANNELS + first + lanes, sum);
 }
 
 /// Stores four channels of the gradient at addresses `at`.

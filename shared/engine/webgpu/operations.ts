@@ -20,13 +20,7 @@ import { gather } from "./layers/gather.ts";
 import { layerNorm, layerNormDataGradient, layerNormScaleGradient } from "./layers/layer_norm.ts";
 import { localResponseNorm, localResponseNormGradient, termsElements } from "./layers/local_response.ts";
 import { loss } from "./layers/loss.ts";
-import {
-  averagePoolGradient,
-  globalAveragePool,
-  globalAveragePoolGradient,
-  maxPoolGradient,
-  pool,
-} from "./layers/pooling.ts";
+import { globalAveragePool, globalAveragePoolGradient, pool, poolGradient } from "./layers/pooling.ts";
 import { sumsElements } from "./layers/row_sums.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { isWeighted, weightedDispatches, weightedScratch } from "./products.ts";
@@ -59,9 +53,8 @@ export function dispatchesOf(operation: Operation, around: Surroundings, choose:
     case "average-pool":
       return [pool(operation, around)];
     case "max-pool-gradient":
-      return [maxPoolGradient(operation, around)];
     case "average-pool-gradient":
-      return [averagePoolGradient(operation, around)];
+      return [poolGradient(operation, around)];
     case "global-average-pool":
       return [globalAveragePool(operation, around)];
     case "global-average-pool-gradient":
