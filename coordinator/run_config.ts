@@ -9,6 +9,7 @@ import type { Augmentation } from "../shared/engine/dice.ts";
 import type { OptimizerKind } from "../shared/engine/optimizer.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
+import type { ModelDescription } from "../shared/model/model.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
 import {
   SOLVERS,
@@ -27,7 +28,8 @@ export type TlsConfig = "self-signed" | { readonly certificate: string; readonly
 export interface RunConfig {
   /** null: the first free one of `<model>-<data>-<solver>-<n>`. */
   readonly name: string | null;
-  readonly model: ModelName;
+  /** Of the catalogue, or a user's own. */
+  readonly model: ModelName | ModelDescription;
   /** "mnist", "cifar10", or the name of an imported data set. */
   readonly data: string;
   readonly solver: WorkingSolverName;
@@ -148,6 +150,10 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   return config;
 }
 
+export function modelOf({ model }: Pick<RunConfig, "model">): ModelDescription {
+  return typeof model === "string" ? MODELS[model] : model;
+}
+
 export interface SettingsParts {
   /** The run's name. */
   readonly run: string;
@@ -159,7 +165,7 @@ export interface SettingsParts {
 /** What every volunteer is told (SPEC H2). */
 export function settingsFor(config: RunConfig, { run, data, layout }: SettingsParts): RunSettings {
   const { momentum: place } = SOLVERS[config.solver];
-  const model = MODELS[config.model];
+  const model = modelOf(config);
   return {
     run,
     model: { ...model, layers: [...model.layers] },

@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
 import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
+import { modelSchema } from "../shared/model/schema.ts";
 import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
 import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
 import { CONSTANT_RATE } from "../shared/solver/schedule.ts";
@@ -79,12 +80,12 @@ export const FIELDS = {
     help: "the run's name, which is its folder's too; without one the first free is taken",
   },
   model: {
-    schema: v.picklist(MODEL_NAMES),
+    schema: v.union([v.picklist(MODEL_NAMES), modelSchema]),
     initial: "lenet",
     fromText: asIs,
-    accepted: `one of ${MODEL_NAMES.join(", ")}`,
-    placeholder: "NAME",
-    help: `what is trained: ${MODEL_NAMES.join(", ")}`,
+    accepted: `one of ${MODEL_NAMES.join(", ")}, or the path of a model file such as ./my_model.json`,
+    placeholder: "NAME|FILE",
+    help: `what is trained: ${MODEL_NAMES.join(", ")}, or a model file (.json, .ts or .js)`,
   },
   data: {
     schema: folderName,

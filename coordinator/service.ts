@@ -6,7 +6,7 @@
 
 import { rm } from "node:fs/promises";
 import { layoutOf, initialParameters, type ParameterLayout } from "../shared/model/layout.ts";
-import { MODELS } from "../shared/model/catalogue.ts";
+import { ModelError } from "../shared/model/model.ts";
 import { SOLVERS, type Solver } from "../shared/solver/catalogue.ts";
 import { LIMITS } from "../shared/wire/codes.ts";
 import { Center } from "./center/center.ts";
@@ -17,7 +17,7 @@ import { cutShards } from "./data/shards.ts";
 import { ExamAnswers } from "./exam/exam_answers.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
 import { Run } from "./run.ts";
-import { ConfigError, settingsFor, type RunConfig } from "./run_config.ts";
+import { ConfigError, modelOf, settingsFor, type RunConfig } from "./run_config.ts";
 import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { Service } from "./running_service.ts";
@@ -45,13 +45,13 @@ export interface ServiceOptions {
 const nowMs = (): number => performance.now();
 
 export async function startService(config: RunConfig, options: ServiceOptions): Promise<Service> {
-  const layout = layoutOf(MODELS[config.model]);
+  const layout = checkedLayout(config);
   const dataset = await loadDataset(options.dataRoot, config.data);
   refuseMisfit(config, dataset);
   const folder = await RunFolder.open({
     root: config.runsFolder,
     ...(config.name === null ? {} : { name: config.name }),
-    model: config.model,
+    model: folderWord(modelOf(config).name),
     data: config.data,
     solver: config.solver,
     resume: options.resume,
@@ -80,7 +80,7 @@ interface Assembly {
 async function assemble({ config, options, layout, dataset, folder, undo }: Assembly): Promise<Service> {
   const { onFailure, onNote } = options;
   const solver: Solver = SOLVERS[config.solver];
-  const model = MODELS[config.model];
+  const model = modelOf(config);
 
   const checkpoint = folder.resumed ? await readCheckpoint(folder.path, layout) : undefined;
   const ledger = await Ledger.open(folder.ledgerPath);
@@ -166,16 +166,35 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   });
 }
 
+function checkedLayout(config: RunConfig): ParameterLayout {
+  try {
+    return layoutOf(modelOf(config));
+  } catch (error) {
+    if (error instanceof ModelError) throw new ConfigError(error.message);
+    throw error;
+  }
+}
+
+/** A user's model may have any name; a folder may not. */
+function folderWord(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "") || "model";
+}
+
 /** The model must take these images and give these classes. */
-function refuseMisfit({ model: name, data }: RunConfig, { shape, classes }: Dataset): void {
-  const model = MODELS[name];
+function refuseMisfit(config: RunConfig, { shape, classes }: Dataset): void {
+  const model = modelOf(config);
   const { height, width, channels } = model.input;
-  if (height === shape.height && width === shape.width && channels === shape.channels && classes <= model.classes)
-    return;
-  throw new ConfigError(
-    `--data ${data} has images of ${shape.height}x${shape.width}x${shape.channels} in ${classes} classes, but --model ${name} ` +
-      `takes ${height}x${width}x${channels} in up to ${model.classes}; choose a model and a data set that fit.`,
-  );
+  const isFit = height === shape.height && width === shape.width && channels === shape.channels;
+  if (!isFit || classes > model.classes) {
+    throw new ConfigError(
+      `--data ${config.data} has images of ${shape.height}x${shape.width}x${shape.channels} in ${classes} classes, but --model ${model.name} ` +
+        `takes ${height}x${width}x${channels} in up to ${model.classes}; choose a model and a data set that fit.`,
+    );
+  }
+  const { cropPadding, flip } = config.augmentation;
+  if ((cropPadding > 0 || flip) && model.layers.some(({ kind }) => kind === "embedding")) {
+    throw new ConfigError(`--augmentation changes images, but --model ${model.name} reads tokens; leave it out.`);
+  }
 }
 
 async function restoredRun(

@@ -4,7 +4,9 @@
  */
 
 import { access, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Option, type Command } from "commander";
+import { isModelPath, loadModelFile } from "../model_file.ts";
 import { ConfigError, readConfig, type ConfigSources, type RunConfig } from "../run_config.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "../run_fields.ts";
 
@@ -38,7 +40,21 @@ export async function configFrom(options: ConfigOptions, defaults: ConfigSources
   for (const field of Object.keys(FIELDS).filter(isFieldName)) if (field !== "tls") flags[field] = options[field];
   flags.tls = tlsOf(options);
   const path = options.config ?? (await exists(RUN_FILE));
-  return readConfig({ defaults, flags, ...(path === undefined ? {} : { file: await readRunFile(path) }) });
+  flags.model = await withModel(flags.model, ".");
+  return readConfig({ defaults, flags, ...(path === undefined ? {} : { file: await withModelIn(path) }) });
+}
+
+/** A path in the place of a model's name becomes the model that the file describes. */
+async function withModel(model: unknown, folder: string): Promise<unknown> {
+  return typeof model === "string" && isModelPath(model) ? loadModelFile(model, folder) : model;
+}
+
+/** The run file; a model file is looked for beside it. */
+async function withModelIn(path: string): Promise<{ path: string; value: unknown }> {
+  const file = await readRunFile(path);
+  const { value } = file;
+  if (typeof value !== "object" || value === null || !("model" in value)) return file;
+  return { path, value: { ...value, model: await withModel(value.model, dirname(path)) } };
 }
 
 export async function readRunFile(path: string): Promise<{ path: string; value: unknown }> {

@@ -3,7 +3,7 @@
  * reasons (target, time, a signal, no volunteers left), and report.
  */
 
-import { ConfigError, type RunConfig } from "../run_config.ts";
+import { ConfigError, modelOf, type RunConfig } from "../run_config.ts";
 import type { RunResult } from "../run_result.ts";
 import { isLoopback } from "../server/addresses.ts";
 import type { Service } from "../running_service.ts";
@@ -79,7 +79,7 @@ async function resumableConfig(options: RunOptions, defaults: Partial<RunConfig>
 }
 
 function announce(service: Service, config: RunConfig, output: Output): void {
-  output.say(`The run "${service.folder.name}" is open: ${config.model} on ${config.data} with ${config.solver}.`);
+  output.say(`The run "${service.folder.name}" is open: ${modelOf(config).name} on ${config.data} with ${config.solver}.`);
   for (const link of service.links) output.say(`  Volunteers open  ${link}`);
   output.say(`  You watch it at  ${service.url}/operator`);
   if (!isLoopback(config.host) && config.tls === null) {

@@ -120,7 +120,7 @@ test.for<[Flags, RegExp]>([
   [{ targetAccuracy: "98" }, /^--target-accuracy is 98; accepted is a share above 0 and up to 1, such as 0\.98/],
   [
     { model: "resnet" },
-    /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50\.$/,
+    /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50, or the path of a model file such as \.\/my_model\.json\.$/,
   ],
   [{ data: "../etc" }, /^--data is "\.\.\/etc"; accepted is "mnist", "cifar10" or/],
   [{ name: ".hidden" }, /^--name is "\.hidden"; accepted is 1 to 64/],

@@ -5,10 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Center } from "../../coordinator/center/center.ts";
 import { Run } from "../../coordinator/run.ts";
-import { readConfig, settingsFor } from "../../coordinator/run_config.ts";
+import { modelOf, readConfig, settingsFor } from "../../coordinator/run_config.ts";
 import { start, type RunningServer, type ServerOptions } from "../../coordinator/server/server.ts";
 import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
-import { MODELS } from "../../shared/model/catalogue.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 
 export interface Harness {
@@ -28,7 +27,7 @@ export const SHARD = { path: "data/mnist/0123456789abcdef.bin", parts: [Buffer.f
 
 export async function startHarness(options: Partial<ServerOptions> = {}): Promise<Harness> {
   const config = readConfig({ flags: { model: "mlp", port: 0 } });
-  const layout = layoutOf(MODELS[config.model]);
+  const layout = layoutOf(modelOf(config));
   const center = await Center.create({
     elements: layout.elements,
     initial: initialParameters(layout, 1),
