@@ -3,22 +3,55 @@
 import type { OperationOf } from "../operation.ts";
 import { activated, call, chunksOf, fusedRelu, undone, within, WORD_BYTES } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 
-export function batchNormStatistics(operation: OperationOf<"batch-norm-statistics">, map: MemoryMap): Invocation[] {
-  const { rows, channels, momentum, epsilon, runningMean, runningVariance } = operation;
-  const input = map.tensor(operation.input);
-  const sums = map.scratch.sumsBytes;
-  const kept = [map.tensor(operation.mean), map.tensor(operation.inverseDeviation)];
-  const running = [within(runningMean, map.parameters), within(runningVariance, map.parameters)];
-  return [
-    // The first row is as good a value to measure from as any.
-    call("sumMoments", input, rows, channels, input, sums),
-    call("finishMoments", sums, 1, rows, channels, input, ...kept, ...running, momentum, epsilon),
-  ];
+/** A thread's share of a sum over rows: which rows, and where its table of sums lies. The tables lie one after another. */
+interface SummedPart {
+  readonly view: MemoryView;
+  readonly rows: number;
+  readonly sums: number;
 }
 
-export function batchNorm(operation: OperationOf<"batch-norm">, map: MemoryMap): Invocation[] {
+/** For each part the call that sums, and the one that comes after all of them. */
+interface Summed {
+  readonly sums: readonly Invocation[];
+  readonly finish: Invocation;
+}
+
+export function batchNormStatistics(operation: OperationOf<"batch-norm-statistics">, map: MemoryView): Invocation[] {
+  const part = { view: map, rows: operation.rows, sums: map.scratch.sumsBytes };
+  const { sums, finish } = batchNormStatisticsParts(operation, [part]);
+  return [...sums, finish];
+}
+
+export function batchNormStatisticsParts(
+  operation: OperationOf<"batch-norm-statistics">,
+  parts: readonly SummedPart[],
+): Summed {
+  const { channels, momentum, epsilon, runningMean, runningVariance } = operation;
+  const map = parts[0]!.view;
+  // The first row of a part is as good a value to measure from as any.
+  const originOf = ({ view }: SummedPart): number => view.tensor(operation.input);
+  const kept = [map.tensor(operation.mean), map.tensor(operation.inverseDeviation)];
+  const running = [within(runningMean, map.parameters), within(runningVariance, map.parameters)];
+  const table = map.addTable(Uint32Array.from(parts.flatMap((part) => [part.rows, originOf(part)])));
+  return {
+    sums: parts.map((part) => call("sumMoments", originOf(part), part.rows, channels, originOf(part), part.sums)),
+    finish: call(
+      "finishMoments",
+      parts[0]!.sums,
+      parts.length,
+      table,
+      channels,
+      ...kept,
+      ...running,
+      momentum,
+      epsilon,
+    ),
+  };
+}
+
+export function batchNorm(operation: OperationOf<"batch-norm">, map: MemoryView): Invocation[] {
   const { rows, channels, statistics, addend, activation } = operation;
   const scale = within(operation.scale, map.parameters);
   const shift = within(operation.shift, map.parameters);
@@ -45,27 +78,41 @@ export function batchNorm(operation: OperationOf<"batch-norm">, map: MemoryMap):
 
 export function batchNormScaleGradient(
   operation: OperationOf<"batch-norm-scale-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
-  const { rows, channels } = operation;
-  const sums = map.scratch.sumsBytes;
-  const gradients = [within(operation.scale, map.gradient), within(operation.shift, map.gradient)];
-  const slopes = map.tensor(operation.outputGradient);
-  const input = map.tensor(operation.input);
-  return [
-    call("sumScaleGradients", input, slopes, rows, channels, map.tensor(operation.mean), sums),
-    call("finishScaleGradients", sums, 1, channels, map.tensor(operation.inverseDeviation), ...gradients),
-  ];
+  const part = { view: map, rows: operation.rows, sums: map.scratch.sumsBytes };
+  const { sums, finish } = batchNormScaleParts(operation, [part]);
+  return [...sums, finish];
+}
+
+export function batchNormScaleParts(
+  operation: OperationOf<"batch-norm-scale-gradient">,
+  parts: readonly SummedPart[],
+): Summed {
+  const { channels } = operation;
+  const map = parts[0]!.view;
+  const mean = map.tensor(operation.mean);
+  const inverse = map.tensor(operation.inverseDeviation);
+  const gradients = [within(operation.scale, map.batchGradient), within(operation.shift, map.batchGradient)];
+  return {
+    sums: parts.map(({ view, rows, sums }) => {
+      const sources = [view.tensor(operation.input), view.tensor(operation.outputGradient)];
+      return call("sumScaleGradients", ...sources, rows, channels, mean, sums);
+    }),
+    finish: call("finishScaleGradients", parts[0]!.sums, parts.length, channels, inverse, ...gradients),
+  };
 }
 
 export function batchNormDataGradient(
   operation: OperationOf<"batch-norm-data-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { rows, channels, undo, accumulate } = operation;
+  // The means are over the whole batch.
+  const allRows = (rows / map.part.count) * map.plan.microBatch;
   const coefficients = map.scratch.sumsBytes;
   const scale = within(operation.scale, map.parameters);
-  const gradients = [within(operation.scale, map.gradient), within(operation.shift, map.gradient)];
+  const gradients = [within(operation.scale, map.batchGradient), within(operation.shift, map.batchGradient)];
   const inverse = map.tensor(operation.inverseDeviation);
   const gradient = map.tensor(operation.inputGradient);
   const mean = map.tensor(operation.mean);
@@ -79,5 +126,5 @@ export function batchNormDataGradient(
       undone(gradient, undo, count * channels, map, first * channels),
     ].flat();
   });
-  return [call("dataGradientCoefficients", rows, channels, scale, inverse, ...gradients, coefficients), ...chunks];
+  return [call("dataGradientCoefficients", allRows, channels, scale, inverse, ...gradients, coefficients), ...chunks];
 }

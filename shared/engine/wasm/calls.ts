@@ -4,7 +4,7 @@ import { activationCode, type Activation } from "../activation.ts";
 import type { ParameterTensor } from "../../model/layout.ts";
 import type { Undo, Weighted } from "../operation.ts";
 import type { Invocation, KernelName } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 
 export const WORD_BYTES = 4;
 /** What a chunk of a tensor may hold if a second pass over it is to find it in the cache. */
@@ -42,7 +42,7 @@ export function undone(
   gradient: number,
   undo: Undo | undefined,
   elements: number,
-  map: MemoryMap,
+  map: MemoryView,
   first = 0,
 ): Invocation[] {
   if (!undo) return [];

@@ -7,7 +7,7 @@ import { elementsOf } from "../../model/model.ts";
 import type { OperationOf, WindowGeometry } from "../operation.ts";
 import { activated, ADD, addressesOf, call, fusedRelu, undone, WORD_BYTES, type Chunk } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 import { chunkImages, filterChunk, isDepthwise, panelsBytes, scattersGradient } from "./scratch.ts";
 import { forwardProducts, gradientProducts, type Bordered, type Phase, type Products } from "./window_geometry.ts";
 
@@ -32,7 +32,7 @@ function sourceOf(
   shape: WindowGeometry["input"],
   { hasBorder, lineBytes, imageBytes, insideBytes }: Bordered,
   images: number,
-  map: MemoryMap,
+  map: MemoryView,
 ): Source {
   const bytes = elementsOf(shape) * WORD_BYTES;
   if (!hasBorder) return { begin: [], bring: ({ first }) => ({ at: tensor + first * bytes, calls: [] }) };
@@ -134,7 +134,7 @@ function multiplied(
   });
 }
 
-export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): Invocation[] {
+export function convolve(operation: OperationOf<"convolve">, map: MemoryView): Invocation[] {
   const { window, activation } = operation;
   const { size, input, output, batch, groups } = window;
   const images = chunkImages(window, "forward");
@@ -178,7 +178,7 @@ export function convolve(operation: OperationOf<"convolve">, map: MemoryMap): In
   return [...source.begin, ...packs, ...chunks];
 }
 
-export function convolveDataGradient(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
+export function convolveDataGradient(operation: OperationOf<"convolve-data-gradient">, map: MemoryView): Invocation[] {
   return scattersGradient(operation.window) ? scattered(operation, map) : gathered(operation, map);
 }
 
@@ -187,7 +187,7 @@ export function convolveDataGradient(operation: OperationOf<"convolve-data-gradi
  * padding the windows around the image's rim have few products, and asking each input pixel for its windows would spend most on
  * zeros: LeNet's second convolution takes 2.8 times as long that way (Xeon 2.5 GHz, Node 24, 2026-11-21).
  */
-function scattered(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
+function scattered(operation: OperationOf<"convolve-data-gradient">, map: MemoryView): Invocation[] {
   const { window, undo, accumulate } = operation;
   const { size, input, output, batch } = window;
   const { weights } = addressesOf(operation, map.parameters);
@@ -222,7 +222,7 @@ function scattered(operation: OperationOf<"convolve-data-gradient">, map: Memory
 }
 
 /** Each pixel of the input asks the windows that it lies in. */
-function gathered(operation: OperationOf<"convolve-data-gradient">, map: MemoryMap): Invocation[] {
+function gathered(operation: OperationOf<"convolve-data-gradient">, map: MemoryView): Invocation[] {
   const { window, undo, accumulate } = operation;
   const { input, output, batch } = window;
   const images = chunkImages(window, "gradient");
@@ -267,7 +267,7 @@ function packedPhases(
   window: WindowGeometry,
   { phases, filterStep }: Products,
   weights: number,
-  map: MemoryMap,
+  map: MemoryView,
 ): { calls: Invocation[]; addresses: number[] } {
   const { size, groups, input, output } = window;
   const depth = input.channels / groups;
@@ -294,7 +294,7 @@ function packedPhases(
 
 export function convolveFilterGradient(
   operation: OperationOf<"convolve-filter-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { window } = operation;
   const { input, output, batch } = window;
@@ -324,7 +324,7 @@ function filterGradientCalls(
   lines: number,
   images: number,
   add: number,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { size, stride, dilation, groups, input, output } = operation.window;
   const { weights, bias } = addressesOf(operation, map.gradient);

@@ -3,15 +3,15 @@
 import type { OperationOf } from "../operation.ts";
 import { activated, ADD, addressesOf, call, fusedRelu, undone, WORD_BYTES } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 import { stripColumns } from "./scratch.ts";
 
 /** Where the rows of a matrix begin. */
-function rowOffsets(rows: number, columns: number, map: MemoryMap): number {
+function rowOffsets(rows: number, columns: number, map: MemoryView): number {
   return map.addTable(Uint32Array.from({ length: rows }, (_, row) => row * columns * WORD_BYTES));
 }
 
-export function dense(operation: OperationOf<"dense">, map: MemoryMap): Invocation[] {
+export function dense(operation: OperationOf<"dense">, map: MemoryView): Invocation[] {
   const { batch, inputs, units, activation } = operation;
   const { weights, bias } = addressesOf(operation, map.parameters);
   const output = map.tensor(operation.output);
@@ -35,7 +35,7 @@ export function dense(operation: OperationOf<"dense">, map: MemoryMap): Invocati
   ];
 }
 
-export function denseDataGradient(operation: OperationOf<"dense-data-gradient">, map: MemoryMap): Invocation[] {
+export function denseDataGradient(operation: OperationOf<"dense-data-gradient">, map: MemoryView): Invocation[] {
   const { batch, inputs, units, undo, accumulate } = operation;
   const inputGradient = map.tensor(operation.inputGradient);
   const { weights } = addressesOf(operation, map.parameters);
@@ -58,7 +58,7 @@ export function denseDataGradient(operation: OperationOf<"dense-data-gradient">,
   ];
 }
 
-export function denseFilterGradient(operation: OperationOf<"dense-filter-gradient">, map: MemoryMap): Invocation[] {
+export function denseFilterGradient(operation: OperationOf<"dense-filter-gradient">, map: MemoryView): Invocation[] {
   const { batch, inputs, units } = operation;
   const outputGradient = map.tensor(operation.outputGradient);
   const { weights, bias } = addressesOf(operation, map.gradient);

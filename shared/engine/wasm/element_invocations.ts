@@ -6,10 +6,10 @@ import type { OperationOf } from "../operation.ts";
 import { channelValue } from "../plan.ts";
 import { activated, call, chunksOf, fusedRelu, undone, within, WORD_BYTES } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 
-export function gather({ output, labels, augment, tokens }: OperationOf<"gather">, map: MemoryMap): Invocation[] {
-  const { microBatch, model, normalisation, augmentation, seed } = map.plan;
+export function gather({ output, labels, augment, tokens }: OperationOf<"gather">, map: MemoryView): Invocation[] {
+  const { model, normalisation, augmentation, seed } = map.plan;
   const { height, width, channels } = model.input;
   const isMoved = augment && (augmentation.cropPadding > 0 || augmentation.flip);
   // Without augmentation an image is one long line.
@@ -28,8 +28,8 @@ export function gather({ output, labels, augment, tokens }: OperationOf<"gather"
       map.images,
       map.labels,
       map.examples,
-      microBatch,
-      0,
+      map.part.count,
+      map.part.first,
       ...sides,
       scales,
       shifts,
@@ -43,13 +43,13 @@ export function gather({ output, labels, augment, tokens }: OperationOf<"gather"
   ];
 }
 
-export function activate(operation: OperationOf<"activate">, map: MemoryMap): Invocation[] {
+export function activate(operation: OperationOf<"activate">, map: MemoryView): Invocation[] {
   const { elements, activation, input, output } = operation;
   const code = activationCode(activation);
   return [call("activate", map.tensor(input), map.tensor(output), elements, code, activation.slope)];
 }
 
-export function activateGradient(operation: OperationOf<"activate-gradient">, map: MemoryMap): Invocation[] {
+export function activateGradient(operation: OperationOf<"activate-gradient">, map: MemoryView): Invocation[] {
   const { elements, activation, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);
   const how = [activationCode(activation), activation.slope, Number(accumulate)];
@@ -74,17 +74,18 @@ function dropped(
   output: number,
   { elements, rate, salt }: Dropping,
   accumulates: boolean,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation {
-  const dice = [0, map.plan.seed, map.draw, salt];
+  const first = (elements / map.part.count) * map.part.first;
+  const dice = [first, map.plan.seed, map.draw, salt];
   return call("dropout", input, output, elements, ...dice, rate * 2 ** 24, 1 / (1 - rate), Number(accumulates));
 }
 
-export function dropout(operation: OperationOf<"dropout">, map: MemoryMap): Invocation[] {
+export function dropout(operation: OperationOf<"dropout">, map: MemoryView): Invocation[] {
   return [dropped(map.tensor(operation.input), map.tensor(operation.output), operation, false, map)];
 }
 
-export function dropoutGradient(operation: OperationOf<"dropout-gradient">, map: MemoryMap): Invocation[] {
+export function dropoutGradient(operation: OperationOf<"dropout-gradient">, map: MemoryView): Invocation[] {
   const { elements, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);
   return [
@@ -93,7 +94,7 @@ export function dropoutGradient(operation: OperationOf<"dropout-gradient">, map:
   ];
 }
 
-export function add(operation: OperationOf<"add">, map: MemoryMap): Invocation[] {
+export function add(operation: OperationOf<"add">, map: MemoryView): Invocation[] {
   const { elements, first, second, activation } = operation;
   const output = map.tensor(operation.output);
   return [
@@ -102,7 +103,7 @@ export function add(operation: OperationOf<"add">, map: MemoryMap): Invocation[]
   ];
 }
 
-export function passGradient(operation: OperationOf<"pass-gradient">, map: MemoryMap): Invocation[] {
+export function passGradient(operation: OperationOf<"pass-gradient">, map: MemoryView): Invocation[] {
   const { elements, outputGradient, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);
   const target = [gradient, 0, Number(accumulate)];
@@ -112,14 +113,14 @@ export function passGradient(operation: OperationOf<"pass-gradient">, map: Memor
   ];
 }
 
-export function placeChannels(operation: OperationOf<"place-channels">, map: MemoryMap): Invocation[] {
+export function placeChannels(operation: OperationOf<"place-channels">, map: MemoryView): Invocation[] {
   const { rows, channels, input, output, outputChannels, offset } = operation;
   const target = map.tensor(output) + offset * WORD_BYTES;
   const from = [map.tensor(input), channels * WORD_BYTES];
   return [call("copyChannels", ...from, rows, channels, target, outputChannels * WORD_BYTES, 0)];
 }
 
-export function takeChannels(operation: OperationOf<"take-channels">, map: MemoryMap): Invocation[] {
+export function takeChannels(operation: OperationOf<"take-channels">, map: MemoryView): Invocation[] {
   const { rows, channels, outputGradient, outputChannels, offset, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);
   const from = [map.tensor(outputGradient) + offset * WORD_BYTES, outputChannels * WORD_BYTES];
@@ -129,13 +130,13 @@ export function takeChannels(operation: OperationOf<"take-channels">, map: Memor
   ];
 }
 
-export function embedding(operation: OperationOf<"embedding">, map: MemoryMap): Invocation[] {
+export function embedding(operation: OperationOf<"embedding">, map: MemoryView): Invocation[] {
   const { tokens, vocabulary, width, input, output, weights } = operation;
   const target = map.tensor(output);
   return [call("embed", map.tensor(input), tokens, vocabulary, width, within(weights, map.parameters), target)];
 }
 
-export function embeddingGradient(operation: OperationOf<"embedding-gradient">, map: MemoryMap): Invocation[] {
+export function embeddingGradient(operation: OperationOf<"embedding-gradient">, map: MemoryView): Invocation[] {
   const { tokens, vocabulary, width, input, outputGradient, weights } = operation;
   const gradient = within(weights, map.gradient);
   const slopes = map.tensor(outputGradient);
@@ -147,7 +148,7 @@ export function embeddingGradient(operation: OperationOf<"embedding-gradient">, 
 
 export function loss(
   operation: OperationOf<"softmax-cross-entropy" | "mean-squared-error">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { batch, classes, examples, outputs, labels, gradient, losses, correct } = operation;
   const written = [map.tensor(gradient), map.tensor(losses), map.tensor(correct)];

@@ -28,7 +28,7 @@ import {
   localResponse,
   localResponseGradient,
 } from "./layer_norm_invocations.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 import {
   batchNorm,
   batchNormDataGradient,
@@ -44,7 +44,7 @@ import {
   maxPoolGradient,
 } from "./pool_invocations.ts";
 
-export function invocationsOf(operation: Operation, map: MemoryMap): readonly Invocation[] {
+export function invocationsOf(operation: Operation, map: MemoryView): readonly Invocation[] {
   switch (operation.kind) {
     case "gather":
       return gather(operation, map);

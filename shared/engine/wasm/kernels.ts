@@ -4,7 +4,7 @@
  */
 
 import type { MemoryMap } from "./memory_map.ts";
-import { webAssembly, type WasmModule } from "./webassembly.ts";
+import { webAssembly, type WasmMemory, type WasmModule } from "./webassembly.ts";
 
 const KERNEL_NAMES = [
   "activate",
@@ -73,18 +73,27 @@ export interface Invocation {
   readonly numbers: readonly number[];
 }
 
+export type Kernels = Readonly<Record<KernelName, Kernel>>;
+
 export interface Instance {
-  readonly kernels: Readonly<Record<KernelName, Kernel>>;
+  readonly kernels: Kernels;
   readonly memory: ArrayBuffer;
+  /** The same, as other threads are given it. */
+  readonly wasmMemory: WasmMemory;
 }
 
 /** Makes the memory that `map` describes, writes its tables and instantiates the module over it. */
-export async function instantiate(module: WasmModule, map: MemoryMap): Promise<Instance> {
-  const memory = new webAssembly.Memory({ initial: map.pages, maximum: map.pages });
-  for (const { address, words } of map.tables) new Uint32Array(memory.buffer, address, words.length).set(words);
+export async function instantiate(module: WasmModule, map: MemoryMap, isShared = false): Promise<Instance> {
+  const wasmMemory = new webAssembly.Memory({ initial: map.pages, maximum: map.pages, shared: isShared });
+  const memory = wasmMemory.buffer;
+  for (const { address, words } of map.tables) new Uint32Array(memory, address, words.length).set(words);
+  return { kernels: await kernelsOver(module, wasmMemory), memory, wasmMemory };
+}
+
+/** An instance of the module over a memory that exists: what each further thread has. */
+export async function kernelsOver(module: WasmModule, memory: WasmMemory): Promise<Kernels> {
   const { exports } = await webAssembly.instantiate(module, { env: { memory } });
-  const kernels = Object.fromEntries(KERNEL_NAMES.map((name) => [name, kernelOf(exports, name)]));
-  return { kernels: kernels as Record<KernelName, Kernel>, memory: memory.buffer };
+  return Object.fromEntries(KERNEL_NAMES.map((name) => [name, kernelOf(exports, name)])) as Record<KernelName, Kernel>;
 }
 
 function kernelOf(exports: Readonly<Record<string, unknown>>, name: KernelName): Kernel {
@@ -97,6 +106,6 @@ function kernelOf(exports: Readonly<Record<string, unknown>>, name: KernelName):
   return kernel as Kernel;
 }
 
-export function invoke(instance: Instance, invocations: readonly Invocation[]): void {
-  for (const { kernel, numbers } of invocations) instance.kernels[kernel](...numbers);
+export function invoke({ kernels }: Pick<Instance, "kernels">, invocations: readonly Invocation[]): void {
+  for (const { kernel, numbers } of invocations) kernels[kernel](...numbers);
 }

@@ -3,9 +3,9 @@
 import type { OperationOf } from "../operation.ts";
 import { activated, call, chunksOf, fusedRelu, undone, within, WORD_BYTES } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 
-export function layerNorm(operation: OperationOf<"layer-norm">, map: MemoryMap): Invocation[] {
+export function layerNorm(operation: OperationOf<"layer-norm">, map: MemoryView): Invocation[] {
   const { rows, channels, epsilon, activation } = operation;
   const output = map.tensor(operation.output);
   const parameters = [within(operation.scale, map.parameters), within(operation.shift, map.parameters)];
@@ -19,7 +19,7 @@ export function layerNorm(operation: OperationOf<"layer-norm">, map: MemoryMap):
 
 export function layerNormScaleGradient(
   operation: OperationOf<"layer-norm-scale-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { rows, channels } = operation;
   const sums = map.scratch.sumsBytes;
@@ -34,7 +34,7 @@ export function layerNormScaleGradient(
 
 export function layerNormDataGradient(
   operation: OperationOf<"layer-norm-data-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { rows, channels, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);
@@ -47,7 +47,7 @@ export function layerNormDataGradient(
   ];
 }
 
-export function localResponse(operation: OperationOf<"local-response-norm">, map: MemoryMap): Invocation[] {
+export function localResponse(operation: OperationOf<"local-response-norm">, map: MemoryView): Invocation[] {
   const { rows, channels, size, alpha, beta, k, input, output } = operation;
   const shape = [rows, channels, size, alpha / size, beta, k];
   return [call("localResponse", map.tensor(input), ...shape, map.scratch.sumsBytes, map.tensor(output))];
@@ -55,7 +55,7 @@ export function localResponse(operation: OperationOf<"local-response-norm">, map
 
 export function localResponseGradient(
   operation: OperationOf<"local-response-norm-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { rows, channels, size, alpha, beta, k, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);

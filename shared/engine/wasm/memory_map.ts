@@ -7,6 +7,7 @@ import { alignUp } from "../../model/layout.ts";
 import { elementsOf } from "../../model/model.ts";
 import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
+import type { MemoryView, Part } from "./memory_view.ts";
 import { scratchOf, type Scratch } from "./scratch.ts";
 import { updateNeedsOf } from "./update_invocations.ts";
 
@@ -24,10 +25,13 @@ interface Table {
   readonly words: Uint32Array;
 }
 
-export class MemoryMap {
+export class MemoryMap implements MemoryView {
   readonly plan: Plan;
+  /** All of them. */
+  readonly part: Part;
   readonly parameters: number;
   readonly gradient: number;
+  readonly batchGradient: number;
   readonly velocity: number;
   /** Of the parts of a batch that have been done; 0 where a batch is done at once. */
   readonly gradientSum: number;
@@ -59,28 +63,30 @@ export class MemoryMap {
 
   constructor(plan: Plan) {
     this.plan = plan;
+    this.part = { first: 0, count: plan.microBatch };
     const vectorBytes = plan.layout.elements * WORD_BYTES;
-    this.parameters = this.#reserve(vectorBytes);
-    this.gradient = this.#reserve(vectorBytes);
-    this.velocity = this.#reserve(vectorBytes);
-    this.gradientSum = plan.microBatches === 1 ? 0 : this.#reserve(vectorBytes);
-    this.base = this.#reserve(vectorBytes);
-    this.sent = this.#reserve(vectorBytes);
-    this.difference = this.#reserve(vectorBytes);
+    this.parameters = this.reserve(vectorBytes);
+    this.gradient = this.reserve(vectorBytes);
+    this.batchGradient = this.gradient;
+    this.velocity = this.reserve(vectorBytes);
+    this.gradientSum = plan.microBatches === 1 ? 0 : this.reserve(vectorBytes);
+    this.base = this.reserve(vectorBytes);
+    this.sent = this.reserve(vectorBytes);
+    this.difference = this.reserve(vectorBytes);
     const update = updateNeedsOf(plan);
-    this.secondMoment = update.secondMomentBytes === 0 ? 0 : this.#reserve(update.secondMomentBytes);
-    this.settings = this.#reserve(update.settingsBytes);
-    this.squareSums = this.#reserve(update.squareSumsBytes);
-    this.#slots = plan.slotElements.map((elements) => this.#reserve(elements * WORD_BYTES));
-    this.images = this.#reserve(plan.datasetExamples * elementsOf(plan.model.input));
-    this.labels = this.#reserve(plan.datasetExamples);
-    this.examples = this.#reserve(plan.microBatch * WORD_BYTES);
-    this.draw = this.#reserve(WORD_BYTES);
+    this.secondMoment = update.secondMomentBytes === 0 ? 0 : this.reserve(update.secondMomentBytes);
+    this.settings = this.reserve(update.settingsBytes);
+    this.squareSums = this.reserve(update.squareSumsBytes);
+    this.#slots = plan.slotElements.map((elements) => this.reserve(elements * WORD_BYTES));
+    this.images = this.reserve(plan.datasetExamples * elementsOf(plan.model.input));
+    this.labels = this.reserve(plan.datasetExamples);
+    this.examples = this.reserve(plan.microBatch * WORD_BYTES);
+    this.draw = this.reserve(WORD_BYTES);
     const needs = scratchOf([...plan.forward, ...plan.backward, ...plan.evaluation]);
     this.scratch = {
-      packedBytes: this.#reserve(needs.packedBytes),
-      paddedBytes: this.#reserve(needs.paddedBytes),
-      sumsBytes: this.#reserve(needs.sumsBytes),
+      packedBytes: this.reserve(needs.packedBytes),
+      paddedBytes: this.reserve(needs.paddedBytes),
+      sumsBytes: this.reserve(needs.sumsBytes),
     };
     this.zeros = this.addTable(new Uint32Array(needs.zeroBytes / WORD_BYTES));
   }
@@ -94,7 +100,7 @@ export class MemoryMap {
 
   /** Reserves room for `words` and returns their address. */
   addTable(words: Uint32Array): number {
-    const address = this.#reserve(words.byteLength);
+    const address = this.reserve(words.byteLength);
     this.tables.push({ address, words });
     return address;
   }
@@ -103,7 +109,8 @@ export class MemoryMap {
     return Math.ceil(this.#end / PAGE_BYTES);
   }
 
-  #reserve(bytes: number): number {
+  /** Room for `bytes`, zeros at first, until the memory is made. */
+  reserve(bytes: number): number {
     const address = this.#end;
     this.#end = alignUp(address + bytes + SLACK_BYTES, ALIGNMENT_BYTES);
     if (this.#end > MAXIMUM_BYTES) {

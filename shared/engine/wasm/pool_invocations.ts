@@ -4,9 +4,9 @@ import { elementsOf } from "../../model/model.ts";
 import type { OperationOf, WindowGeometry } from "../operation.ts";
 import { activated, call, chunksOf, fusedRelu, undone, WORD_BYTES, type Chunk } from "./calls.ts";
 import type { Invocation } from "./kernels.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 
-export function maxPool(operation: OperationOf<"max-pool">, map: MemoryMap): Invocation[] {
+export function maxPool(operation: OperationOf<"max-pool">, map: MemoryView): Invocation[] {
   const { window, input, activation } = operation;
   const { size, stride, padding, batch, output } = window;
   const target = map.tensor(operation.output);
@@ -33,7 +33,7 @@ function sidesOf({ input }: WindowGeometry): readonly number[] {
   return [input.height, input.width, input.channels];
 }
 
-export function averagePool(operation: OperationOf<"average-pool">, map: MemoryMap): Invocation[] {
+export function averagePool(operation: OperationOf<"average-pool">, map: MemoryView): Invocation[] {
   const { window, activation } = operation;
   const { size, stride, padding, batch, output } = window;
   const target = map.tensor(operation.output);
@@ -48,7 +48,7 @@ export function averagePool(operation: OperationOf<"average-pool">, map: MemoryM
  * Each output's gradient is added where its choice points, into zeros. Windows side by side, of four channels or more, write every
  * element that they cover instead.
  */
-export function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map: MemoryMap): Invocation[] {
+export function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map: MemoryView): Invocation[] {
   const { window, undo, accumulate } = operation;
   const { input, output, size, stride, padding } = window;
   const gradient = map.tensor(operation.inputGradient);
@@ -89,7 +89,7 @@ export function maxPoolGradient(operation: OperationOf<"max-pool-gradient">, map
   });
 }
 
-export function averagePoolGradient(operation: OperationOf<"average-pool-gradient">, map: MemoryMap): Invocation[] {
+export function averagePoolGradient(operation: OperationOf<"average-pool-gradient">, map: MemoryView): Invocation[] {
   const { window, undo, accumulate } = operation;
   const { input, output, size, stride, padding } = window;
   const gradient = map.tensor(operation.inputGradient);
@@ -113,14 +113,14 @@ function zeroed(target: number, { input }: WindowGeometry, { count }: Chunk): In
   return call("fillZero", target, count * elementsOf(input) * WORD_BYTES);
 }
 
-export function globalAveragePool(operation: OperationOf<"global-average-pool">, map: MemoryMap): Invocation[] {
+export function globalAveragePool(operation: OperationOf<"global-average-pool">, map: MemoryView): Invocation[] {
   const { batch, pixels, channels, input, output } = operation;
   return [call("globalAveragePool", map.tensor(input), batch, pixels, channels, map.tensor(output))];
 }
 
 export function globalAveragePoolGradient(
   operation: OperationOf<"global-average-pool-gradient">,
-  map: MemoryMap,
+  map: MemoryView,
 ): Invocation[] {
   const { batch, pixels, channels, undo, accumulate } = operation;
   const gradient = map.tensor(operation.inputGradient);

@@ -4,12 +4,14 @@
  */
 
 import type { Backend } from "../backend.ts";
+import type { Threading } from "./execution.ts";
 import { compileProgram } from "./wasm_program.ts";
 import { webAssembly, type WasmBytes, type WasmModule } from "./webassembly.ts";
 
 /** A module's bytes, or the module compiled already (which workers can share). */
 type WasmSource = WasmBytes | WasmModule;
 
+/** Of each the build for several threads (`…_shared.wasm`) where the backend is to have them. */
 export interface WasmSources {
   /** `build/plain.wasm`: SIMD only. */
   readonly plain: WasmSource;
@@ -17,15 +19,17 @@ export interface WasmSources {
   readonly relaxed: WasmSource;
 }
 
-export async function createWasmBackend({ plain, relaxed }: WasmSources): Promise<Backend> {
+/** Threads need shared memory: in a page that is cross-origin isolated, or in Node. */
+export async function createWasmBackend({ plain, relaxed }: WasmSources, threading?: Threading): Promise<Backend> {
   const fused = !isBytes(relaxed) || webAssembly.validate(relaxed);
   const module = await compiled(fused ? relaxed : plain);
+  const threads = threading?.threads ?? 1;
   return {
     name: "wasm",
-    device: `WASM SIMD, ${fused ? "relaxed" : "plain"} multiply-add, 1 thread`,
+    device: `WASM SIMD, ${fused ? "relaxed" : "plain"} multiply-add, ${threads} ${threads === 1 ? "thread" : "threads"}`,
     isFallback: false,
     lost: new Promise(() => undefined),
-    compile: (plan) => compileProgram(module, plan),
+    compile: (plan) => compileProgram(module, plan, threading),
     close: () => undefined,
   };
 }

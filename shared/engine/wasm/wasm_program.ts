@@ -7,29 +7,27 @@ import { elementsOf } from "../../model/model.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import { UPDATE_WORDS, updateWords } from "../optimizer.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
+import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import { doExercise, type OperationCalls } from "./exercise.ts";
 import { invocationsOf } from "./invocations.ts";
-import { instantiate, invoke, type Instance, type Invocation } from "./kernels.ts";
+import { openExecution, type Execution, type ProgramPart, type Threading } from "./execution.ts";
+import { invoke, type Instance, type Invocation } from "./kernels.ts";
 import { MemoryMap } from "./memory_map.ts";
+import type { MemoryView } from "./memory_view.ts";
 import { updateInvocations } from "./update_invocations.ts";
 import type { WasmModule } from "./webassembly.ts";
 
-export async function compileProgram(module: WasmModule, plan: Plan): Promise<Program> {
+/** `module` is built for shared memory where `threading` is given. */
+export async function compileProgram(module: WasmModule, plan: Plan, threading?: Threading): Promise<Program> {
   const map = new MemoryMap(plan);
   const byOperation = {
     forward: plan.forward.map((operation) => invocationsOf(operation, map)),
     backward: plan.backward.map((operation) => invocationsOf(operation, map)),
   };
-  const forward = byOperation.forward.flat();
-  const backward = byOperation.backward.flat();
-  const evaluation =
-    plan.evaluation === plan.forward ? forward : plan.evaluation.flatMap((operation) => invocationsOf(operation, map));
-  return new WasmProgram(
-    map,
-    { byOperation, forward, backward, evaluation, update: updateInvocations(map) },
-    await instantiate(module, map),
-  );
+  const update = updateInvocations(map);
+  const { instance, execution } = await openExecution(module, map, threading);
+  return new WasmProgram(map, { byOperation, update }, instance, execution);
 }
 
 /** What a step touches from outside the kernels, as views over the program's memory made once. */
@@ -37,9 +35,9 @@ interface Open {
   readonly instance: Instance;
   readonly examples: Uint32Array;
   readonly draw: Uint32Array;
-  /** Of the last forward pass, one element per example. */
-  readonly losses: Float32Array;
-  readonly correct: Float32Array;
+  /** Of the last forward pass, one element per example, by thread. */
+  readonly losses: readonly Float32Array[];
+  readonly correct: readonly Float32Array[];
   /** The numbers of the update, and the factor on the gradient where nothing clips it. */
   readonly settings: Float32Array;
   readonly vector: Readonly<Record<VectorName, Float32Array<ArrayBuffer>>>;
@@ -47,16 +45,18 @@ interface Open {
 
 type VectorName = "parameters" | "gradient" | "velocity" | "base" | "difference" | "secondMoment" | "gradientSum";
 
-function open(instance: Instance, map: MemoryMap): Open {
+function open(instance: Instance, map: MemoryMap, views: readonly MemoryView[]): Open {
   const { microBatch, layout, losses, correct } = map.plan;
   const vector = (address: number): Float32Array<ArrayBuffer> =>
     new Float32Array(instance.memory, address, address === 0 ? 0 : layout.elements);
+  const perExample = (view: MemoryView, id: TensorId): Float32Array =>
+    new Float32Array(instance.memory, view.tensor(id), view.part.count);
   return {
     instance,
     examples: new Uint32Array(instance.memory, map.examples, microBatch),
     draw: new Uint32Array(instance.memory, map.draw, 1),
-    losses: new Float32Array(instance.memory, map.tensor(losses), microBatch),
-    correct: new Float32Array(instance.memory, map.tensor(correct), microBatch),
+    losses: views.map((view) => perExample(view, losses)),
+    correct: views.map((view) => perExample(view, correct)),
     settings: new Float32Array(instance.memory, map.settings, UPDATE_WORDS + 1),
     vector: {
       parameters: vector(map.parameters),
@@ -70,12 +70,9 @@ function open(instance: Instance, map: MemoryMap): Open {
   };
 }
 
-/** The kernel calls of each part of a step. */
+/** The kernel calls that the program's own thread makes. */
 interface Calls {
-  readonly forward: readonly Invocation[];
-  readonly backward: readonly Invocation[];
   readonly byOperation: OperationCalls;
-  readonly evaluation: readonly Invocation[];
   readonly update: readonly Invocation[];
 }
 
@@ -84,6 +81,7 @@ class WasmProgram implements Program {
   readonly memoryBytes: number;
   readonly #map: MemoryMap;
   readonly #calls: Calls;
+  readonly #execution: Execution;
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Undefined once closed, so that the memory can go. */
   #ifOpen: Open | undefined;
@@ -94,12 +92,13 @@ class WasmProgram implements Program {
   /** Gatherings for training so far (dice.ts). */
   #draws = 0;
 
-  constructor(map: MemoryMap, calls: Calls, instance: Instance) {
+  constructor(map: MemoryMap, calls: Calls, instance: Instance, execution: Execution) {
     this.plan = map.plan;
     this.memoryBytes = instance.memory.byteLength;
     this.#map = map;
     this.#calls = calls;
-    this.#ifOpen = open(instance, map);
+    this.#execution = execution;
+    this.#ifOpen = open(instance, map, execution.views);
     this.#taken = new Float32Array(map.plan.layout.elements);
   }
 
@@ -149,9 +148,9 @@ class WasmProgram implements Program {
     const { instance, losses, draw, vector } = this.#open;
     for (let part = 0; part < microBatches; part++) {
       draw[0] = this.#draws++;
-      this.#run(this.#calls.forward, examples, part);
+      this.#run("forward", examples, part);
       this.#lossSum += sum(losses);
-      invoke(instance, this.#calls.backward);
+      this.#execution.run("backward");
       // Each part overwrites the gradient, so the sum so far waits elsewhere.
       if (part > 0) instance.kernels.addVector(gradient, gradientSum, this.plan.layout.elements);
       if (part < microBatches - 1) vector.gradientSum.set(vector.gradient);
@@ -197,7 +196,7 @@ class WasmProgram implements Program {
     let right = 0;
     let lossSum = 0;
     for (let part = 0; part < this.plan.microBatches; part++) {
-      this.#run(this.#calls.evaluation, examples, part);
+      this.#run("evaluation", examples, part);
       right += sum(correct);
       lossSum += sum(losses);
     }
@@ -216,6 +215,7 @@ class WasmProgram implements Program {
   }
 
   close(): void {
+    if (this.#ifOpen) this.#execution.close();
     this.#ifOpen = undefined;
   }
 
@@ -226,10 +226,10 @@ class WasmProgram implements Program {
     this.#updates = 0;
   }
 
-  /** Runs `calls` on the examples of one part of the batch. */
-  #run(calls: readonly Invocation[], examples: Uint32Array, part: number): void {
+  /** Runs a part of the program on the examples of one part of the batch. */
+  #run(what: ProgramPart, examples: Uint32Array, part: number): void {
     this.#gather(examples, part);
-    invoke(this.#open.instance, calls);
+    this.#execution.run(what);
   }
 
   #check(examples: Uint32Array): void {
@@ -271,8 +271,8 @@ class WasmProgram implements Program {
   }
 }
 
-function sum(values: Float32Array): number {
+function sum(parts: readonly Float32Array[]): number {
   let total = 0;
-  for (const value of values) total += value;
+  for (const values of parts) for (const value of values) total += value;
   return total;
 }

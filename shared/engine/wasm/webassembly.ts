@@ -8,7 +8,9 @@ export interface WasmModule {
   readonly moduleBrand?: never;
 }
 
-interface WasmMemory {
+/** A `WebAssembly.Memory`. */
+export interface WasmMemory {
+  /** In truth a `SharedArrayBuffer` where the memory is shared; views over it are the same. */
   readonly buffer: ArrayBuffer;
 }
 
@@ -19,7 +21,11 @@ interface WasmInstance {
 export type WasmBytes = ArrayBuffer | Uint8Array<ArrayBuffer>;
 
 interface WebAssemblyApi {
-  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number }) => WasmMemory;
+  readonly Memory: new (limits: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared?: boolean;
+  }) => WasmMemory;
   validate(bytes: WasmBytes): boolean;
   compile(bytes: WasmBytes): Promise<WasmModule>;
   instantiate(

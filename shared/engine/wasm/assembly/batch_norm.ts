@@ -67,19 +67,35 @@ function total(sums: usize, parts: i32, stride: usize): f64 {
   return sum;
 }
 
-/** mean and 1 / sqrt(variance + epsilon) of each channel over all `rows`; the running statistics move. */
+/**
+ * mean and 1 / sqrt(variance + epsilon) of each channel over the rows of all parts; the running statistics move. `table` has two
+ * words for each part: its rows, and the origin that its sums were taken from. Parts are joined as Chan et al. (1979) do.
+ */
 export function finishMoments(
-  sums: usize, parts: i32, rows: i32, channels: i32, origin: usize, mean: usize, inverseDeviation: usize,
+  sums: usize, parts: i32, table: usize, channels: i32, mean: usize, inverseDeviation: usize,
   runningMean: usize, runningVariance: usize, momentum: f64, epsilon: f64,
 ): void {
   const stride = strideBytes(channels);
   for (let at: usize = 0; at < (<usize>channels) * FLOAT_BYTES; at += FLOAT_BYTES) {
-    const distance = total(sums + at, parts, stride) / <f64>rows;
-    const square = total(sums + stride + at, parts, stride) / <f64>rows;
-    // Not below zero; NaN stays.
-    const spread = square - distance * distance;
-    const variance = spread < 0 ? 0 : spread;
-    const middle = <f64>load<f32>(origin + at) + distance;
+    let rows: f64 = 0;
+    let middle: f64 = 0;
+    let squares: f64 = 0;
+    let sum = sums + at;
+    let entry = table;
+    for (let part = 0; part < parts; part++) {
+      const count = <f64>load<u32>(entry);
+      const distance = <f64>load<f32>(sum) / count;
+      const apart = <f64>load<f32>((<usize>load<u32>(entry, 4)) + at) + distance - middle;
+      const all = rows + count;
+      // Not below zero; NaN stays.
+      const own = <f64>load<f32>(sum + stride) - distance * distance * count;
+      squares += (own < 0 ? 0 : own) + apart * apart * rows * count / all;
+      middle += apart * count / all;
+      rows = all;
+      sum += 2 * stride;
+      entry += 8;
+    }
+    const variance = squares / rows;
     store<f32>(mean + at, <f32>middle);
     store<f32>(inverseDeviation + at, <f32>(1.0 / sqrt<f64>(variance + epsilon)));
     move(runningMean + at, middle, momentum);
