@@ -122,6 +122,34 @@ const CONVOLUTION_64: ModelDescription = {
   ],
 };
 
+/** One layer of each kind on 32x32 images with 64 channels, for `--model kinds`. */
+const KINDS: ModelDescription = {
+  name: "kinds",
+  input: { height: 32, width: 32, channels: 1 },
+  classes: 10,
+  layers: [
+    { kind: "conv2d", name: "before", kernel: 1, channels: 64 },
+    { kind: "conv2d", name: "depthwise", kernel: 3, channels: 64, padding: 1, groups: 64 },
+    { kind: "conv2d", name: "1x1", kernel: 1, channels: 64 },
+    { kind: "conv2d", name: "dilated", kernel: 3, channels: 64, padding: 2, dilation: 2 },
+    { kind: "conv2d", name: "groups", kernel: 3, channels: 64, padding: 1, groups: 4 },
+    { kind: "gelu", name: "gelu" },
+    { kind: "silu", name: "silu" },
+    { kind: "dropout", name: "dropout", rate: 0.5 },
+    { kind: "tanh", name: "tanh" },
+    { kind: "leaky-relu", name: "leaky" },
+    { kind: "local-response-norm", name: "response" },
+    { kind: "layer-norm", name: "layer norm" },
+    { kind: "batch-norm", name: "batch norm" },
+    { kind: "max-pool", name: "max 3x3", size: 3, stride: 1, padding: 1 },
+    { kind: "average-pool", name: "average 3x3", size: 3, stride: 1, padding: 1 },
+    { kind: "conv2d", name: "depthwise by 2", kernel: 3, channels: 64, padding: 1, stride: 2, groups: 64 },
+    { kind: "conv2d", name: "1x1 by 2", kernel: 1, channels: 64, stride: 2 },
+    { kind: "global-average-pool", name: "global" },
+    { kind: "dense", name: "fc", units: 10 },
+  ],
+};
+
 /** A dense layer whose three passes are products of square matrices. */
 function square(side: number): ModelDescription {
   return {
@@ -144,9 +172,10 @@ const { values } = parseArgs({
   },
 });
 const variant = values.plain ? "plain" : "relaxed";
-if (!isModelName(values.model))
-  throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")}.`);
-const model = await measure(MODELS[values.model], Number(values.batch), variant);
+const description = values.model === KINDS.name ? KINDS : isModelName(values.model) && MODELS[values.model];
+if (!description)
+  throw new Error(`There is no model "${values.model}"; there are ${Object.keys(MODELS).join(", ")} and kinds.`);
+const model = await measure(description, Number(values.batch), variant);
 const probes = [
   ...(await measure(square(512), 512, variant)),
   ...(await measure(square(1024), 1024, variant)),

@@ -286,6 +286,25 @@ const LAYER_CASES: readonly Case[] = [
     input: { height: 3, width: 11, channels: 3 },
     options: { normalisation: { mean: [0.3, 0.5, 0.1], deviation: [0.2, 0.7, 1.2] } },
   }),
+  // More than fits the cache at once: several chunks of images, of lines and of rows.
+  ...FUSED.map((activation) =>
+    layersCase(
+      `chunks with ${activation.kind}`,
+      3,
+      [33, 31, 17],
+      [
+        { ...activation, name: "a1" },
+        convolutionLayer("conv", [3, 18, 1, 1, 1, 1]),
+        { kind: "batch-norm", name: "norm" },
+        { ...activation, name: "a2" },
+        convolutionLayer("deep", [3, 18, 2, 1, 1, 18]),
+        { kind: "batch-norm", name: "norm2" },
+        { ...activation, name: "a3" },
+        { kind: "max-pool", name: "max", size: 3, stride: 2 },
+        { kind: "gelu", name: "gelu" },
+      ],
+    ),
+  ),
   {
     title: "an embedding",
     batch: 5,
@@ -325,6 +344,7 @@ const CASES: readonly Case[] = [
   denseCase(5, 7, 33),
   denseCase(7, 50, 10),
   denseCase(13, 129, 101),
+  denseCase(401, 7, 13),
 ];
 
 describe.each(["plain", "relaxed"] as const)("%s", (variant) => {
