@@ -245,11 +245,13 @@ const CASES: readonly Case[] = [
 
 /** The kernels of layers with weights take long to compile, and have tests of their own. */
 function withoutWeights(plan: Plan): Plan {
-  const bare = (operations: readonly Operation[]): Operation[] =>
-    operations.filter((operation) => !isWeighted(operation));
   const forward = bare(plan.forward);
   const evaluation = plan.evaluation === plan.forward ? forward : bare(plan.evaluation);
   return { ...plan, forward, backward: bare(plan.backward), evaluation };
+}
+
+function bare(operations: readonly Operation[]): Operation[] {
+  return operations.filter((operation) => !isWeighted(operation));
 }
 
 let shared: TestDevice;

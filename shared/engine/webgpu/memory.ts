@@ -3,12 +3,11 @@
  * two scratch buffers that operations use one after another. Refuses by name what is too large for the device.
  */
 
-import { elementsOf } from "../../model/model.ts";
 import type { ParameterTensor } from "../../model/layout.ts";
 import type { TensorId } from "../operation.ts";
 import { channelValue, type Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
-import { bufferBytes, refusal } from "./misfit.ts";
+import { bufferBytes, imageWords, refusal, slotName } from "./buffer_sizes.ts";
 import { EXAMPLES_WORD, partWords, SETTINGS_WORDS, slotWords, STEP_SLOTS } from "./step_inputs.ts";
 import { makeUpdateMemory, type UpdateMemory } from "./updates.ts";
 
@@ -157,23 +156,12 @@ interface ScratchExchange {
   keepOld(): void;
 }
 
-/** Words of one image in the data set: whole ones, so that an image starts where a write may start. */
-export function imageWords(plan: Plan): number {
-  return Math.ceil(elementsOf(plan.model.input) / 4);
-}
-
 /** Mean and deviation of channel 0, of channel 1, … */
 function normalisationWords({ model, normalisation }: Plan): Float32Array<ArrayBuffer> {
   const { mean, deviation } = normalisation;
   return Float32Array.from({ length: 2 * model.input.channels }, (_, at) =>
     channelValue(at % 2 === 0 ? mean : deviation, Math.floor(at / 2)),
   );
-}
-
-/** The largest tensor of a slot: the one that a refusal should name. */
-export function slotName(plan: Plan, slot: number): string {
-  const [largest] = plan.tensors.filter((tensor) => tensor.slot === slot).toSorted((a, b) => b.elements - a.elements);
-  return largest?.name ?? `slot ${slot}`;
 }
 
 /** Looked up late: the constants exist only where WebGPU does. */

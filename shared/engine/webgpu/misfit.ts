@@ -5,7 +5,7 @@ import type { Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 import type { DeviceTraits } from "./choice/candidate.ts";
 import { flopsOf } from "./choice/shape.ts";
-import { imageWords, slotName } from "./memory.ts";
+import { imageWords, refusal, slotName, type Limits } from "./buffer_sizes.ts";
 import { isWeighted, productOf } from "./products.ts";
 
 /**
@@ -15,11 +15,6 @@ import { isWeighted, productOf } from "./products.ts";
  * integrated GPU, not measured.
  */
 const LAUNCH_FLOPS = { software: 1.25e9, hardware: 5e10 } as const;
-
-export interface Limits {
-  readonly maxStorageBufferBindingSize: number;
-  readonly maxBufferSize: number;
-}
 
 export function misfitOf(
   plan: Plan,
@@ -43,21 +38,6 @@ function tooLarge(plan: Plan, scratch: ScratchElements, limits: Limits): Misfit 
     if (reason) return { reason, isRefused: true };
   }
   return undefined;
-}
-
-/** Why a buffer of `elements` words cannot be made, as a sentence. */
-export function refusal(plan: Plan, name: string, elements: number, limits: Limits): string | undefined {
-  const { maxStorageBufferBindingSize, maxBufferSize } = limits;
-  const bytes = bufferBytes(elements);
-  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  if (bytes <= limit) return undefined;
-  const which = maxStorageBufferBindingSize <= maxBufferSize ? "maxStorageBufferBindingSize" : "maxBufferSize";
-  return `Tensor "${name}" of model "${plan.model.name}" needs ${bytes} bytes; this device binds ${limit} (${which}). Take a smaller batch or data set.`;
-}
-
-/** Views as vectors of 4 need whole ones. */
-export function bufferBytes(elements: number): number {
-  return Math.ceil(elements / 4) * 16;
 }
 
 function tooLong(plan: Plan, { isFallback }: DeviceTraits): Misfit | undefined {

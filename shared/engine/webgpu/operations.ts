@@ -32,16 +32,16 @@ export function scratchOf(
   choose: ChooseCandidate,
 ): ScratchElements {
   if (isWeighted(operation)) return weightedScratch(operation, choose);
-  switch (operation.kind) {
-    case "batch-norm-statistics":
-    case "batch-norm-scale-gradient":
-    case "layer-norm-scale-gradient":
-      return { ...NO_SCRATCH, lowered: sumsElements(operation, traits) };
-    case "local-response-norm-gradient":
-      return { ...NO_SCRATCH, lowered: termsElements(operation) };
-    default:
-      return NO_SCRATCH;
+  const { kind } = operation;
+  if (
+    kind === "batch-norm-statistics" ||
+    kind === "batch-norm-scale-gradient" ||
+    kind === "layer-norm-scale-gradient"
+  ) {
+    return { ...NO_SCRATCH, lowered: sumsElements(operation, traits) };
   }
+  if (kind === "local-response-norm-gradient") return { ...NO_SCRATCH, lowered: termsElements(operation) };
+  return NO_SCRATCH;
 }
 
 export function dispatchesOf(operation: Operation, around: Surroundings, choose: ChooseCandidate): Dispatch[] {
