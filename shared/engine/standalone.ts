@@ -35,7 +35,7 @@ export interface CompileOptions {
   readonly seed?: number;
 }
 
-export interface Batch {
+interface Batch {
   /** `batch * height * width * channels` bytes, one image after another, rows of pixels of channels (NHWC). */
   readonly images: Uint8Array;
   /** One class number for each image. */

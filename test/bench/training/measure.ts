@@ -46,7 +46,7 @@ export interface Measurement {
   readonly losses: readonly number[];
 }
 
-export interface Failure {
+interface Failure {
   readonly contestant: ContestantName;
   readonly problem: string;
 }
@@ -181,7 +181,7 @@ function outcomeOf(contestant: ContestantName, one: Started | string): Outcome {
   };
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((one, other) => one - other);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;

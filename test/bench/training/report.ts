@@ -36,7 +36,7 @@ export interface TrainingReport {
   readonly geometricMeanRatioToBestPeer: number | null;
 }
 
-export function isMeasurement(outcome: Outcome): outcome is Measurement {
+function isMeasurement(outcome: Outcome): outcome is Measurement {
   return "stepMs" in outcome;
 }
 

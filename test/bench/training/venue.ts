@@ -22,7 +22,7 @@ export interface Venue {
   close(): Promise<void>;
 }
 
-export class VenueError extends Error {
+class VenueError extends Error {
   override readonly name = "VenueError";
 }
 
