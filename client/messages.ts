@@ -17,6 +17,8 @@ export type ToWorker =
       readonly dataUrl: string;
       /** What the volunteer's link or a command asks for; `auto` measures. */
       readonly backend: "auto" | "webgpu" | "wasm";
+      /** Of WASM; where left out, half of the processors. */
+      readonly threads: number | undefined;
     }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }

@@ -6,17 +6,22 @@ import { openAdapter } from "../participation/adapter.ts";
 import type { OpenedBackend } from "../participation/surroundings.ts";
 import { sentenceOf } from "../replica/replica.ts";
 import { loadDawn } from "./dawn.ts";
+import { startHelper } from "./helper_threads.ts";
 import { NODE_CLOCK } from "./node_clock.ts";
 
 const WASM_FOLDER = new URL("../../shared/engine/wasm/build/", import.meta.url);
 const SHADER_FOLDER = new URL("../../shaders/", import.meta.url);
 
-export async function openWasm(): Promise<OpenedBackend> {
+export async function openWasm(threads = 1): Promise<OpenedBackend> {
+  const suffix = threads > 1 ? "_shared" : "";
   try {
     const [plain, relaxed] = await Promise.all(
-      ["plain.wasm", "relaxed.wasm"].map((name) => readFile(new URL(name, WASM_FOLDER))),
+      ["plain", "relaxed"].map((name) => readFile(new URL(`${name}${suffix}.wasm`, WASM_FOLDER))),
     );
-    return await createWasmBackend({ plain: plain!, relaxed: relaxed! });
+    return await createWasmBackend(
+      { plain: plain!, relaxed: relaxed! },
+      threads > 1 ? { threads, startHelper } : undefined,
+    );
   } catch (error) {
     return { note: `Its kernels could not be loaded (${sentenceOf(error)}). Run: npm run build:wasm.` };
   }

@@ -1,6 +1,5 @@
-/** Starts the WASM backend's helper threads in Node, and says how many threads a volunteer should take. */
+/** Starts the WASM backend's helper threads in Node. */
 
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { HelperSetup } from "../../shared/engine/wasm/threads/helper.ts";
 import type { HelperThread } from "../../shared/engine/wasm/threads/team.ts";
@@ -14,9 +13,4 @@ export function startHelper(setup: HelperSetup): HelperThread {
     worker.once("error", (error) => reject(new Error(`A thread of the WASM backend did not start: ${String(error)}`)));
   });
   return { ready, terminate: () => void worker.terminate() };
-}
-
-/** This machine's processors, shared out among `volunteers`. */
-export function threadsEach(volunteers: number): number {
-  return Math.max(1, Math.floor(availableParallelism() / volunteers));
 }

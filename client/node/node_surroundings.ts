@@ -10,7 +10,11 @@ import { NODE_CLOCK } from "./node_clock.ts";
 import { connectBySocket } from "./socket_link.ts";
 import { FileOfWinners } from "./winners.ts";
 
-export function createSurroundings(coordinator: Coordinator, say: (sentence: string) => void): Surroundings {
+export function createSurroundings(
+  coordinator: Coordinator,
+  threads: number,
+  say: (sentence: string) => void,
+): Surroundings {
   const abort = new AbortController();
   return {
     abort,
@@ -19,7 +23,7 @@ export function createSurroundings(coordinator: Coordinator, say: (sentence: str
     fetch: (path) => coordinator.fetch(path, abort.signal),
     connect: connectBySocket(coordinator),
     winners: new FileOfWinners(),
-    openBackend: (name) => (name === "webgpu" ? openWebGpu() : openWasm()),
+    openBackend: (name) => (name === "webgpu" ? openWebGpu() : openWasm(threads)),
     warn: (problem) => say(sentenceOf(problem)),
     advice: { noBackend: "`drove doctor` says what this machine lacks.", noDevice: "Start it again." },
   };

@@ -21,13 +21,20 @@ const PHASES: Readonly<Partial<Record<Phase, string>>> = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { backend: { type: "string", default: "auto" }, trust: { type: "string" } },
+  options: {
+    backend: { type: "string", default: "auto" },
+    threads: { type: "string", default: "1" },
+    trust: { type: "string" },
+  },
 });
-process.exitCode = await volunteer(new URL(positionals[0] ?? ""), values.backend, values.trust);
+process.exitCode = await volunteer(new URL(positionals[0] ?? ""), values);
 // Dawn's threads and kept connections would hold the process.
 process.exit();
 
-async function volunteer(url: URL, asked: string, trust: string | undefined): Promise<number> {
+async function volunteer(
+  url: URL,
+  { backend: asked, threads, trust }: { backend: string; threads: string; trust?: string },
+): Promise<number> {
   const backend = asked === "webgpu" || asked === "wasm" ? asked : "auto";
   const coordinator = new Coordinator(url, trust);
   const abort = new AbortController();
@@ -39,7 +46,7 @@ async function volunteer(url: URL, asked: string, trust: string | undefined): Pr
     const participation = new Participation({
       settings,
       backend,
-      surroundings: createSurroundings(coordinator, say),
+      surroundings: createSurroundings(coordinator, Math.max(1, Math.trunc(Number(threads)) || 1), say),
       tell: (message) => {
         hasFailed ||= message.kind === "failed";
         report(message);

@@ -9,6 +9,12 @@ import { addressOf, socketAddress } from "./addresses.ts";
 
 export type BackendWish = "auto" | "webgpu" | "wasm";
 
+export interface DeviceWish {
+  readonly backend: BackendWish;
+  /** Of WASM; undefined leaves it to the client. */
+  readonly threads: number | undefined;
+}
+
 /** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */
 const STOP_DEADLINE_MS = 200;
 
@@ -27,7 +33,7 @@ export class Training {
   #worker: Worker | undefined;
   #deadline = 0;
 
-  constructor(settings: RunSettings, backend: BackendWish, listener: TrainingListener) {
+  constructor(settings: RunSettings, wish: DeviceWish, listener: TrainingListener) {
     this.#listener = listener;
     const worker = new Worker(new URL("../worker/worker.ts", import.meta.url), { type: "module", name: "drove" });
     this.#worker = worker;
@@ -42,7 +48,7 @@ export class Training {
     worker.addEventListener("messageerror", () => {
       this.#fail("The part of this page that computes sent something unreadable. Reload the page and start again.");
     });
-    this.#send({ kind: "start", settings, socketUrl: socketAddress(), dataUrl: addressOf(""), backend });
+    this.#send({ kind: "start", settings, socketUrl: socketAddress(), dataUrl: addressOf(""), ...wish });
   }
 
   pause(): void {

@@ -25,6 +25,8 @@ import { Training, type BackendWish } from "./training.ts";
 startTheme();
 
 const link = new URLSearchParams(location.search);
+/** As `drove join` accepts them. */
+const MOST_THREADS = 64;
 const notices = new Notices();
 const controls = new Controls(obey);
 const own = new OwnNumbers();
@@ -77,19 +79,23 @@ function start(): void {
   own.begin();
   devicePanel.clear();
   showPhase("loading-data", undefined);
-  training = new Training(settings, backendWish(settings), {
-    phase: showPhase,
-    loading: (loaded, examples) =>
-      controls.detail(loaded < examples ? `${whole(loaded)} of ${counted(examples, "image", "images")} fetched` : ""),
-    backend: (choice: BackendChoice) => devicePanel.show(choice),
-    tuning: (tuning) => devicePanel.tuning(tuning),
-    progress: (newest) => {
-      progress = newest;
-      replica = newest.replica ?? replica;
-      showProgress(newest);
+  training = new Training(
+    settings,
+    { backend: backendWish(settings), threads: threadsWish() },
+    {
+      phase: showPhase,
+      loading: (loaded, examples) =>
+        controls.detail(loaded < examples ? `${whole(loaded)} of ${counted(examples, "image", "images")} fetched` : ""),
+      backend: (choice: BackendChoice) => devicePanel.show(choice),
+      tuning: (tuning) => devicePanel.tuning(tuning),
+      progress: (newest) => {
+        progress = newest;
+        replica = newest.replica ?? replica;
+        showProgress(newest);
+      },
+      failed: (sentence) => notices.show("training", "trouble", sentence),
     },
-    failed: (sentence) => notices.show("training", "trouble", sentence),
-  });
+  );
 }
 
 function showPhase(phase: Phase, detail: string | undefined): void {
@@ -121,6 +127,12 @@ function showTitle(): void {
     phase === "training" ? `${progress?.loss === undefined ? "" : `loss ${loss(progress.loss)} · `}training · ` : "";
   const title = `${trains === "" ? accuracy : trains}${phase === "paused" ? "paused · " : ""}Drove`;
   if (document.title !== title) document.title = title;
+}
+
+/** What `drove join` asks of the browsers that it starts. */
+function threadsWish(): number | undefined {
+  const threads = Number(link.get("threads"));
+  return Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS ? threads : undefined;
 }
 
 function backendWish(known: RunSettings): BackendWish {

@@ -2,10 +2,13 @@
 
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import plainUrl from "../../shared/engine/wasm/build/plain.wasm?url";
+import plainSharedUrl from "../../shared/engine/wasm/build/plain_shared.wasm?url";
 import relaxedUrl from "../../shared/engine/wasm/build/relaxed.wasm?url";
+import relaxedSharedUrl from "../../shared/engine/wasm/build/relaxed_shared.wasm?url";
 import { openAdapter } from "../participation/adapter.ts";
 import type { OpenedBackend } from "../participation/surroundings.ts";
 import type { Clock } from "../replica/clock.ts";
+import { startHelper } from "./helper_threads.ts";
 
 const shaderFiles = import.meta.glob<string>("../../shaders/*.wgsl", { query: "?raw", import: "default", eager: true });
 
@@ -14,10 +17,16 @@ const SHADERS: ReadonlyMap<string, string> = new Map(
   Object.entries(shaderFiles).map(([path, text]) => [path.replace(/^.*\/|\.wgsl$/g, ""), text]),
 );
 
-export async function openWasm(): Promise<OpenedBackend> {
+/** Several threads need a page that is cross-origin isolated. */
+export async function openWasm(threads: number): Promise<OpenedBackend> {
+  const isShared = threads > 1 && crossOriginIsolated;
+  const urls = isShared ? [plainSharedUrl, relaxedSharedUrl] : [plainUrl, relaxedUrl];
   try {
-    const [plain, relaxed] = await Promise.all([bytesOf(plainUrl), bytesOf(relaxedUrl)]);
-    return await createWasmBackend({ plain, relaxed });
+    const [plain, relaxed] = await Promise.all(urls.map(bytesOf));
+    return await createWasmBackend(
+      { plain: plain!, relaxed: relaxed! },
+      isShared ? { threads, startHelper } : undefined,
+    );
   } catch (error) {
     return { note: `Its kernels could not be loaded (${sentenceOf(error)}). Reload the page.` };
   }

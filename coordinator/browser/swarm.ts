@@ -16,6 +16,8 @@ export interface SwarmRequest {
   readonly url: string;
   readonly volunteers: number;
   readonly backend: "auto" | "webgpu" | "wasm";
+  /** Of WASM, of each volunteer. */
+  readonly threads: number;
   /** From `probe.ts`; with a certificate of one's own also `--ignore-certificate-errors-spki-list=…`. */
   readonly flags: readonly string[];
   /** Told when a browser ends that nobody stopped. */
@@ -73,9 +75,10 @@ export class Swarm {
 }
 
 /** The volunteer page, told to start by itself (it does so only in automated browsers). */
-export function volunteerUrl({ url, backend }: Pick<SwarmRequest, "url" | "backend">): string {
+export function volunteerUrl({ url, backend, threads }: Pick<SwarmRequest, "url" | "backend" | "threads">): string {
   const address = new URL(url);
   address.searchParams.set("start", "1");
   address.searchParams.set("backend", backend);
+  address.searchParams.set("threads", String(threads));
   return address.href;
 }

@@ -38,6 +38,8 @@ const LEAST_FREE_BYTES = 500e6;
 const WASM_FILES = [
   "shared/engine/wasm/build/plain.wasm",
   "shared/engine/wasm/build/relaxed.wasm",
+  "shared/engine/wasm/build/plain_shared.wasm",
+  "shared/engine/wasm/build/relaxed_shared.wasm",
   "coordinator/center/build/center.wasm",
 ] as const;
 

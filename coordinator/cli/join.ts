@@ -3,6 +3,7 @@
  * browsers, or with `--node` without. `drove train` starts it for its local volunteers.
  */
 
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { BrowserError, locateBrowser } from "../browser/find.ts";
@@ -20,6 +21,7 @@ import { NODE_CLIENT } from "./places.ts";
 interface JoinOptions {
   readonly volunteers: string;
   readonly backend: string;
+  readonly threads?: string;
   readonly node?: boolean;
   readonly trust?: string;
   readonly json?: boolean;
@@ -37,6 +39,7 @@ interface Wanted {
   readonly url: URL;
   readonly volunteers: number;
   readonly backend: Backend;
+  readonly threads: number;
   readonly trust: string | undefined;
   readonly output: Output;
 }
@@ -53,6 +56,8 @@ interface Joined {
 }
 
 const MAX_VOLUNTEERS = 64;
+/** As pages accept them. */
+const MOST_THREADS = 64;
 const RUN_OVER = "The run is over. Thank you.";
 const RETRY_MS = 2000;
 /** A coordinator that restarts is back long before; the pages keep trying meanwhile. */
@@ -66,6 +71,7 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .option("--volunteers <N>", "how many", "1")
     .option("--node", "without a browser: in Node, on this machine's GPU (Dawn) or on WASM")
     .option("--backend <NAME>", "what they compute on: auto (the faster one, measured), webgpu or wasm", "auto")
+    .option("--threads <N>", "of WASM, for each volunteer (default: this machine's processors shared among them)")
     .option(...TRUST_FLAG)
     .option("--with-parent", "end when standard input ends, as the program that started this one does")
     .option(...JSON_FLAG)
@@ -80,10 +86,11 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   const output = new Output(options.json ?? false);
   const volunteers = countOf(options.volunteers);
   const backend = backendOf(options.backend);
+  const threads = threadsOf(options.threads, volunteers);
   // Listened to from the start: a browser takes seconds to be asked, and nobody shall wait for it.
   const stopped = stopRequest(options.withParent ?? false);
   await askCoordinator(url, "/api/run", options.trust);
-  const wanted: Wanted = { url, volunteers, backend, trust: options.trust, output };
+  const wanted: Wanted = { url, volunteers, backend, threads, trust: options.trust, output };
   const joined = await (options.node ? joinByNode(wanted) : joinByBrowser(wanted));
   const adapter = joined.adapter ?? "no WebGPU adapter (they compute with WASM)";
   output.say(
@@ -99,7 +106,7 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   return end.exitCode;
 }
 
-async function joinByBrowser({ url, volunteers, backend, trust, output }: Wanted): Promise<Joined> {
+async function joinByBrowser({ url, volunteers, backend, threads, trust, output }: Wanted): Promise<Joined> {
   const executable = await locateBrowser();
   if (!executable) {
     throw new BrowserError(
@@ -111,7 +118,7 @@ async function joinByBrowser({ url, volunteers, backend, trust, output }: Wanted
     backend === "wasm" ? { flags: [], adapter: undefined, isFallback: false } : await probeBrowser(executable);
   const flags = [...probe.flags, ...(trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${trust}`])];
   const onDeath = (sentence: string): void => output.note(sentence);
-  const swarm = await Swarm.start({ executable, url: url.href, volunteers, backend, flags, onDeath });
+  const swarm = await Swarm.start({ executable, url: url.href, volunteers, backend, threads, flags, onDeath });
   const ended = swarm.ended.then((): End => ({
     reason: "Every browser of these volunteers has ended.",
     exitCode: EXIT.failed,
@@ -119,7 +126,7 @@ async function joinByBrowser({ url, volunteers, backend, trust, output }: Wanted
   return { where: executable, adapter: probe.adapter, ended, stop: () => swarm.stop() };
 }
 
-async function joinByNode({ url, volunteers, backend, trust, output }: Wanted): Promise<Joined> {
+async function joinByNode({ url, volunteers, backend, threads, trust, output }: Wanted): Promise<Joined> {
   const found = backend === "wasm" ? undefined : await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
   if (found?.problem !== undefined) output.note(`WebGPU cannot be loaded in Node here (${found.problem}).`);
   const swarm = new NodeSwarm({
@@ -127,6 +134,7 @@ async function joinByNode({ url, volunteers, backend, trust, output }: Wanted): 
     url: url.href,
     volunteers,
     backend,
+    threads,
     trust,
     environment: found?.environment ?? {},
     onLine: (line) => output.note(line),
@@ -177,6 +185,13 @@ function countOf(text: string): number {
   const count = Number(text);
   if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= MAX_VOLUNTEERS) return count;
   throw new ConfigError(`--volunteers is "${text}"; accepted is a whole number from 1 to ${MAX_VOLUNTEERS}.`);
+}
+
+function threadsOf(text: string | undefined, volunteers: number): number {
+  if (text === undefined) return Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / volunteers)));
+  const count = Number(text);
+  if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= MOST_THREADS) return count;
+  throw new ConfigError(`--threads is "${text}"; accepted is a whole number from 1 to ${MOST_THREADS}.`);
 }
 
 function backendOf(text: string): Backend {

@@ -12,6 +12,8 @@ export interface NodeSwarmRequest {
   readonly url: string;
   readonly volunteers: number;
   readonly backend: "auto" | "webgpu" | "wasm";
+  /** Of WASM, of each volunteer. */
+  readonly threads: number;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** From `adapter.ts`. */
@@ -31,8 +33,9 @@ export class NodeSwarm {
   #stopping = false;
 
   constructor(request: NodeSwarmRequest) {
-    const { program, url, volunteers, backend, trust, environment } = request;
-    const flags = [program, url, "--backend", backend, ...(trust === undefined ? [] : ["--trust", trust])];
+    const { program, url, volunteers, backend, threads, trust, environment } = request;
+    const asked = ["--backend", backend, "--threads", String(threads)];
+    const flags = [program, url, ...asked, ...(trust === undefined ? [] : ["--trust", trust])];
     const env = { ...process.env, ...environment };
     this.#children = Array.from({ length: volunteers }, () => spawn(process.execPath, flags, { env, stdio: "pipe" }));
     this.#exits = this.#children.map((child, index) => this.#watch(child, index, request));

@@ -84,7 +84,7 @@ test("A browser that does not start is a sentence, not a wait", async () => {
 test("A swarm opens the page once per volunteer, automated and visible, and leaves nothing behind", async () => {
   visits.length = 0;
   const onDeath = vi.fn<(sentence: string) => void>();
-  const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "wasm", flags: [], onDeath });
+  const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "wasm", threads: 1, flags: [], onDeath });
   await vi.waitFor(() => expect(visits).toHaveLength(2), { timeout: 30_000, interval: 100 });
   expect(visits[0]).toEqual({ query: "?start=1&backend=wasm", webdriver: true, visibility: "visible" });
   expect(swarm.living).toBe(2);
@@ -99,7 +99,7 @@ test("A volunteer that dies is reported, the others live, and stopping ends exac
   visits.length = 0;
   const stranger = await RawBrowser.launch({ executable, url: `${url}?stranger`, flags: [] });
   const onDeath = vi.fn<(sentence: string) => void>();
-  const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "auto", flags: [], onDeath });
+  const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "auto", threads: 1, flags: [], onDeath });
   await vi.waitFor(() => expect(visits).toHaveLength(3), { timeout: 30_000, interval: 100 });
   const [victim] = await processesWith("start=1&backend=auto");
   process.kill(victim!, "SIGKILL");

@@ -20,7 +20,7 @@ const participation = new Participation({
   settings,
   backend: "webgpu",
   surroundings: {
-    ...createSurroundings(coordinator, (sentence) => console.error(sentence)),
+    ...createSurroundings(coordinator, 1, (sentence) => console.error(sentence)),
     openBackend: () => openWebGpu(watchedDawn),
   },
   tell: (message: FromWorker) => {
