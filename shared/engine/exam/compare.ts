@@ -5,7 +5,7 @@ import type { Answer, TrainedAnswer, TrainedQuestion } from "./answers.ts";
 import type { Question } from "./questions.ts";
 
 /** Relative to the largest magnitude of an output; `examine.ts` derives it. */
-export const OPERATION_TOLERANCE = 2 ** -8;
+const OPERATION_TOLERANCE = 2 ** -8;
 
 /** The first sample that is wrong as a sentence, or undefined. */
 export function mismatch(
@@ -63,7 +63,7 @@ export function normOf(values: Float32Array): number {
 }
 
 /** The same bits. */
-export function floatsOf(words: Uint32Array): Float32Array<ArrayBuffer> {
+function floatsOf(words: Uint32Array): Float32Array<ArrayBuffer> {
   return new Float32Array(words.slice().buffer);
 }
 
