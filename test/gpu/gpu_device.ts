@@ -14,7 +14,7 @@ export const SHADERS: ShaderSources = new Map(
 );
 
 /** What the kernel rules see: software as it is, software without subgroups, and a discrete GPU. */
-const TRAITS = {
+export const TRAITS = {
   quads: { isFallback: true, hasSubgroups: true, hasF16: false },
   plain: { isFallback: true, hasSubgroups: false, hasF16: false },
   hardware: { isFallback: false, hasSubgroups: true, hasF16: false },

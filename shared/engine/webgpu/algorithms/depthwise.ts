@@ -34,7 +34,11 @@ export function depthwiseConvolution(product: Product, operands: ProductOperands
   return { dispatches: [elementwise(name, "depthwise", items, constants, bindings)], scratch: NO_SCRATCH };
 }
 
-export function depthwiseFilterGradient({ window }: Product, { splits }: Candidate, operands: ProductOperands): Launched {
+export function depthwiseFilterGradient(
+  { window }: Product,
+  { splits }: Candidate,
+  operands: ProductOperands,
+): Launched {
   const { name, source, factor, target, offsets } = operands;
   const { batch, size, output } = window;
   const { channels } = output;

@@ -21,8 +21,7 @@ import { sumOfPartials } from "./partials.ts";
 /** Pixels of a row that an invocation has. */
 const STRIP = 8;
 
-/** The most channels that an invocation keeps: output channels, or in a filter gradient input channels. */
-export const MOST_DIRECT_ROWS = 32;
+/** The most input channels that an invocation of the filter gradient keeps, by the taps of a side. */
 export const MOST_FILTER_ROWS: Readonly<Record<number, number>> = { 3: 16, 5: 8 };
 
 /** Whether there is a direct kernel for a product. */

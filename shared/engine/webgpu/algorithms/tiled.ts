@@ -37,7 +37,10 @@ function stored({ storage }: Candidate, operands: ProductOperands, factorElement
     const words = Math.ceil(elements / 4) * 2;
     const target = scratch.take("lowered", words);
     dispatches.push(
-      elementwise(`${name}, ${what} in f16`, "to_half", Math.ceil(elements / 4), { ELEMENTS: elements }, [values, target]),
+      elementwise(`${name}, ${what} in f16`, "to_half", Math.ceil(elements / 4), { ELEMENTS: elements }, [
+        values,
+        target,
+      ]),
     );
     return target;
   };

@@ -137,9 +137,11 @@ export function isAligned(view: View, images: number): boolean {
   const { TILES_Y, TILES_X } = tilesOf(view);
   const { input, output, batch } = view;
   const last = batch % images === 0 ? images : batch % images;
-  return [images, last].every((count) =>
-    [count * TILES_Y * TILES_X * input.channels, count * TILES_Y * TILES_X * output.channels].every(
-      (elements) => elements % 64 === 0,
-    ),
-  ) && (input.channels * output.channels) % 64 === 0;
+  return (
+    [images, last].every((count) =>
+      [count * TILES_Y * TILES_X * input.channels, count * TILES_Y * TILES_X * output.channels].every(
+        (elements) => elements % 64 === 0,
+      ),
+    ) && (input.channels * output.channels) % 64 === 0
+  );
 }

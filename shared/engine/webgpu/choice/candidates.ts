@@ -14,7 +14,7 @@ import {
   type Product,
   type Tile,
 } from "./candidate.ts";
-import { chooseByRule, evenRows, MOST_LOWERED_ELEMENTS, wholeSplits } from "./rule.ts";
+import { chooseByRule, evenRows, MOST_DIRECT_ROWS, MOST_LOWERED_ELEMENTS, wholeSplits } from "./rule.ts";
 import { outputPixels } from "./shape.ts";
 
 export function candidatesOf(traits: DeviceTraits, product: Product): readonly Candidate[] {
@@ -93,10 +93,12 @@ function directOf(traits: DeviceTraits, product: Product): Candidate[] {
   const variant: Tile["variant"] = traits.isFallback && traits.hasSubgroups ? "quads" : "plain";
   const whole = { algorithm: "direct", images: product.window.batch, storage: "f32" } as const;
   if (product.pass === "filter-gradient") return directFiltersOf(variant, product, whole);
-  const sizes = traits.isFallback ? [32, 16] : [16, 8];
+  const sizes = traits.isFallback ? [MOST_DIRECT_ROWS, 16] : [16, 8];
+  const invocations = traits.isFallback ? 4 : 64;
+  const channels = rowsOf(product);
   return sizes.map((most) => {
-    const invocations = traits.isFallback ? 4 : 64;
-    return { ...whole, tile: { variant, rows: evenRows(rowsOf(product), most), columns: 2, invocations }, splits: 1 };
+    const tile: Tile = { variant, rows: evenRows(channels, most), columns: 2, invocations };
+    return { ...whole, tile, splits: 1 };
   });
 }
 
