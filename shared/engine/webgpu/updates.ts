@@ -27,8 +27,9 @@ interface NormMemory {
   readonly rows: number;
   /** Per workgroup of the first stage. */
   readonly workgroupTable: GPUBuffer;
-  /** Per range, then one for all of them. */
+  /** First partial and number of partials of each range. */
   readonly rowTable: GPUBuffer;
+  /** The same of all ranges' totals. */
   readonly wholeTable: GPUBuffer;
   readonly partials: GPUBuffer;
   /** Of each range. */
