@@ -134,7 +134,11 @@ test("[E9] [L5] Statistics survive a checkpoint: the resumed center is judged as
   expect(Buffer.from(restored!.parameters.buffer).equals(Buffer.from(parameters.buffer))).toBe(true);
   const { images, labels } = mnistExamples(5000);
   const unseen = { images: images.slice(4000 * 784), labels: labels.slice(4000), count: 1000 };
-  const evaluator = await Evaluator.create({ model: MODEL, test: unseen, normalisation: TINY_SETTINGS.data.normalisation });
+  const evaluator = await Evaluator.create({
+    model: MODEL,
+    test: unseen,
+    normalisation: TINY_SETTINGS.data.normalisation,
+  });
   undo.push(() => evaluator.close());
   const request = { scope: "all", turn: 0, stopWhenBelow: null } as const;
   const before = await evaluator.evaluate(parameters, request);
