@@ -142,8 +142,8 @@ afterAll(() => device.destroy());
 
 describe("[E2] Every candidate of every pass equals the reference and writes its whole output", () => {
   const cases = CASES.flatMap((one) => PASSES.map((pass) => ({ ...one, pass })));
-  test.each(cases)("$traits: $title, $pass", async ({ traits, pass, ...test }) => {
-    const expectation = expectationOf(pass, test, new Random(test.title.length));
+  test.each(cases)("$traits: $title, $pass", async ({ traits, pass, title, ...example }) => {
+    const expectation = expectationOf(pass, example, new Random(title.length));
     const candidates = candidatesOf(TRAITS[traits], expectation.product);
     expect(candidates.length).toBeGreaterThan(1);
     const wrong: string[] = [];

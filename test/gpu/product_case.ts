@@ -218,6 +218,10 @@ function firstDifference(actual: Float32Array, expectation: Expectation, candida
   );
 }
 
+function largest(values: Numbers): number {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
+
 /** f16 operands are rounded to 2^-11; Winograd's sums cancel, so its errors are those of its largest terms. */
 function looseness(
   { product, source, factor }: Expectation,
@@ -225,7 +229,6 @@ function looseness(
 ): { factor: number; term: number } {
   const half = storage === "f16" ? 2 ** 12 : 1;
   if (algorithm !== "winograd") return { factor: half, term: 0 };
-  const largest = (values: Numbers): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const { window } = product;
   const channels = Math.max(window.input.channels, window.output.channels);
   return { factor: half, term: half * sumError(window, 81 * channels * largest(source) * largest(factor)) };

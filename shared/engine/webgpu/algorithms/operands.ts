@@ -140,9 +140,12 @@ export function epilogueConstants(transposed: boolean, operands: ProductOperands
 /** Sums that go out as they are. */
 export const NO_EPILOGUE: Constants = { ACTIVATION: 0, UNDO: 0, SLOPE: 0, ACCUMULATE: 0, BIAS: 0 };
 
-/** A dense product as a window: `pixels` images of one pixel. */
+function onePixel(channels: number): WindowGeometry["input"] {
+  return { height: 1, width: 1, channels };
+}
+
+/** A dense product as a window: `batch` images of one pixel. */
 export function denseWindow(shape: { batch: number; inputs: number; units: number }): WindowGeometry {
-  const onePixel = (channels: number): WindowGeometry["input"] => ({ height: 1, width: 1, channels });
   return {
     batch: shape.batch,
     input: onePixel(shape.inputs),

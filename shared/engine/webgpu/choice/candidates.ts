@@ -49,14 +49,9 @@ function rowsOf({ pass, window }: Product): number {
 
 function implicitOf(traits: DeviceTraits, product: Product): Candidate[] {
   const { pass, window } = product;
+  const splits = splitsOf(pass === "filter-gradient" ? outputPixels(window) : 0);
   return tilesOf(traits, rowsOf(product)).flatMap((tile) =>
-    splitsOf(pass === "filter-gradient" ? outputPixels(window) : 0).map((splits) => ({
-      algorithm: "implicit" as const,
-      tile,
-      images: window.batch,
-      splits,
-      storage: "f32" as const,
-    })),
+    splits.map((count) => whole("implicit", window, tile, count)),
   );
 }
 
@@ -66,7 +61,7 @@ function depthwiseOf(product: Product): Candidate[] {
   const { pass, window } = product;
   const splits = pass === "filter-gradient" ? rowSplitsOf(window.batch * window.output.height) : [1];
   const tile: Tile = { variant: "plain", rows: 4, columns: 1, invocations: 64 };
-  return splits.map((count) => ({ algorithm: "depthwise", tile, images: window.batch, splits: count, storage: "f32" }));
+  return splits.map((count) => whole("depthwise", window, tile, count));
 }
 
 /** Barriers are for real GPUs. */
@@ -91,36 +86,31 @@ function tiledOf(traits: DeviceTraits, product: Product): Candidate[] {
 function directOf(traits: DeviceTraits, product: Product): Candidate[] {
   if (!isDirect(product)) return [];
   const variant: Tile["variant"] = traits.isFallback && traits.hasSubgroups ? "quads" : "plain";
-  const whole = { algorithm: "direct", images: product.window.batch, storage: "f32" } as const;
-  if (product.pass === "filter-gradient") return directFiltersOf(variant, product, whole);
+  const { pass, window } = product;
+  if (pass === "filter-gradient") return directFiltersOf(variant, window);
   const sizes = traits.isFallback ? [MOST_DIRECT_ROWS, 16] : [16, 8];
   const invocations = traits.isFallback ? 4 : 64;
   const channels = rowsOf(product);
-  return sizes.map((most) => {
-    const tile: Tile = { variant, rows: evenRows(channels, most), columns: 2, invocations };
-    return { ...whole, tile, splits: 1 };
-  });
+  return sizes.map((most) =>
+    whole("direct", window, { variant, rows: evenRows(channels, most), columns: 2, invocations }, 1),
+  );
 }
 
-function directFiltersOf(
-  variant: Tile["variant"],
-  { window }: Product,
-  whole: Pick<Candidate, "algorithm" | "images" | "storage">,
-): Candidate[] {
-  const { input, output, size, groups } = window;
-  const most = MOST_FILTER_ROWS[size]!;
-  const rows = Math.min(most, Math.ceil(input.channels / groups / 4) * 4);
-  const tiles = [rows, Math.max(4, rows / 2)].flatMap((count) =>
-    [2, 1].map((columns) => ({ rows: Math.ceil(count / 4) * 4, columns })),
+function directFiltersOf(variant: Tile["variant"], window: WindowGeometry): Candidate[] {
+  const { batch, input, output, size, groups } = window;
+  const most = Math.min(MOST_FILTER_ROWS[size]!, Math.ceil(input.channels / groups / 4) * 4);
+  // Lanes have different output channels; a workgroup of the kernel that swaps is one quad.
+  const invocations = variant === "quads" ? 4 : 16;
+  const tiles = [most, Math.max(4, Math.ceil(most / 8) * 4)].flatMap((rows) =>
+    [2, 1].map((columns): Tile => ({ variant, rows, columns, invocations })),
   );
-  // A workgroup is one quad, on any device.
-  return tiles.flatMap((tile) =>
-    rowSplitsOf(window.batch * output.height).map((splits) => ({
-      ...whole,
-      tile: { variant, ...tile, invocations: 4 },
-      splits,
-    })),
-  );
+  const splits = rowSplitsOf(batch * output.height);
+  return tiles.flatMap((tile) => splits.map((count) => whole("direct", window, tile, count)));
+}
+
+/** A candidate that lowers nothing. */
+function whole(algorithm: Algorithm, { batch }: WindowGeometry, tile: Tile, splits: number): Candidate {
+  return { algorithm, tile, images: batch, splits, storage: "f32" };
 }
 
 /** Splits of the rows of all images, each of which has some. */
