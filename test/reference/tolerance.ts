@@ -28,26 +28,9 @@ export function tolerance(sumLength: number, operandMagnitude: number): number {
 }
 
 /**
- * The first element outside its tolerance as a sentence, or undefined when all are inside. NaN is always outside, so
- * outputs filled with NaN beforehand show an element that nobody wrote.
+ * The first element that is further from `expected` than `allowed` says, as a sentence, or undefined when none is. NaN is always
+ * outside, so outputs filled with NaN beforehand show an element that nobody wrote.
  */
-export function firstMismatch(
-  actual: Numbers,
-  expected: Numbers,
-  magnitudes: Numbers,
-  sumLength: number,
-): string | undefined {
-  if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
-  for (let index = 0; index < actual.length; index++) {
-    const allowed = tolerance(sumLength, magnitudes[index]!);
-    if (!(Math.abs(actual[index]! - expected[index]!) <= allowed)) {
-      return `element ${index} of ${actual.length} is ${actual[index]} instead of ${expected[index]} (tolerance ${allowed})`;
-    }
-  }
-  return undefined;
-}
-
-/** The same with the largest |kernel - reference| given for each element. */
 export function firstOutside(actual: Numbers, expected: Numbers, allowed: Numbers): string | undefined {
   if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
   for (let index = 0; index < actual.length; index++) {
