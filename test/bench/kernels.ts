@@ -1,9 +1,9 @@
 /**
- * Every operation of a training step beside what the adapter can do: `drove bench kernels [--workloads mlp,lenet,...]
- * [--runtime chromium|node] [--quick] [--json]`. For each the time, GFLOP/s as a share of the multiply-add peak,
- * GB/s as a share of the copy peak, and a roofline: the least that the peaks and the cost of its dispatches allow. A workload
- * is a model of the catalogue, `gemm-N` (the three products of two square matrices) or `conv-64` (3x3, 64 to 64 channels).
- * A real GPU is given `gemm-4096` too.
+ * Every operation of a training step beside what the adapter can do: `drove bench kernels [--backend webgpu|wasm]
+ * [--workloads mlp,lenet,...] [--batch N] [--runtime chromium|node] [--quick] [--json]`. For each the time, GFLOP/s as a
+ * share of the multiply-add peak, GB/s as a share of the copy peak, and a roofline: the least that the peaks and the cost of
+ * its dispatches allow. A workload is a model of the catalogue, `gemm-N` (the three products of square matrices) or
+ * `conv-64` (3x3, 64 to 64 channels). A real GPU is given `gemm-4096` too. WASM's operations run on one thread.
  */
 
 import { parseArgs } from "node:util";
@@ -19,6 +19,7 @@ const QUICK_PIECE_MS = 80;
 
 const { values } = parseArgs({
   options: {
+    backend: { type: "string", default: "webgpu" },
     workloads: { type: "string" },
     batch: { type: "string" },
     runtime: { type: "string", default: "chromium" },
@@ -30,10 +31,14 @@ const { values } = parseArgs({
 await run(main, values.json);
 
 async function main(): Promise<object> {
-  const { quick } = values;
+  const { quick, backend } = values;
+  if (backend !== "webgpu" && backend !== "wasm") {
+    throw new UsageError(`There is no backend "${backend}"; say webgpu or wasm.`);
+  }
   const runtime = runtimeNamed(values.runtime);
   const job: Job & { kind: "kernels" } = {
     kind: "kernels",
+    backend,
     workloads: workloadsAsked(),
     largeWorkloads: values.workloads === undefined ? [named("gemm-4096")] : [],
     pieceMs: quick ? QUICK_PIECE_MS : PIECE_MS,
@@ -41,7 +46,7 @@ async function main(): Promise<object> {
   const { peaks, workloads } = await perform(runtime, job, quick ? QUICK_LIMIT_MS : LIMIT_MS);
   say(`\n${peaksInWords(runtime, peaks)}`);
   for (const workload of workloads) say(`\n${wordsOf(workload)}\n\n${operationTable(workload.operations)}`);
-  return { bench: "kernels", runtime, ...machine(), quick, peaks, workloads };
+  return { bench: "kernels", backend, runtime, ...machine(), quick, peaks, workloads };
 }
 
 function wordsOf({ name, batch, compileMs, stepMs, rooflineMs, operations }: WorkloadReport): string {

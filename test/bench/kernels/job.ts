@@ -22,6 +22,7 @@ export type Job =
     }
   | {
       readonly kind: "kernels";
+      readonly backend: "webgpu" | "wasm";
       readonly workloads: readonly Workload[];
       /** For a real GPU only. */
       readonly largeWorkloads: readonly Workload[];
@@ -39,6 +40,8 @@ export interface Question {
   readonly job: Job;
   readonly shaders: Readonly<Record<string, string>>;
   readonly peaks: Readonly<Record<"fma_peak" | "copy_peak" | "nothing", string>>;
+  /** In base64, where WASM is asked about: the engine's modules, and probes of its peaks. */
+  readonly wasm: Readonly<Record<"plain" | "relaxed" | "plainPeak" | "relaxedPeak", string>> | undefined;
 }
 
 export interface Peaks {

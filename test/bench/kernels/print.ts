@@ -2,7 +2,7 @@
 
 import { cpus } from "node:os";
 import type { Peaks } from "./job.ts";
-import { StageError } from "./stage.ts";
+import { StageError } from "./stage_error.ts";
 
 /** A Markdown table. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -28,8 +28,11 @@ export function percent(value: number | undefined): string {
 
 export function peaksInWords(runtime: string, peaks: Peaks): string {
   const { adapter, fmaGflops, copyGbPerSecond, dispatchMs, submitMs, usesTimestamps } = peaks;
+  const rates = `${number(fmaGflops)} GFLOP/s of multiply-adds in registers, ${number(copyGbPerSecond)} GB/s copied`;
+  // No device behind a queue.
+  if (submitMs === 0) return `${runtime}, ${adapter}: ${rates}, one thread.`;
   const clock = usesTimestamps ? "the device's timestamps" : "the host's clock";
-  return `${runtime}, ${adapter}: ${number(fmaGflops)} GFLOP/s of multiply-adds in registers, ${number(copyGbPerSecond)} GB/s copied by a kernel, ${number(1000 * dispatchMs, 1)} us a dispatch, ${number(1000 * submitMs, 0)} us a submit; timed by ${clock}.`;
+  return `${runtime}, ${adapter}: ${rates} by a kernel, ${number(1000 * dispatchMs, 1)} us a dispatch, ${number(1000 * submitMs, 0)} us a submit; timed by ${clock}.`;
 }
 
 export function machine(): { readonly date: string; readonly processor: string; readonly processors: number } {

@@ -12,13 +12,10 @@ import { probeBrowser } from "../../../coordinator/browser/probe.ts";
 import { RawBrowser } from "../../../coordinator/browser/raw_browser.ts";
 import { findNodeAdapter } from "../../../coordinator/node/adapter.ts";
 import type { Answer, Job, Question } from "./job.ts";
+import { StageError } from "./stage_error.ts";
+import { wasmInBase64 } from "./wasm_modules.ts";
 
 export type Runtime = "chromium" | "node";
-
-/** Says in a sentence why nothing was measured. */
-export class StageError extends Error {
-  override readonly name = "StageError";
-}
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PAGE = `<!doctype html><title>Kernel benchmark</title><link rel="icon" href="data:,">
@@ -103,7 +100,7 @@ async function openServer(
   fallback: Fallback,
 ): Promise<{ url: string; answer: Promise<Answer>; close: () => void }> {
   const { promise, resolve } = Promise.withResolvers<Answer>();
-  const question = JSON.stringify(questionOf(job));
+  const question = JSON.stringify(await questionOf(job));
   const server: Server = createServer((request, response) => {
     if (request.url === "/question") response.writeHead(200, { "Content-Type": "application/json" }).end(question);
     else if (request.method === "POST") void take(request, response, resolve);
@@ -132,7 +129,7 @@ async function take(
   else process.stderr.write(`${body}\n`);
 }
 
-function questionOf(job: Job): Question {
+async function questionOf(job: Job): Promise<Question> {
   const text = (folder: string, name: string): string => readFileSync(`${ROOT}${folder}/${name}.wgsl`, "utf8");
   const names = readdirSync(`${ROOT}shaders`).filter((file) => file.endsWith(".wgsl"));
   const shaders = names.map((file) => file.slice(0, -".wgsl".length)).map((name) => [name, text("shaders", name)]);
@@ -141,5 +138,6 @@ function questionOf(job: Job): Question {
     job,
     shaders: Object.fromEntries(shaders) as Record<string, string>,
     peaks: { fma_peak: peak("fma_peak"), copy_peak: peak("copy_peak"), nothing: peak("nothing") },
+    wasm: job.kind === "kernels" && job.backend === "wasm" ? await wasmInBase64() : undefined,
   };
 }

@@ -1,5 +1,6 @@
 /** Every operation of a training step, one by one, beside what the adapter's peaks allow: what `drove bench kernels` prints. */
 
+import type { Program } from "../../../../shared/engine/backend.ts";
 import type { Operation } from "../../../../shared/engine/operation.ts";
 import { compilePlan, type Plan } from "../../../../shared/engine/plan.ts";
 import { Kernels, type PreparedDispatch } from "../../../../shared/engine/webgpu/kernels.ts";
@@ -7,7 +8,7 @@ import { compileProgram, type WebGpuProgram } from "../../../../shared/engine/we
 import { initialParameters } from "../../../../shared/model/layout.ts";
 import { elementsOf } from "../../../../shared/model/model.ts";
 import { Random } from "../../../../shared/random.ts";
-import type { Job, OperationReport, Workload, WorkloadReport } from "../job.ts";
+import type { Job, OperationReport, Peaks, Workload, WorkloadReport } from "../job.ts";
 import type { Rig } from "./device.ts";
 import { bytesOf, flopsOf } from "./work_of.ts";
 
@@ -26,17 +27,17 @@ export async function measureKernels(rig: Rig, job: KernelsJob): Promise<Workloa
   return reports.map((report) => withPeaks(report, rig.peaks));
 }
 
-function withPeaks({ name, batch, compileMs, stepMs, operations }: Raw, peaks: Rig["peaks"]): WorkloadReport {
+export function withPeaks({ name, batch, compileMs, stepMs, operations }: Raw, peaks: Peaks): WorkloadReport {
   const reports = operations.map((operation) => besidePeaks(operation, peaks));
   const rooflineMs = reports.reduce((sum, one) => sum + one.rooflineMs, 0);
   return { name, batch, compileMs, stepMs, rooflineMs, operations: reports };
 }
 
-interface Raw extends Omit<WorkloadReport, "operations" | "rooflineMs"> {
+export interface Raw extends Omit<WorkloadReport, "operations" | "rooflineMs"> {
   readonly operations: readonly RawOperation[];
 }
 
-interface RawOperation {
+export interface RawOperation {
   readonly operation: string;
   readonly launches: number;
   readonly flops: number;
@@ -72,7 +73,7 @@ async function measureWorkload(rig: Rig, { pieceMs }: KernelsJob, workload: Work
 }
 
 /** Ordinary numbers everywhere: a few real steps on random images. */
-function fill(program: WebGpuProgram): void {
+export function fill(program: Program): void {
   const { plan } = program;
   const random = new Random(1);
   const images = Uint8Array.from({ length: plan.batch * elementsOf(plan.model.input) }, () => random.below(256));
@@ -81,7 +82,7 @@ function fill(program: WebGpuProgram): void {
   program.writeParameters(initialParameters(plan.layout, 1));
 }
 
-async function leastStepMs(program: WebGpuProgram): Promise<number> {
+export async function leastStepMs(program: Program): Promise<number> {
   const examples = Uint32Array.from({ length: program.plan.batch }, (_, example) => example);
   const times: number[] = [];
   for (let step = 0; step < STEPS; step++) {
@@ -104,7 +105,7 @@ function operationsOf({ plan, launches }: WebGpuProgram): Timed[] {
   );
 }
 
-function rawOf(plan: Plan, operation: Operation, launches: number, ms: number): RawOperation {
+export function rawOf(plan: Plan, operation: Operation, launches: number, ms: number): RawOperation {
   const name = "name" in operation ? `${operation.name} ${operation.kind}` : operation.kind;
   return { operation: name, launches, flops: flopsOf(operation), bytes: bytesOf(plan, operation), ms };
 }
@@ -114,7 +115,7 @@ function rawUpdate({ layout }: Plan, launches: number, ms: number): RawOperation
   return { operation: "update", launches, flops: 0, bytes: 20 * layout.trainableElements, ms };
 }
 
-function besidePeaks({ operation, launches, flops, bytes, ms }: RawOperation, peaks: Rig["peaks"]): OperationReport {
+function besidePeaks({ operation, launches, flops, bytes, ms }: RawOperation, peaks: Peaks): OperationReport {
   const { fmaGflops, copyGbPerSecond, dispatchMs } = peaks;
   const gflops = flops === 0 ? undefined : flops / ms / 1e6;
   const gbPerSecond = bytes / ms / 1e6;

@@ -4,6 +4,7 @@ import type { Answer, Question } from "../job.ts";
 import { measureConv } from "./conv.ts";
 import { openRig } from "./device.ts";
 import { measureKernels } from "./kernels.ts";
+import { measureWasm } from "./wasm.ts";
 
 export async function serve(base: string, gpu: GPU | undefined): Promise<void> {
   const post = async (path: string, body: string): Promise<void> => {
@@ -16,11 +17,14 @@ export async function serve(base: string, gpu: GPU | undefined): Promise<void> {
 
 async function answerTo(question: Question, gpu: GPU | undefined, say: (sentence: string) => void): Promise<Answer> {
   try {
+    const { job } = question;
+    if (job.kind === "kernels" && job.backend === "wasm") {
+      return { kind: "kernels", ...(await measureWasm(question, job, say)) };
+    }
     if (!gpu) throw new Error("There is no WebGPU here.");
     const rig = await openRig(gpu, question, say);
     const { adapter, fmaGflops, copyGbPerSecond } = rig.peaks;
     say(`${adapter}: ${fmaGflops.toFixed(1)} GFLOP/s in registers, ${copyGbPerSecond.toFixed(2)} GB/s copied.`);
-    const { job } = question;
     // The peaks are looked at once more while it measures.
     if (job.kind === "conv") return { kind: "conv", products: await measureConv(rig, job), peaks: rig.peaks };
     return { kind: "kernels", workloads: await measureKernels(rig, job), peaks: rig.peaks };
