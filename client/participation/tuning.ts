@@ -19,8 +19,8 @@ export interface TunerOptions {
 }
 
 /**
- * Of one start. A real GPU compiles a kernel in milliseconds and measures hundreds. In software it takes 0.3 to 1 s (SwiftShader, 2-core
- * Xeon 2.5 GHz, 2026-11-21), and what a start does not reach the next ones do.
+ * Of one start. In software a kernel takes 0.2 to 1.8 s to compile (SwiftShader, busy 2-core Xeon 2.5 GHz, 2026-11-21), so
+ * that a start settles one or two products there, the dearest first; what it does not reach the next ones do.
  */
 const BUDGET_MS = 3000;
 

@@ -22,7 +22,7 @@ export interface TuningOptions {
   readonly between?: () => Promise<void>;
 }
 
-export interface TuningProgress {
+interface TuningProgress {
   /** Products (one pass of one shape of layer) whose kernel is settled, and all of the plan. */
   readonly settled: number;
   readonly products: number;

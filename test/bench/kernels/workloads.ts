@@ -10,7 +10,7 @@ import type { NamedProduct, Workload } from "./job.ts";
 const BATCHES: Readonly<Record<string, number>> = { mlp: 128, lenet: 64, "cifar-quick": 64, "resnet-20": 32 };
 export const WORKLOAD_NAMES = Object.keys(BATCHES);
 
-export function batchOf(model: string): number {
+function batchOf(model: string): number {
   return BATCHES[model] ?? 16;
 }
 

@@ -16,7 +16,7 @@ import { candidateNamed, type Work } from "./works.ts";
 const PIECE_MS = 50;
 /**
  * In software a step takes as long anyway, and what is not reduced has no kernel to compile that the program does not have:
- * 0.3 to 1 s each (SwiftShader, 2-core Xeon 2.5 GHz, 2026-11-21).
+ * 0.2 to 1.8 s each on a busy machine (SwiftShader, 2-core Xeon 2.5 GHz, 2026-11-21).
  */
 const SOFTWARE_PIECE_MS = 250;
 /** A first execution this many times slower than the best is all that a candidate gets. */
