@@ -53,6 +53,8 @@ function depthwiseOf({ pass, window }: Product): Candidate {
 
 /** The most output channels that a direct kernel keeps. */
 export const MOST_DIRECT_ROWS = 32;
+/** 32 rows of a 5x5 filter run 8 % faster than 16 and take twice as long to compile. */
+const ROWS_OF_LARGE_FILTERS = 16;
 
 /**
  * Software with subgroups: strips of pixels that the taps of a row share save most of the loads. 3x3, 64 to 64 channels,
@@ -69,8 +71,8 @@ function isDirectBetter(traits: DeviceTraits, product: Product): boolean {
 }
 
 function directOf(product: Product): Candidate {
-  const { output, groups, batch } = viewOf(product);
-  const rows = evenRows(output.channels / groups, MOST_DIRECT_ROWS);
+  const { output, groups, batch, size } = viewOf(product);
+  const rows = evenRows(output.channels / groups, size > 3 ? ROWS_OF_LARGE_FILTERS : MOST_DIRECT_ROWS);
   const tile: Tile = { variant: "quads", rows, columns: 2, invocations: 4 };
   return { algorithm: "direct", tile, images: batch, splits: 1, storage: "f32" };
 }
