@@ -18,6 +18,8 @@ export interface Effort {
   readonly mostStepsPerRound: number;
   /** For preparing, and for the first step, each. */
   readonly firstLimitMs: number;
+  /** The `performance.now()` at which the whole benchmark ends: nothing is waited for any longer. */
+  readonly endMs: number;
   /** What an engine that tunes may take for it, between the first steps and the rounds; 0 for none. */
   readonly tuneMs: number;
   /** For any later call. */
@@ -31,6 +33,7 @@ export interface Measurement {
   readonly stepMs: number;
   /** Processor time of all its processes. */
   readonly processorMs: number | null;
+  /** 0 where no time was left: then `stepMs` is of the first steps but one, which nobody else shared. */
   readonly rounds: number;
   readonly stepsPerRound: number;
   /** Of Drove alone: compiling and tuning. */
@@ -71,7 +74,7 @@ interface Started {
 
 let nextId = 1;
 
-/** `deadline` is a `performance.now()`; each contestant that starts gets one round at least. */
+/** `deadline` is a `performance.now()`, until which rounds are repeated; the first is taken where the benchmark does not end before. */
 export async function measureWorkload(
   venue: Venue,
   job: Job,
@@ -108,22 +111,28 @@ async function takeFirstSteps(
   effort: Effort,
 ): Promise<Started> {
   const line = await venue.conductor.line(id);
-  const { device, compileMs } = await line.ask({ kind: "prepare", contestant, job }, "prepared", effort.firstLimitMs);
+  const prepare = { kind: "prepare", contestant, job } as const;
+  const { device, compileMs } = await line.ask(prepare, "prepared", timeLeft(effort, effort.firstLimitMs));
   const timesMs: number[] = [];
   const losses: number[] = [];
   for (let step = 0; step < effort.firstSteps; step++) {
     const limitMs = step === 0 ? effort.firstLimitMs : effort.stepLimitMs;
-    const { ms, loss } = await line.ask({ kind: "steps", count: 1 }, "done", limitMs);
+    const { ms, loss } = await line.ask({ kind: "steps", count: 1 }, "done", timeLeft(effort, limitMs));
     timesMs.push(ms);
     losses.push(loss);
   }
   const { ms: tuneMs, speedup: tuneSpeedup } =
     effort.tuneMs > 0
-      ? await line.ask({ kind: "tune", budgetMs: effort.tuneMs }, "tuned", effort.firstLimitMs)
+      ? await line.ask({ kind: "tune", budgetMs: effort.tuneMs }, "tuned", timeLeft(effort, effort.firstLimitMs))
       : { ms: null, speedup: null };
   const expectedMs = Math.min(...timesMs.slice(1));
   const stepsPerRound = Math.max(1, Math.min(effort.mostStepsPerRound, Math.floor(effort.roundMs / expectedMs)));
   return { id, line, device, compileMs, timesMs, losses, rounds: [], stepsPerRound, tuneMs, tuneSpeedup };
+}
+
+/** `limitMs`, or less where the benchmark ends before. */
+function timeLeft({ endMs }: Effort, limitMs: number): number {
+  return Math.max(0, Math.min(limitMs, endMs - performance.now()));
 }
 
 async function takeRounds(
@@ -138,7 +147,7 @@ async function takeRounds(
       const one = all[(place + round) % all.length]!;
       if (one.problem !== undefined) continue;
       const expectedMs = Math.min(...one.timesMs.slice(1)) * one.stepsPerRound;
-      if (round > 0 && performance.now() + expectedMs > deadline) continue;
+      if (performance.now() + expectedMs > (round > 0 ? deadline : effort.endMs)) continue;
       await takeRound(venue, one, effort);
     }
   }
@@ -148,7 +157,11 @@ async function takeRound(venue: Venue, one: Started, effort: Effort): Promise<vo
   const { id, line, stepsPerRound } = one;
   const before = venue.processorMs(id);
   try {
-    const { ms } = await line.ask({ kind: "steps", count: stepsPerRound }, "done", effort.stepLimitMs);
+    const { ms } = await line.ask(
+      { kind: "steps", count: stepsPerRound },
+      "done",
+      timeLeft(effort, effort.stepLimitMs),
+    );
     const after = venue.processorMs(id);
     const processorMs = before === null || after === null ? null : (after - before) / stepsPerRound;
     one.rounds.push({ ms: ms / stepsPerRound, processorMs });
@@ -162,12 +175,13 @@ async function takeRound(venue: Venue, one: Started, effort: Effort): Promise<vo
 function outcomeOf(contestant: ContestantName, one: Started | string): Outcome {
   if (typeof one === "string") return { contestant, problem: one };
   const { device, compileMs, timesMs, losses, rounds, stepsPerRound, tuneMs, tuneSpeedup } = one;
-  if (rounds.length === 0) return { contestant, problem: one.problem ?? "It had no round." };
+  if (one.problem !== undefined && rounds.length === 0) return { contestant, problem: one.problem };
+  const stepTimes = rounds.length > 0 ? rounds.map(({ ms }) => ms) : timesMs.slice(1);
   const processorTimes = rounds.flatMap(({ processorMs }) => processorMs ?? []);
   return {
     contestant,
     device,
-    stepMs: median(rounds.map(({ ms }) => ms)),
+    stepMs: median(stepTimes),
     processorMs: processorTimes.length === 0 ? null : median(processorTimes),
     rounds: rounds.length,
     stepsPerRound,
