@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Center } from "./center/center.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
-import type { ExamAnswers } from "./exam/exam_answers.ts";
+import type { RunExam } from "./exam/run_exam.ts";
 import type { Evaluator, EvaluationResult } from "./evaluation/evaluator.ts";
 import { EvaluationSchedule } from "./evaluation/schedule.ts";
 import { EvaluationLoop, type JudgedCenter } from "./evaluation_loop.ts";
@@ -35,7 +35,7 @@ export interface ServiceParts {
   readonly writer: CheckpointWriter;
   readonly checkpointing: Checkpointing;
   readonly evaluator: Evaluator;
-  readonly exam: ExamAnswers;
+  readonly exam: RunExam;
   readonly server: RunningServer;
   readonly nowMs: () => number;
   readonly onNote: (sentence: string) => void;

@@ -14,7 +14,7 @@ import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadDataset } from "./data/import.ts";
 import { cutShards } from "./data/shards.ts";
-import { ExamAnswers } from "./exam/exam_answers.ts";
+import { RunExam } from "./exam/run_exam.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
 import { Run } from "./run.ts";
 import { ConfigError, modelOf, settingsFor, type RunConfig } from "./run_config.ts";
@@ -112,7 +112,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   };
   const settings = settingsFor(config, { run: folder.name, data, layout });
   // Computed while the rest starts.
-  const exam = new ExamAnswers({ settings, folder: folder.path, onFailure });
+  const exam = new RunExam({ settings, folder: folder.path, onFailure });
   undo.push(() => exam.close());
   const run = new Run({
     settings: { ...settings, exam: exam.path },
@@ -148,7 +148,17 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const { host, port, tls } = config;
   const checkpointAgeSeconds = (): number | null => checkpointing.ageSeconds();
   const { clientFolder } = options;
-  const server = await start({ run, host, port, tls, clientFolder, shards, exam, checkpointAgeSeconds, onFailure });
+  const server = await start({
+    run,
+    host,
+    port,
+    tls,
+    clientFolder,
+    shards,
+    exam: exam.answers,
+    checkpointAgeSeconds,
+    onFailure,
+  });
   return new Service({
     config,
     folder,

@@ -71,7 +71,7 @@ const schema = v.strictObject({
   /** `auto` measures both backends and takes the faster. */
   backend: v.picklist(["auto", "webgpu", "wasm"]),
   targetAccuracy: v.nullable(amount),
-  /** Address of the answers to the entrance exam (SPEC E11), immutable. Without one none is held. */
+  /** Address under which the answers to the entrance exam are (SPEC E11), immutable. Without one none is held. */
   exam: v.exactOptional(text),
 });
 

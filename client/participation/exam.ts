@@ -1,6 +1,7 @@
 /**
  * The entrance exam as a volunteer takes it: fetches the coordinator's answers, and examines programs before they train.
- * The coordinator computes them when the run starts, so it may have to be asked again.
+ * There are answers for each number of parts in which a device may do the run's batch. The coordinator computes them when the
+ * run starts, or when somebody asks for the first time, so it may have to be asked again.
  */
 
 import type { Program } from "../../shared/engine/backend.ts";
@@ -16,7 +17,6 @@ import type { Fetch, StopSignal } from "./surroundings.ts";
 
 export interface ExamOptions {
   readonly settings: RunSettings;
-  readonly plan: Plan;
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly random: Random;
@@ -33,7 +33,8 @@ const WHAT_HELPS = "Start again; if that does not help, ask the operator to rest
 
 export class Exam {
   readonly #options: ExamOptions;
-  #answers: Promise<Answers> | undefined;
+  /** By number of parts. */
+  readonly #answers = new Map<number, Promise<Answers>>();
 
   constructor(options: ExamOptions) {
     this.#options = options;
@@ -43,14 +44,19 @@ export class Exam {
   async take(program: Program): Promise<Verdict | undefined> {
     const { settings, clock } = this.#options;
     if (settings.exam === undefined) return undefined;
-    this.#answers ??= this.#fetch(settings.exam);
-    const answers = await this.#answers;
+    const answers = await this.#answersTo(program.plan, settings.exam);
     return within(EXAM_MS, clock, "The exam", examine(program, settings.seed, answers));
   }
 
-  async #fetch(path: string): Promise<Answers> {
-    const { plan, settings } = this.#options;
-    const answers = readAnswers(await this.#bytes(path), plan, settings.seed);
+  #answersTo(plan: Plan, exam: string): Promise<Answers> {
+    const { microBatches } = plan;
+    const answers = this.#answers.get(microBatches) ?? this.#fetch(`${exam}/${microBatches}`, plan);
+    this.#answers.set(microBatches, answers);
+    return answers;
+  }
+
+  async #fetch(path: string, plan: Plan): Promise<Answers> {
+    const answers = readAnswers(await this.#bytes(path), plan, this.#options.settings.seed);
     if (!("problem" in answers)) return answers;
     throw new ExamError(`The answers to the entrance exam came damaged: ${answers.problem}. ${WHAT_HELPS}`);
   }

@@ -98,7 +98,7 @@ export class Participation {
       clock,
       openBackend,
       advice,
-      exam: new Exam({ settings, plan, fetch, clock, random, signal: abort.signal }),
+      exam: new Exam({ settings, fetch, clock, random, signal: abort.signal }),
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),

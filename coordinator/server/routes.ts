@@ -17,21 +17,23 @@ export interface ServedShard {
   readonly parts: readonly Uint8Array[];
 }
 
-/** The answers to the entrance exam. */
-export interface ServedExam {
+/** The answers to the entrance exam for one number of parts of the batch. */
+export interface ServedAnswers {
   /** Relative to the coordinator's address, named by what they answer. */
   readonly path: string;
-  /** Undefined while they are being computed. */
+  /** Undefined until they are computed. */
   readonly bytes: Uint8Array | undefined;
   /** True where they could not be computed. */
   readonly hasFailed: boolean;
+  /** Begins computing them, where that has not begun. */
+  begin(): Promise<void>;
 }
 
 export interface RoutesOptions {
   readonly run: ServedRun;
   readonly clientFiles: ReadonlyMap<string, ServedFile>;
   readonly shards: readonly ServedShard[];
-  readonly exam?: ServedExam | undefined;
+  readonly exam?: readonly ServedAnswers[] | undefined;
   readonly checkpointAgeSeconds: () => number | null;
   readonly onFailure: (error: unknown) => void;
 }
@@ -50,14 +52,14 @@ export class Routes {
 
   constructor(options: RoutesOptions) {
     this.#options = options;
-    const { exam } = options;
+    const { exam = [] } = options;
     this.#shards = new Map(options.shards.map((shard) => [`/${shard.path}`, shardFile(shard)]));
     this.#handlers = new Map<string, Handler>([
       ["/api/run", (_, response) => sendText(response, 200, JSON.stringify(options.run.settings), JSON_TYPE)],
       ["/api/view", (_, response) => sendText(response, 200, this.#viewText(), JSON_TYPE)],
       ["/api/events", (request, response) => this.#streamEvents(request, response)],
       ["/metrics", (_, response) => this.#sendMetrics(response)],
-      ...(exam ? [[`/${exam.path}`, examHandler(exam)] as const] : []),
+      ...exam.map((answers) => [`/${answers.path}`, answersHandler(answers)] as const),
       ["/healthz", (_, response) => sendText(response, 200, "ok\n")],
     ]);
   }
@@ -124,9 +126,10 @@ function sendText(
   response.end(text);
 }
 
-function examHandler(exam: ServedExam): Handler {
+function answersHandler(answers: ServedAnswers): Handler {
   return (request, response) => {
-    const { bytes, path } = exam;
+    void answers.begin();
+    const { bytes, path } = answers;
     if (bytes) {
       const file = {
         contentType: "application/octet-stream",
@@ -136,7 +139,7 @@ function examHandler(exam: ServedExam): Handler {
       };
       return sendFile(request, response, file);
     }
-    if (exam.hasFailed) {
+    if (answers.hasFailed) {
       return sendText(response, 500, "The coordinator could not answer the entrance exam; it says why in its log.\n");
     }
     response.setHeader("Retry-After", "1");

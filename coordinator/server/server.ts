@@ -12,7 +12,7 @@ import { LIMITS } from "../../shared/wire/codes.ts";
 import { ConfigError, type TlsConfig } from "../run_config.ts";
 import { linksOf } from "./addresses.ts";
 import { readClientFiles } from "./client_files.ts";
-import { Routes, type ServedExam, type ServedShard } from "./routes.ts";
+import { Routes, type ServedAnswers, type ServedShard } from "./routes.ts";
 import type { ServedRun } from "./served_run.ts";
 import { Sockets } from "./sockets.ts";
 import { certificateFor, keyHashOf } from "./tls.ts";
@@ -25,8 +25,8 @@ export interface ServerOptions {
   /** Where `npm run build` put the pages. */
   readonly clientFolder: string;
   readonly shards: readonly ServedShard[];
-  /** Where the run holds an entrance exam. */
-  readonly exam?: ServedExam;
+  /** Where the run holds an entrance exam: for each number of parts its answers. */
+  readonly exam?: readonly ServedAnswers[];
   readonly checkpointAgeSeconds?: () => number | null;
   /** Told of our own bugs, in full. */
   readonly onFailure: (error: unknown) => void;

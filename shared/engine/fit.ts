@@ -28,7 +28,7 @@ export interface Fitting {
  */
 export function planFor(device: Fitting, model: ModelDescription, options: PlanOptions): Plan {
   let last: { plan: Plan; misfit: Misfit } | undefined;
-  for (const microBatches of divisorsOf(options.batch, options.microBatches ?? 1)) {
+  for (const microBatches of divisorsOf(options.batch, options.microBatches)) {
     const plan = compilePlan(model, { ...options, microBatches });
     const misfit = device.misfit?.(plan);
     if (!misfit || (!misfit.isRefused && plan.forward.some(normalisesBatches))) return plan;
@@ -43,7 +43,8 @@ function normalisesBatches({ kind }: Operation): boolean {
   return kind === "batch-norm-statistics";
 }
 
-function divisorsOf(batch: number, least: number): number[] {
+/** The numbers of equal parts into which a batch can be divided, from `least` on, in ascending order. */
+export function divisorsOf(batch: number, least = 1): number[] {
   return Array.from({ length: batch }, (_, index) => index + 1).filter(
     (count) => count >= least && batch % count === 0,
   );

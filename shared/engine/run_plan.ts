@@ -3,9 +3,9 @@
 import type { RunSettings } from "../run_settings.ts";
 import { compilePlan, type Plan } from "./plan.ts";
 
-/** Throws a `ModelError` where the model's shapes do not fit. */
-export function planOf(settings: RunSettings, datasetExamples: number): Plan {
+/** Its batch is done in `microBatches` equal parts. Throws a `ModelError` where the model's shapes do not fit. */
+export function planOf(settings: RunSettings, datasetExamples: number, microBatches = 1): Plan {
   const { model, batch, data, augmentation, optimizer, seed } = settings;
   const { normalisation } = data;
-  return compilePlan(model, { batch, datasetExamples, normalisation, augmentation, optimizer, seed });
+  return compilePlan(model, { batch, microBatches, datasetExamples, normalisation, augmentation, optimizer, seed });
 }

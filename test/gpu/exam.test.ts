@@ -58,6 +58,15 @@ describe("The exam of a GPU", () => {
     program.close();
   });
 
+  test.each([2, 5])("[E11] A correct device passes with the batch in %i parts", async (microBatches) => {
+    const plan = compilePlan(MODELS.lenet, { ...PLAN, microBatches });
+    const stored = readAnswers(await answerExam(judge, plan, SEED), plan, SEED);
+    if ("problem" in stored) throw new Error(stored.problem);
+    const program = await backend.compile(plan);
+    expect(await examine(program, SEED, stored)).toMatchObject({ isPassed: true });
+    program.close();
+  });
+
   test.each([
     ["conv1 forward", () => 0, /conv1 forward: conv1 is zero everywhere/],
     ["pool1 gradient", () => Number.NaN, /pool1 gradient: .+ is NaN instead of/],

@@ -170,6 +170,40 @@ describe.each(WASM_VARIANTS)("The exam on WASM with %s multiply-add", (_, source
   });
 });
 
+describe.each([2, 4])("The exam of a batch in %i parts", (microBatches) => {
+  const inParts = compilePlan(MODELS.lenet, { ...PLAN, microBatches });
+  let judge: Backend;
+  let stored: Uint8Array<ArrayBuffer>;
+
+  beforeAll(async () => {
+    judge = await createWasmBackend(WASM_MODULES);
+    stored = await answerExam(judge, inParts, SEED);
+  });
+
+  test("[E11] A correct device passes with the answers for as many parts", async () => {
+    const plain = await createWasmBackend(WASM_VARIANTS[0]![1]);
+    const verdict = await examine(await plain.compile(inParts), SEED, answersIn(stored, inParts));
+    expect(verdict).toMatchObject({ isPassed: true });
+  });
+
+  test("[E11] The answers for a batch done at once are to other questions, and no device passes with them", async () => {
+    const whole = await answerExam(judge, PLAN, SEED);
+    expect(readAnswers(whole, inParts, SEED)).toEqual({ problem: expect.stringMatching(/they answer another exam$/) });
+    const verdict = await examine(await judge.compile(inParts), SEED, answersIn(whole));
+    expect(verdict).toMatchObject({ isPassed: false });
+  });
+
+  test("[E13] A whole gradient that lacks a part is caught", async () => {
+    const program = await judge.compile(inParts);
+    const forgetful = broken(program, SEED, {
+      gradient: true,
+      becomes: (value) => value * (1 - 1 / microBatches),
+    });
+    const verdict = await examine(forgetful, SEED, answersIn(stored, inParts));
+    expect(verdict).toMatchObject({ isPassed: false, kernel: "the whole gradient" });
+  });
+});
+
 describe.each(LAYER_MODELS)("The exam of $title", (item) => {
   const { plan } = madeOf(item, { augmentation: item.input ? NO_AUGMENTATION : { cropPadding: 1, flip: true } });
   let plain: Backend;
@@ -182,6 +216,13 @@ describe.each(LAYER_MODELS)("The exam of $title", (item) => {
 
   test("[E10] A device that rounds otherwise passes, random layers included", async () => {
     expect(await examine(await plain.compile(plan), SEED, answers)).toMatchObject({ isPassed: true });
+  });
+
+  test("[E11] A device that does the batch in parts passes with their answers, random layers included", async () => {
+    const parts = compilePlan(plan.model, { ...plan, microBatches: 2 });
+    const stored = await answerExam(await createWasmBackend(WASM_MODULES), parts, SEED);
+    const verdict = await examine(await plain.compile(parts), SEED, answersIn(stored, parts));
+    expect(verdict).toMatchObject({ isPassed: true });
   });
 
   test("[E12] Whatever operation gives zeros is caught and named", async () => {

@@ -45,25 +45,38 @@ interface Stage {
   readonly asked: readonly string[];
 }
 
+type BackendName = Backend["name"];
+type Given = Partial<Fetched> & { readonly body?: Uint8Array<ArrayBuffer> };
+
+/** For the batch at once, and in two parts. */
+const WHOLE = `${SETTINGS.exam}/1`;
+const HALVES = `${SETTINGS.exam}/2`;
 let answers: Uint8Array<ArrayBuffer>;
+let answersInHalves: Uint8Array<ArrayBuffer>;
 
 beforeAll(async () => {
-  answers = await answerExam(await createWasmBackend(WASM_MODULES), PLAN, SETTINGS.seed);
+  const judge = await createWasmBackend(WASM_MODULES);
+  answers = await answerExam(judge, PLAN, SETTINGS.seed);
+  answersInHalves = await answerExam(judge, planOf(SETTINGS, EXAMPLES, 2), SETTINGS.seed);
 });
 
-/** Both backends are WASM under the skin; `faults` says what is wrong with which. */
+function givenAt(path: string): Given {
+  if (path === WHOLE) return { body: answers };
+  return path === HALVES ? { body: answersInHalves } : { status: 404 };
+}
+
+/** Both backends are WASM under the skin; `faults` says what is wrong with which, `halving` for which a whole batch is too large. */
 function stage(
-  faults: Partial<Record<"webgpu" | "wasm", Fault>>,
-  respond: (asked: number) => Partial<Fetched> & { readonly body?: Uint8Array<ArrayBuffer> } = () => ({
-    body: answers,
-  }),
+  faults: Partial<Record<BackendName, Fault>>,
+  respond: (asked: number, path: string) => Given = (_, path) => givenAt(path),
+  halving: readonly BackendName[] = [],
 ): Stage {
   const choices: BackendChoice[] = [];
   const asked: string[] = [];
   const fetch = async (path: string): Promise<Fetched> => {
     asked.push(path);
     if (path === "data/0.bin") return new Response(shard());
-    const { body, status = 200, ok = status === 200 } = respond(asked.filter((one) => one === path).length);
+    const { body, status = 200, ok = status === 200 } = respond(asked.filter((one) => one === path).length, path);
     return { ok, status, arrayBuffer: async () => body!.slice().buffer };
   };
   const common = {
@@ -78,7 +91,7 @@ function stage(
     plan: PLAN,
     asked: "auto",
     examples: new Examples({ ...common, onProblem: () => {}, onLoaded: () => {} }),
-    exam: new Exam({ ...common, plan: PLAN }),
+    exam: new Exam(common),
     advice: { noBackend: "Try another machine.", noDevice: "Start again." },
     between: () => Promise.resolve(),
     onChoice: (choice) => choices.push(choice),
@@ -89,6 +102,8 @@ function stage(
         ...backend,
         name,
         device: `the ${name} of a test`,
+        misfit: ({ microBatches }) =>
+          halving.includes(name) && microBatches < 2 ? { reason: "It is too large.", isRefused: true } : undefined,
         compile: async (plan) => {
           const program = await backend.compile(plan);
           return fault ? broken(program, SETTINGS.seed, fault) : program;
@@ -117,7 +132,23 @@ describe("Admission", () => {
     await chosen(play);
     expect(play.choices).toHaveLength(1);
     expect(play.choices[0]!.exam).toMatch(/^The exam is passed: \d+ operations and one whole gradient/);
-    expect(play.asked.filter((path) => path === SETTINGS.exam)).toHaveLength(1);
+    expect(play.asked.filter((path) => path.startsWith(SETTINGS.exam!))).toEqual([WHOLE]);
+  });
+
+  test("[E11] A device that does the batch in two parts is admitted with the answers for two", async () => {
+    const play = stage({}, undefined, ["webgpu", "wasm"]);
+    expect((await chosen(play)).program.plan.microBatches).toBe(2);
+    expect(play.choices[0]!.exam).toMatch(/^The exam is passed:/);
+    expect(play.asked.filter((path) => path.startsWith(SETTINGS.exam!))).toEqual([HALVES]);
+  });
+
+  test("[E11] Each backend gets the answers for its own number of parts", async () => {
+    const play = stage({ wasm: ZEROS }, undefined, ["webgpu"]);
+    const device = await chosen(play);
+    expect([device.backend, device.program.plan.microBatches]).toEqual(["webgpu", 2]);
+    const replacement = await play.devices.replace("The GPU device was lost.");
+    expect([replacement.backend, replacement.program.plan.microBatches]).toEqual(["webgpu", 2]);
+    expect(play.asked.filter((path) => path === HALVES)).toHaveLength(1);
   });
 
   test.each(["webgpu", "wasm"] as const)("[E12] Where %s fails, the other backend trains", async (name) => {
@@ -149,7 +180,7 @@ describe("Admission", () => {
   test("[E11] Answers that are still being computed are asked for again; others that do not come end in a sentence", async () => {
     const computing = stage({}, (asked) => (asked < 3 ? { status: 503 } : { body: answers }));
     await chosen(computing);
-    expect(computing.asked.filter((path) => path === SETTINGS.exam)).toHaveLength(3);
+    expect(computing.asked.filter((path) => path === WHOLE)).toHaveLength(3);
     const missing = stage({}, () => ({ status: 404 }));
     await expect(missing.devices.choose()).rejects.toThrow(
       /^The answers to the entrance exam did not come \(HTTP 404\)\. Start again; .*restart the coordinator\.$/,
