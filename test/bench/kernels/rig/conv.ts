@@ -138,19 +138,21 @@ class Comparison {
         this.#rig.say(`${this.#named.name}: ${report.candidate} ${report.problem ?? `${report.ms!.toFixed(2)} ms`}`);
         reports.push(report);
       }
-      return await this.#lookAgain(reports);
+      // Where algorithms are compared, the slow ones count as much.
+      const near = this.#job.algorithms ? Number.POSITIVE_INFINITY : NEAR;
+      return await this.#lookAgain(await this.#lookAgain(reports, near), near);
     } finally {
       stand.close();
     }
   }
 
   /** All that are near the best, one after the other once more: a neighbour's load should meet all alike. */
-  async #lookAgain(reports: readonly CandidateReport[]): Promise<CandidateReport[]> {
+  async #lookAgain(reports: readonly CandidateReport[], near: number): Promise<CandidateReport[]> {
     const bestMs = Math.min(...reports.map(({ ms }) => ms ?? Number.POSITIVE_INFINITY));
     const again: CandidateReport[] = [];
     for (const report of reports) {
       const loaded = this.#loaded.get(report.candidate);
-      if (!loaded || report.ms === undefined || report.ms > NEAR * bestMs) {
+      if (!loaded || report.ms === undefined || report.ms > near * bestMs) {
         again.push(report);
         continue;
       }
