@@ -272,7 +272,7 @@ fn weights_at(offset: u32, channel: u32, lane_k: u32, group: Group) -> vec4f {
   return vec4f(own, quadSwapX(own), quadSwapY(own), quadSwapDiagonal(own));
 }
 
-fn start(channel: u32, group: Group) -> vec4f {
+fn bias_of(channel: u32, group: Group) -> vec4f {
   if (BIAS) {
     return vec4f(bias[min(channel, group.last_channel)]);
   }
@@ -314,7 +314,8 @@ fn store_element(at: u32, is_own: bool, sum: f32) {
   output[at] = activated(value);
 }
 
-fn store(pixel: u32, channel: u32, group: Group, sum: vec4f) {
+fn store(pixel: u32, channel: u32, group: Group, products: vec4f) {
+  let sum = products + bias_of(channel, group);
   let pixels = vec4u(pixel, pixel + 1, pixel + 2, pixel + 3);
   let at = min(pixels, vec4u(PIXELS - 1)) * OUT_CHANNELS + min(channel, group.last_channel);
   let is_own = (pixels < vec4u(PIXELS)) & vec4<bool>(channel <= group.last_channel);
@@ -348,31 +349,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) workgro
   let w5 = window_of(p5, group_index);
   let w6 = window_of(p6, group_index);
   let w7 = window_of(p7, group_index);
-  var a0 = start(channel + 0, group); var b0 = a0;
-  var a1 = start(channel + 1, group); var b1 = a1;
-  var a2 = start(channel + 2, group); var b2 = a2;
-  var a3 = start(channel + 3, group); var b3 = a3;
-  var a4 = start(channel + 4, group); var b4 = a4;
-  var a5 = start(channel + 5, group); var b5 = a5;
-  var a6 = start(channel + 6, group); var b6 = a6;
-  var a7 = start(channel + 7, group); var b7 = a7;
-  var a8 = start(channel + 8, group); var b8 = a8;
-  var a9 = start(channel + 9, group); var b9 = a9;
-  var a10 = start(channel + 10, group); var b10 = a10;
-  var a11 = start(channel + 11, group); var b11 = a11;
-  var a12 = start(channel + 12, group); var b12 = a12;
-  var a13 = start(channel + 13, group); var b13 = a13;
-  var a14 = start(channel + 14, group); var b14 = a14;
-  var a15 = start(channel + 15, group); var b15 = a15;
-  var a16 = start(channel + 16, group); var b16 = a16;
-  var a17 = start(channel + 17, group); var b17 = a17;
-  var a18 = start(channel + 18, group); var b18 = a18;
-  var a19 = start(channel + 19, group); var b19 = a19;
-  var a20 = start(channel + 20, group); var b20 = a20;
-  var a21 = start(channel + 21, group); var b21 = a21;
-  var a22 = start(channel + 22, group); var b22 = a22;
-  var a23 = start(channel + 23, group); var b23 = a23;
-  var a24 = start(channel + 24, group); var b24 = a24;
+  var a0: vec4f; var b0: vec4f;
+  var a1: vec4f; var b1: vec4f;
+  var a2: vec4f; var b2: vec4f;
+  var a3: vec4f; var b3: vec4f;
+  var a4: vec4f; var b4: vec4f;
+  var a5: vec4f; var b5: vec4f;
+  var a6: vec4f; var b6: vec4f;
+  var a7: vec4f; var b7: vec4f;
+  var a8: vec4f; var b8: vec4f;
+  var a9: vec4f; var b9: vec4f;
+  var a10: vec4f; var b10: vec4f;
+  var a11: vec4f; var b11: vec4f;
+  var a12: vec4f; var b12: vec4f;
+  var a13: vec4f; var b13: vec4f;
+  var a14: vec4f; var b14: vec4f;
+  var a15: vec4f; var b15: vec4f;
+  var a16: vec4f; var b16: vec4f;
+  var a17: vec4f; var b17: vec4f;
+  var a18: vec4f; var b18: vec4f;
+  var a19: vec4f; var b19: vec4f;
+  var a20: vec4f; var b20: vec4f;
+  var a21: vec4f; var b21: vec4f;
+  var a22: vec4f; var b22: vec4f;
+  var a23: vec4f; var b23: vec4f;
+  var a24: vec4f; var b24: vec4f;
   var taps = taps_from(Tap(0, 0, 0, 0));
   for (var k = 0u; k < DEPTH; k += 4) {
     let own_taps = taps_in_lane_order(taps, place);

@@ -79,7 +79,9 @@ async function resumableConfig(options: RunOptions, defaults: Partial<RunConfig>
 }
 
 function announce(service: Service, config: RunConfig, output: Output): void {
-  output.say(`The run "${service.folder.name}" is open: ${modelOf(config).name} on ${config.data} with ${config.solver}.`);
+  output.say(
+    `The run "${service.folder.name}" is open: ${modelOf(config).name} on ${config.data} with ${config.solver}.`,
+  );
   for (const link of service.links) output.say(`  Volunteers open  ${link}`);
   output.say(`  You watch it at  ${service.url}/operator`);
   if (!isLoopback(config.host) && config.tls === null) {

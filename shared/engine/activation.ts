@@ -3,8 +3,8 @@
  * the others need their input again and stay operations of their own.
  */
 
-export type FusedKind = "relu" | "leaky-relu" | "tanh" | "sigmoid";
-export type ActivationKind = FusedKind | "gelu" | "silu";
+type FusedKind = "relu" | "leaky-relu" | "tanh" | "sigmoid";
+type ActivationKind = FusedKind | "gelu" | "silu";
 
 export interface Activation {
   readonly kind: ActivationKind;
@@ -17,7 +17,7 @@ export interface FusedActivation extends Activation {
 }
 
 /** The number by which kernels of both backends know an activation; 0 means none. */
-export const ACTIVATION_CODES = { relu: 1, "leaky-relu": 2, tanh: 3, sigmoid: 4, gelu: 5, silu: 6 } as const;
+const ACTIVATION_CODES = { relu: 1, "leaky-relu": 2, tanh: 3, sigmoid: 4, gelu: 5, silu: 6 } as const;
 
 export function isFused(activation: Activation): activation is FusedActivation {
   return activation.kind !== "gelu" && activation.kind !== "silu";

@@ -6,7 +6,7 @@
  */
 
 /** A well-mixed word from a word. */
-export function mixed(word: number): number {
+function mixed(word: number): number {
   const state = (Math.imul(word, 747_796_405) + 2_891_336_453) >>> 0;
   const shifted = ((state >>> ((state >>> 28) + 4)) ^ state) >>> 0;
   const product = Math.imul(shifted, 277_803_737) >>> 0;
@@ -17,7 +17,7 @@ export function mixed(word: number): number {
  * The word for `element` at the `draw`-th gathering of a program with `seed`; `salt` tells purposes apart.
  * WGSL and AssemblyScript compute the same: mixed(element ^ mixed(draw ^ mixed(seed ^ mixed(salt)))).
  */
-export function randomWord(seed: number, draw: number, salt: number, element: number): number {
+function randomWord(seed: number, draw: number, salt: number, element: number): number {
   return mixed((element ^ mixed((draw ^ mixed((seed ^ mixed(salt)) >>> 0)) >>> 0)) >>> 0);
 }
 
@@ -27,7 +27,7 @@ export function unitRandom(seed: number, draw: number, salt: number, element: nu
 }
 
 /** The salt of augmentation; layers with dropout have 1, 2, 3, … */
-export const AUGMENTATION_SALT = 0;
+const AUGMENTATION_SALT = 0;
 
 export interface Augmentation {
   /** Zeros (after normalisation) that an image gains on each side before a crop of its own size is taken at random; 0: none. */

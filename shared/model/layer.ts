@@ -76,7 +76,7 @@ export type Layer = Named &
     | { readonly kind: "embedding"; readonly vocabulary: number; readonly width: number }
   );
 
-export type LayerKind = Layer["kind"];
+type LayerKind = Layer["kind"];
 export type LayerOf<Kind extends LayerKind> = Extract<Layer, { readonly kind: Kind }>;
 
 /** What is taken where a layer leaves it out. */

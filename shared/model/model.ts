@@ -4,18 +4,13 @@
  */
 
 import type { Layer } from "./layer.ts";
-import { describeShape, elementsOf, isCount, outputShape } from "./shapes.ts";
+import { describeShape, elementsOf, isCount, ModelError, type ImageShape, type Source } from "./shape.ts";
+import { outputShape } from "./shapes.ts";
 
 export type { Layer } from "./layer.ts";
-export { elementsOf } from "./shapes.ts";
+export { elementsOf, ModelError, type ImageShape } from "./shape.ts";
 
-export interface ImageShape {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-}
-
-export type LossKind = "softmax-cross-entropy" | "mean-squared-error";
+type LossKind = "softmax-cross-entropy" | "mean-squared-error";
 
 export interface ModelDescription {
   readonly name: string;
@@ -33,19 +28,7 @@ export interface ModelDescription {
 }
 
 /** The name by which layers read the model's input. */
-export const INPUT = "input";
-
-/** A model that does not fit together: the layer's name, what it got and what it needs. */
-export class ModelError extends Error {
-  override readonly name = "ModelError";
-}
-
-/** What a layer reads: a layer before it, or the model's input. */
-export interface Source {
-  /** Index of the layer; -1 is the model's input. */
-  readonly index: number;
-  readonly shape: ImageShape;
-}
+const INPUT = "input";
 
 /** One layer with the shapes around it. */
 export interface ShapedLayer {

@@ -124,26 +124,32 @@ export function denseNet(input: ImageShape): ModelDescription {
   return { name: "densenet-40-12", input, classes: 10, initialisation: "he", layers };
 }
 
+function overlappingPool(name: string): Layer {
+  return { kind: "max-pool", name, size: 3, stride: 2, ceil: true };
+}
+
+function responseNorm(name: string): Layer {
+  return { kind: "local-response-norm", name, size: 5, alpha: 1e-4, beta: 0.75 };
+}
+
 /** Five convolutions and three dense layers; pooling comes before the local response norm. */
 export function caffenet(): ModelDescription {
-  const pool = (name: string): Layer => ({ kind: "max-pool", name, size: 3, stride: 2, ceil: true });
-  const norm = (name: string): Layer => ({ kind: "local-response-norm", name, size: 5, alpha: 1e-4, beta: 0.75 });
   const layers: Layer[] = [
     { kind: "conv2d", name: "conv1", kernel: 11, stride: 4, channels: 96 },
     { kind: "relu", name: "relu1" },
-    pool("pool1"),
-    norm("norm1"),
+    overlappingPool("pool1"),
+    responseNorm("norm1"),
     { kind: "conv2d", name: "conv2", kernel: 5, padding: 2, groups: 2, channels: 256 },
     { kind: "relu", name: "relu2" },
-    pool("pool2"),
-    norm("norm2"),
+    overlappingPool("pool2"),
+    responseNorm("norm2"),
     { kind: "conv2d", name: "conv3", kernel: 3, padding: 1, channels: 384 },
     { kind: "relu", name: "relu3" },
     { kind: "conv2d", name: "conv4", kernel: 3, padding: 1, groups: 2, channels: 384 },
     { kind: "relu", name: "relu4" },
     { kind: "conv2d", name: "conv5", kernel: 3, padding: 1, groups: 2, channels: 256 },
     { kind: "relu", name: "relu5" },
-    pool("pool5"),
+    overlappingPool("pool5"),
     { kind: "dense", name: "fc6", units: 4096 },
     { kind: "relu", name: "relu6" },
     { kind: "dropout", name: "drop6", rate: 0.5 },

@@ -1,19 +1,7 @@
 /** The output shape of each kind of layer, and the refusals of what does not fit, each naming the layer. Used by `model.ts`. */
 
 import type { Layer, LayerOf } from "./layer.ts";
-import { ModelError, type ImageShape, type Source } from "./model.ts";
-
-export function elementsOf(shape: ImageShape): number {
-  return shape.height * shape.width * shape.channels;
-}
-
-export function describeShape({ height, width, channels }: ImageShape): string {
-  return `${height}x${width}x${channels}`;
-}
-
-export function isCount(value: number): boolean {
-  return Number.isInteger(value) && value > 0;
-}
+import { describeShape, elementsOf, isCount, ModelError, type ImageShape, type Source } from "./shape.ts";
 
 /** Throws a `ModelError` that says what the layer got and what it needs. */
 export function outputShape(layer: Layer, sources: readonly Source[]): ImageShape {

@@ -39,12 +39,13 @@ test("Every model of the catalogue compiles into a plan", () => {
   }
 });
 
+function shapeOf(name: ModelName, layer: string): string {
+  const found = inferShapes(MODELS[name]).find((shaped) => shaped.layer.name === layer);
+  const { height, width, channels } = found!.output;
+  return [height, width, channels].join("x");
+}
+
 test("The shapes inside the convolutional nets are the papers'", () => {
-  const shapeOf = (name: ModelName, layer: string): string => {
-    const found = inferShapes(MODELS[name]).find((shaped) => shaped.layer.name === layer);
-    const { height, width, channels } = found!.output;
-    return [height, width, channels].join("x");
-  };
   expect(shapeOf("caffenet", "pool5")).toBe("6x6x256");
   expect(shapeOf("cifar-quick", "pool3")).toBe("4x4x64");
   expect(shapeOf("resnet-20", "stage3.block3")).toBe("8x8x64");

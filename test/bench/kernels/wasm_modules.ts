@@ -1,12 +1,17 @@
 /** The WASM that the benchmark of the `wasm` backend needs: the engine's own modules, and a probe of the processor's peaks. */
 
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import * as asc from "assemblyscript/asc";
+import { promisify } from "node:util";
 import { StageError } from "./stage_error.ts";
 
 const BUILD = new URL("../../../shared/engine/wasm/build/", import.meta.url);
 const PROBE = fileURLToPath(new URL("rig/assembly/peak.ts", import.meta.url));
+const ASC = fileURLToPath(import.meta.resolve("assemblyscript/bin/asc.js"));
 const SIMD = ["--enable", "simd", "--enable", "bulk-memory"];
 const RELAXED = ["--enable", "relaxed-simd"];
 
@@ -24,17 +29,17 @@ function built(name: string): string {
   return readFileSync(new URL(`${name}.wasm`, BUILD)).toString("base64");
 }
 
+/** By the command, because the package's types would redeclare JavaScript's own. */
 async function probe(features: readonly string[]): Promise<string> {
-  let bytes: Uint8Array | undefined;
+  const folder = await mkdtemp(join(tmpdir(), "drove-peak-"));
+  const file = join(folder, "peak.wasm");
   const options = ["--runtime", "stub", "--initialMemory", "1024", "-O3", "--noAssert", ...SIMD, ...features];
-  const { error } = await asc.main(["peak.ts", "--outFile", "peak.wasm", ...options], {
-    readFile: (name) => (name === "peak.ts" ? readFileSync(PROBE, "utf8") : null),
-    writeFile: (name, contents) => {
-      if (name === "peak.wasm" && typeof contents !== "string") bytes = contents;
-    },
-    listFiles: () => [],
-  });
-  if (error || !bytes)
-    throw new StageError(`The probe of WASM's peaks does not compile: ${error?.message ?? "no bytes"}`);
-  return Buffer.from(bytes).toString("base64");
+  try {
+    await promisify(execFile)(process.execPath, [ASC, PROBE, "--outFile", file, ...options]);
+    return (await readFile(file)).toString("base64");
+  } catch (error) {
+    throw new StageError(`The probe of WASM's peaks does not compile: ${String(error)}`);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }

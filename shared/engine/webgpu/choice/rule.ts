@@ -24,19 +24,24 @@ export function chooseByRule(traits: DeviceTraits, product: Product): Candidate 
   const channels = window.output.channels / window.groups;
   const whole = { images: window.batch, splits: 1, storage: "f32" } as const;
   switch (pass) {
-    case "forward":
-      return { algorithm: "implicit", tile: chooseTile(traits, channels, outputPixels(window)), ...whole };
+    case "forward": {
+      const gemm = { channels, columns: outputPixels(window), depth: depthOf(window) };
+      return { algorithm: "implicit", tile: chooseTile(traits, gemm), ...whole };
+    }
     case "data-gradient": {
       if (isLowered(window)) {
-        return { algorithm: "lowering-3", tile: chooseTile(traits, depthOf(window), outputPixels(window)), ...whole };
+        const gemm = { channels: depthOf(window), columns: outputPixels(window), depth: channels };
+        return { algorithm: "lowering-3", tile: chooseTile(traits, gemm), ...whole };
       }
-      const tile = chooseTile(traits, window.input.channels / window.groups, inputPixels(window));
+      const depth = window.size * window.size * channels;
+      const gemm = { channels: window.input.channels / window.groups, columns: inputPixels(window), depth };
+      const tile = chooseTile(traits, gemm);
       return { algorithm: "implicit", tile, ...whole };
     }
     case "filter-gradient": {
-      const rowsOfWeights = depthOf(window) + 1;
-      const splits = chooseSplits(traits, channels, rowsOfWeights, outputPixels(window));
-      return { algorithm: "implicit", tile: chooseTile(traits, channels, rowsOfWeights, splits), ...whole, splits };
+      const gemm = { channels, columns: depthOf(window) + 1, depth: outputPixels(window) };
+      const splits = chooseSplits(traits, gemm);
+      return { algorithm: "implicit", tile: chooseTile(traits, gemm, splits), ...whole, splits };
     }
     default:
       return pass satisfies never;
@@ -106,20 +111,33 @@ const MAX_ROWS = 25;
  */
 const WANTED_INVOCATIONS = 16_384;
 
+/** A product as a matrix product: `channels` rows, `columns` columns, sums of `depth` products. */
+interface Gemm {
+  readonly channels: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
+/** A product of fewer multiplications costs less than what a larger tile takes to compile. */
+const SMALL_PRODUCTS = 5e6;
+const ROWS_OF_SMALL = 12;
+
 /**
- * The tile of a GEMM with `channels` rows and `columns` columns, `splits` of them at once.
+ * The tile of a GEMM, `splits` of them at once.
  *
  * Software: a load costs as much as 22 multiply-adds, so the tile is as large as compile time allows: conv2 of LeNet ran
  * at 3.9 GFLOP/s with at most 20 rows, at 4.5 with 25. Rows divide the channels evenly (50 = 2 x 25, 20 = 1 x 20): a fixed
  * 16 computes 64 channels for 50 and ran at 2.9. Quads against plain, whole step of LeNet: 232 against 295 ms (before
  * quads swapped instead of broadcasting). Workgroups
- * of 4 (one quad) against 16: GEMM 512 in 70 against 77 ms.
+ * of 4 (one quad) against 16: GEMM 512 in 70 against 77 ms. A kernel compiles in 0.52 s with 25 x 2, 0.28 s with 25 x 1,
+ * 0.18 s with 12 x 1 (Dawn in Node, one at a time).
  */
-function chooseTile(traits: DeviceTraits, channels: number, columns: number, splits = 1): Tile {
+function chooseTile(traits: DeviceTraits, { channels, columns, depth }: Gemm, splits = 1): Tile {
   if (traits.isFallback) {
     const variant = traits.hasSubgroups ? "quads" : "plain";
-    const rows = evenRows(channels, MAX_ROWS);
-    return { variant, rows, columns: columns >= 32 ? 2 : 1, invocations: 4 };
+    const isSmall = channels * columns * depth < SMALL_PRODUCTS;
+    const rows = evenRows(channels, isSmall ? ROWS_OF_SMALL : MAX_ROWS);
+    return { variant, rows, columns: columns >= 32 && !isSmall ? 2 : 1, invocations: 4 };
   }
   // On hardware a quad's equal loads are one access anyway (not measured yet), so the plain kernel runs everywhere.
   for (const [maxRows, columnsEach] of [
@@ -143,10 +161,11 @@ export function evenRows(channels: number, max: number): number {
 /** Invocations without a split; the pixels are split until there are enough, or each split has too little to do. */
 const SHORTEST_CHUNK = 64;
 
-/** Into how many parts the pixels of a filter gradient of `channels` x `depth` elements are split. */
-function chooseSplits(traits: DeviceTraits, channels: number, depth: number, pixels: number): number {
-  const { rows, columns, invocations } = chooseTile(traits, channels, depth);
-  const workgroups = Math.ceil(channels / rows) * Math.ceil(depth / (4 * columns * invocations));
+/** Into how many parts the pixels of a filter gradient, the depth of its GEMM, are split. */
+function chooseSplits(traits: DeviceTraits, gemm: Gemm): number {
+  const { rows, columns, invocations } = chooseTile(traits, gemm);
+  const pixels = gemm.depth;
+  const workgroups = Math.ceil(gemm.channels / rows) * Math.ceil(gemm.columns / (4 * columns * invocations));
   // Software: enough workgroups to keep every core busy to the end. Hardware: enough to fill it.
   const wanted = traits.isFallback ? 32 : WANTED_INVOCATIONS / invocations;
   const most = Math.max(1, Math.floor(pixels / SHORTEST_CHUNK));

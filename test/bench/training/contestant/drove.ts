@@ -1,7 +1,7 @@
 /** Drove itself, through the module that others would import: `build/engine/drove_engine.js`. */
 
 import type * as DroveEngine from "../../../../client/engine_module/entry.ts";
-import { elementsOf } from "../../../../shared/model/shapes.ts";
+import { elementsOf } from "../../../../shared/model/model.ts";
 import type { Contestant, Prepare } from "../job.ts";
 
 /** By a path that TypeScript does not follow: it is built. */
