@@ -104,6 +104,15 @@ export class PlanMemory {
   }
 
   /**
+   * The gradients of a layer's neighbouring tensors, from the first to the last. Kernels get offsets within it: layers of one
+   * shape share a pipeline then, wherever their parameters lie.
+   */
+  gradients(first: ParameterTensor, last: ParameterTensor = first): GPUBufferBinding {
+    const size = (last.offset + last.elements - first.offset) * WORD_BYTES;
+    return { buffer: this.vectors.gradient, offset: first.offset * WORD_BYTES, size };
+  }
+
+  /**
    * Other scratch buffers for launches that are yet to be made, where the old ones are too small: both exist until the launches
    * that use the one or the other are given up. Throws where they do not fit.
    */

@@ -100,7 +100,7 @@ function operandsOf(operation: WeightedOperation, product: Product, memory: Plan
     activation: undefined,
     undone: undefined,
     accumulate: false,
-    offsets: { weights: weights.offset, bias: bias?.offset },
+    offsets: { weights: 0, bias: bias && bias.offset - weights.offset },
     scratch: { lowered: memory.scratch, products: memory.scratchProducts },
   };
   switch (operation.kind) {
@@ -131,7 +131,7 @@ function operandsOf(operation: WeightedOperation, product: Product, memory: Plan
         ...shared,
         source: memory.tensor(operation.input),
         factor: memory.tensor(operation.outputGradient),
-        target: { buffer: memory.vectors.gradient },
+        target: memory.gradients(weights, bias),
       };
     default:
       return operation satisfies never;

@@ -61,7 +61,7 @@ export function scaleGradientOfChunks(
 ): Dispatch {
   const { name, channels, scale, shift } = operation;
   const { CHUNKS } = sumConstants(operation, surroundings.traits);
-  const constants = { CHANNELS: channels, CHUNKS, SCALE_OFFSET: scale.offset, SHIFT_OFFSET: shift.offset };
-  const bindings = [sumsOf(operation, surroundings), { buffer: surroundings.memory.vectors.gradient }];
+  const constants = { CHANNELS: channels, CHUNKS, SCALE_OFFSET: 0, SHIFT_OFFSET: shift.offset - scale.offset };
+  const bindings = [sumsOf(operation, surroundings), surroundings.memory.gradients(scale, shift)];
   return elementwise(`${name} scale gradient, sum`, "scale_gradient", channels, constants, bindings);
 }

@@ -57,7 +57,7 @@ function edgesOf(operation: WeightedOperation): ProductEdges {
     hasBias: bias !== undefined,
     activation: isForward ? operation.activation : undo?.activation,
     accumulate: "accumulate" in operation && operation.accumulate,
-    offsets: { weights: weights.offset, bias: bias?.offset },
+    offsets: { weights: 0, bias: bias && bias.offset - weights.offset },
   };
 }
 
