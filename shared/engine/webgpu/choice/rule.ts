@@ -10,7 +10,7 @@ import { isDirect, MOST_FILTER_ROWS } from "../algorithms/direct.ts";
 import { viewOf } from "../algorithms/operands.ts";
 import type { WindowGeometry } from "../../operation.ts";
 import type { Candidate, ChooseCandidate, DeviceTraits, Product, Tile } from "./candidate.ts";
-import { chunkOf, depthOf, inputPixels, outputPixels } from "./shape.ts";
+import { chunkOf, depthOf, flopsOf, inputPixels, outputPixels } from "./shape.ts";
 
 export function ruleOf(traits: DeviceTraits): ChooseCandidate {
   return (product) => chooseByRule(traits, product);
@@ -73,8 +73,12 @@ function isDirectBetter(traits: DeviceTraits, product: Product): boolean {
   if (!traits.isFallback || !traits.hasSubgroups || product.pass === "filter-gradient") return false;
   if (product.pass === "data-gradient" && isLowered(product.window)) return false;
   const view = viewOf(product);
-  return isDirect(product) && view.output.width > 4 && view.input.channels / view.groups >= 4;
+  const isWorthwhile = flopsOf(product) >= FEWEST_DIRECT_FLOPS;
+  return isWorthwhile && isDirect(product) && view.output.width > 4 && view.input.channels / view.groups >= 4;
 }
+
+/** A direct kernel compiles in 0.4 to 0.9 s, an implicit one in 0.2 to 0.5: below this it runs for too short a time. */
+const FEWEST_DIRECT_FLOPS = 3e7;
 
 function directOf(product: Product): Candidate {
   const { output, groups, batch, size } = viewOf(product);
@@ -90,6 +94,7 @@ function directOf(product: Product): Candidate {
 function isDirectFilterBetter(traits: DeviceTraits, product: Product): boolean {
   if (!traits.isFallback || !traits.hasSubgroups || product.pass !== "filter-gradient") return false;
   const { size, stride, input, output, groups } = product.window;
+  if (flopsOf(product) < FEWEST_DIRECT_FLOPS) return false;
   return isDirect(product) && size === 3 && stride === 1 && output.width >= 32 && input.channels / groups >= 16;
 }
 
@@ -118,9 +123,10 @@ interface Gemm {
   readonly depth: number;
 }
 
-/** A product of fewer multiplications costs less than what a larger tile takes to compile. */
+/** Products of fewer multiplications cost less than what a larger tile takes to compile. */
 const SMALL_PRODUCTS = 5e6;
 const ROWS_OF_SMALL = 12;
+const MEDIUM_PRODUCTS = 1.5e7;
 
 /**
  * The tile of a GEMM, `splits` of them at once.
@@ -135,9 +141,9 @@ const ROWS_OF_SMALL = 12;
 function chooseTile(traits: DeviceTraits, { channels, columns, depth }: Gemm, splits = 1): Tile {
   if (traits.isFallback) {
     const variant = traits.hasSubgroups ? "quads" : "plain";
-    const isSmall = channels * columns * depth < SMALL_PRODUCTS;
-    const rows = evenRows(channels, isSmall ? ROWS_OF_SMALL : MAX_ROWS);
-    return { variant, rows, columns: columns >= 32 && !isSmall ? 2 : 1, invocations: 4 };
+    const products = channels * columns * depth;
+    const rows = evenRows(channels, products < SMALL_PRODUCTS ? ROWS_OF_SMALL : MAX_ROWS);
+    return { variant, rows, columns: columns >= 32 && products >= MEDIUM_PRODUCTS ? 2 : 1, invocations: 4 };
   }
   // On hardware a quad's equal loads are one access anyway (not measured yet), so the plain kernel runs everywhere.
   for (const [maxRows, columnsEach] of [
