@@ -86,7 +86,7 @@ test("A swarm opens the page once per volunteer, automated and visible, and leav
   const onDeath = vi.fn<(sentence: string) => void>();
   const swarm = await Swarm.start({ executable, url, volunteers: 2, backend: "wasm", threads: 1, flags: [], onDeath });
   await vi.waitFor(() => expect(visits).toHaveLength(2), { timeout: 30_000, interval: 100 });
-  expect(visits[0]).toEqual({ query: "?start=1&backend=wasm", webdriver: true, visibility: "visible" });
+  expect(visits[0]).toEqual({ query: "?start=1&backend=wasm&threads=1", webdriver: true, visibility: "visible" });
   expect(swarm.living).toBe(2);
   await swarm.stop();
   await swarm.ended;
