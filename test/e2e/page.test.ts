@@ -143,6 +143,8 @@ test("[E4] Start trains, Pause pauses, Resume resumes and Stop stops", async () 
   await reaches(page, "stopped", 5000);
   expect(page.workers()).toEqual([]);
   await coordinator.until("it left", (view) => view.replicas.every((replica) => !replica.connected), 5000);
+  // A push that came before the goodbye is still applied.
+  await page.waitForTimeout(SETTLE_MS);
   expect(await samplesGrowth()).toBe(0);
   expect(await page.locator("#phase-detail").textContent()).toContain("Thank you");
   expect(errors).toEqual([]);
@@ -213,7 +215,7 @@ test("A coordinator that is gone is missed on both pages, and greeted when it is
   const missing = "The coordinator does not answer";
   await volunteer.page.locator(".notice.trouble", { hasText: missing }).waitFor();
   await operator.page.locator(".notice.trouble", { hasText: missing }).waitFor();
-  expect(await operator.page.locator("#state").textContent()).toBe("coordinator gone");
+  await operator.page.locator("#state", { hasText: /^coordinator gone$/ }).waitFor();
   const back = await startCoordinator({ args: ["--name", "gone", "--backend", "wasm"], port: ours.port });
   try {
     await volunteer.page.locator(".notice").waitFor({ state: "detached", timeout: REACTION_TIMEOUT_MS });
