@@ -215,7 +215,8 @@ test("A coordinator that is gone is missed on both pages, and greeted when it is
   const missing = "The coordinator does not answer";
   await volunteer.page.locator(".notice.trouble", { hasText: missing }).waitFor();
   await operator.page.locator(".notice.trouble", { hasText: missing }).waitFor();
-  await operator.page.locator("#state", { hasText: /^coordinator gone$/ }).waitFor();
+  const state = operator.page.locator("#state");
+  await expect.poll(() => state.textContent(), { timeout: REACTION_TIMEOUT_MS }).toBe("coordinator gone");
   const back = await startCoordinator({ args: ["--name", "gone", "--backend", "wasm"], port: ours.port });
   try {
     await volunteer.page.locator(".notice").waitFor({ state: "detached", timeout: REACTION_TIMEOUT_MS });
