@@ -1,13 +1,7 @@
 /** Runs one operation of a compiled program on random inputs and poisoned outputs, and compares it with the reference. */
 
-import {
-  gradientsWrittenBy,
-  readBy,
-  tensorsOf,
-  writtenBy,
-  type Operation,
-  type OperationOf,
-} from "../../shared/engine/operation.ts";
+import type { Operation, OperationOf } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, readBy, tensorsOf, writtenBy } from "../../shared/engine/operation_tensors.ts";
 import type { PreparedDispatch } from "../../shared/engine/webgpu/kernels.ts";
 import { runPass, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
 import type { ParameterTensor } from "../../shared/model/layout.ts";

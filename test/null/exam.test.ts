@@ -5,7 +5,7 @@ import type { Backend, Program } from "../../shared/engine/backend.ts";
 import { answerExam, examine, readAnswers, type Verdict } from "../../shared/engine/exam/examine.ts";
 import { sampleRuns, questionsTo } from "../../shared/engine/exam/questions.ts";
 import type { Answers } from "../../shared/engine/exam/answers.ts";
-import { gradientsWrittenBy, writtenBy } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, writtenBy } from "../../shared/engine/operation_tensors.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";

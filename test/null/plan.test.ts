@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { gradientsWrittenBy, readBy, tensorsOf, writtenBy, type Operation } from "../../shared/engine/operation.ts";
+import type { Operation } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, readBy, tensorsOf, writtenBy } from "../../shared/engine/operation_tensors.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { ModelError, type ModelDescription } from "../../shared/model/model.ts";

@@ -11,7 +11,8 @@
  */
 
 import type { Activation } from "../../shared/engine/activation.ts";
-import { readBy, tensorsOf, type Operation, type OperationKind } from "../../shared/engine/operation.ts";
+import type { Operation, OperationKind } from "../../shared/engine/operation.ts";
+import { readBy, tensorsOf } from "../../shared/engine/operation_tensors.ts";
 import type { ParameterTensor } from "../../shared/model/layout.ts";
 import { Random } from "../../shared/random.ts";
 import { runOperation, sumLengthOf, type ReferenceMemory } from "./operations.ts";

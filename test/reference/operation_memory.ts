@@ -3,7 +3,8 @@
  * may be off is in `allowed_errors.ts`.
  */
 
-import { tensorsOf, type Operation, type OperationOf, type TensorId } from "../../shared/engine/operation.ts";
+import type { Operation, OperationOf, TensorId } from "../../shared/engine/operation.ts";
+import { tensorsOf } from "../../shared/engine/operation_tensors.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { ParameterTensor } from "../../shared/model/layout.ts";
 import { elementsOf } from "../../shared/model/model.ts";

@@ -1,6 +1,7 @@
 /** Runs one operation of a plan in a WASM module, on random inputs and poisoned outputs, and compares it with the reference. */
 
-import { gradientsWrittenBy, readBy, writtenBy, type Operation, type TensorId } from "../../shared/engine/operation.ts";
+import type { Operation, TensorId } from "../../shared/engine/operation.ts";
+import { gradientsWrittenBy, readBy, writtenBy } from "../../shared/engine/operation_tensors.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke } from "../../shared/engine/wasm/kernels.ts";

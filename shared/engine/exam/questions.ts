@@ -10,7 +10,8 @@
 import type { ParameterTensor } from "../../model/layout.ts";
 import { Random } from "../../random.ts";
 import type { Move, ReadSource, Run } from "../exercise.ts";
-import { gradientsWrittenBy, readBy, writtenBy, type Operation, type TensorId } from "../operation.ts";
+import type { Operation, TensorId } from "../operation.ts";
+import { gradientsWrittenBy, readBy, writtenBy } from "../operation_tensors.ts";
 import type { Plan } from "../plan.ts";
 import { wordsOf } from "./words.ts";
 

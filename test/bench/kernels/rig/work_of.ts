@@ -1,6 +1,7 @@
 /** How much an operation has to do at least: multiplications and additions of its products, and bytes once in and once out. */
 
-import { gradientsWrittenBy, readBy, writtenBy, type Operation } from "../../../../shared/engine/operation.ts";
+import type { Operation } from "../../../../shared/engine/operation.ts";
+import { gradientsWrittenBy, readBy, writtenBy } from "../../../../shared/engine/operation_tensors.ts";
 import type { Plan } from "../../../../shared/engine/plan.ts";
 import { flopsOf as flopsOfProduct } from "../../../../shared/engine/webgpu/choice/shape.ts";
 import { isWeighted, productOf } from "../../../../shared/engine/webgpu/products.ts";
