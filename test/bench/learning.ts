@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { Sampler } from "../../client/replica/sampler.ts";
 import { loadMnist } from "../../coordinator/data/mnist.ts";
 import { readWasmSources } from "../../coordinator/evaluation/wasm_sources.ts";
 import type { Program } from "../../shared/engine/backend.ts";
@@ -14,6 +15,7 @@ import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { isModelName, MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
 import { Random } from "../../shared/random.ts";
+import { learningRateAt, type Schedule } from "../../shared/solver/schedule.ts";
 import { cifar10Dataset } from "../support/cifar_examples.ts";
 
 const { values: flags } = parseArgs({
@@ -63,38 +65,6 @@ function amount(name: "learning-rate" | "minutes"): number {
   return value;
 }
 
-/** Linear warm-up over a twentieth of the steps, then a cosine down to zero. */
-function rateAt(step: number, steps: number, base: number): number {
-  const warmUp = Math.max(1, Math.round(steps / 20));
-  if (step < warmUp) return (base * (step + 1)) / warmUp;
-  return (base / 2) * (1 + Math.cos((Math.PI * (step - warmUp)) / (steps - warmUp)));
-}
-
-/** Every example once in each epoch, in an order of its own. */
-class Epochs {
-  readonly #order: Uint32Array;
-  readonly #random: Random;
-  #at: number;
-
-  constructor(examples: number, random: Random) {
-    this.#order = Uint32Array.from({ length: examples }, (_, index) => index);
-    this.#random = random;
-    this.#at = examples;
-  }
-
-  draw(batch: number): Uint32Array {
-    if (this.#at + batch > this.#order.length) {
-      for (let last = this.#order.length - 1; last > 0; last--) {
-        const other = this.#random.below(last + 1);
-        [this.#order[last], this.#order[other]] = [this.#order[other]!, this.#order[last]!];
-      }
-      this.#at = 0;
-    }
-    this.#at += batch;
-    return this.#order.slice(this.#at - batch, this.#at);
-  }
-}
-
 async function judge(
   program: Program,
   parameters: Float32Array,
@@ -142,13 +112,18 @@ program.loadExamples(0, train.images, train.labels);
 judging.loadExamples(0, test.images, test.labels);
 program.writeParameters(initialParameters(plan.layout, seed));
 
-const epochs = new Epochs(train.count, new Random(seed));
+const schedule: Schedule = {
+  warmUpSteps: Math.round(steps / 20),
+  decay: { kind: "cosine", steps: steps - Math.round(steps / 20), floor: 0 },
+};
+const sampler = new Sampler(new Random(seed));
+sampler.add({ first: 0, count: train.count });
 const points: Point[] = [];
 const beganMs = performance.now();
 const every = Math.max(1, Math.ceil(steps / POINTS));
 for (let step = 0; step < steps && performance.now() < endsAtMs; step++) {
-  program.step(epochs.draw(batch), {
-    learningRate: rateAt(step, steps, baseRate),
+  program.step(sampler.draw(batch), {
+    learningRate: learningRateAt(schedule, baseRate, step),
     momentum: MOMENTUM,
     weightDecay: WEIGHT_DECAY,
   });
