@@ -6,6 +6,7 @@
 import type { BackendChoice, Phase, ReplicaProgress } from "../messages.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { RunView } from "../../shared/run_view.ts";
+import { LIMITS } from "../../shared/wire/codes.ts";
 import { adviceFor, surroundings } from "./browser_advice.ts";
 import { Controls, isAtRest, type Wish } from "./controls.ts";
 import { DevicePanel } from "./device_panel.ts";
@@ -25,8 +26,6 @@ import { Training, type BackendWish } from "./training.ts";
 startTheme();
 
 const link = new URLSearchParams(location.search);
-/** As `drove join` accepts them. */
-const MOST_THREADS = 64;
 const notices = new Notices();
 const controls = new Controls(obey);
 const own = new OwnNumbers();
@@ -132,7 +131,7 @@ function showTitle(): void {
 /** What `drove join` asks of the browsers that it starts. */
 function threadsWish(): number | undefined {
   const threads = Number(link.get("threads"));
-  return Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS ? threads : undefined;
+  return Number.isInteger(threads) && threads >= 1 && threads <= LIMITS.threads ? threads : undefined;
 }
 
 function backendWish(known: RunSettings): BackendWish {

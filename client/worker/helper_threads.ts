@@ -3,7 +3,8 @@
 import type { HelperSetup } from "../../shared/engine/wasm/threads/helper.ts";
 import type { HelperThread } from "../../shared/engine/wasm/threads/team.ts";
 
-const MOST_THREADS = 8;
+/** Unasked, that is. More than two have not been measured. */
+const MOST_UNASKED = 8;
 
 export function startHelper(setup: HelperSetup): HelperThread {
   const worker = new Worker(new URL("./wasm_helper.ts", import.meta.url), { type: "module" });
@@ -20,5 +21,5 @@ export function startHelper(setup: HelperSetup): HelperThread {
 /** Half of the processors, so that the machine stays usable; one where memory cannot be shared. */
 export function defaultThreads(): number {
   if (!crossOriginIsolated) return 1;
-  return Math.min(MOST_THREADS, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)));
+  return Math.min(MOST_UNASKED, Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)));
 }

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { LIMITS } from "../../shared/wire/codes.ts";
 import { BrowserError, locateBrowser } from "../browser/find.ts";
 import { probeBrowser, type BrowserProbe } from "../browser/probe.ts";
 import { Swarm } from "../browser/swarm.ts";
@@ -56,8 +57,6 @@ interface Joined {
 }
 
 const MAX_VOLUNTEERS = 64;
-/** As pages accept them. */
-const MOST_THREADS = 64;
 const RUN_OVER = "The run is over. Thank you.";
 const RETRY_MS = 2000;
 /** A coordinator that restarts is back long before; the pages keep trying meanwhile. */
@@ -188,10 +187,10 @@ function countOf(text: string): number {
 }
 
 function threadsOf(text: string | undefined, volunteers: number): number {
-  if (text === undefined) return Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / volunteers)));
+  if (text === undefined) return Math.min(LIMITS.threads, Math.max(1, Math.floor(availableParallelism() / volunteers)));
   const count = Number(text);
-  if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= MOST_THREADS) return count;
-  throw new ConfigError(`--threads is "${text}"; accepted is a whole number from 1 to ${MOST_THREADS}.`);
+  if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= LIMITS.threads) return count;
+  throw new ConfigError(`--threads is "${text}"; accepted is a whole number from 1 to ${LIMITS.threads}.`);
 }
 
 function backendOf(text: string): Backend {

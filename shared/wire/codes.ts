@@ -148,4 +148,6 @@ export const LIMITS = {
   frameBurst: 800,
   framesPerSecond: 400,
   replicas: 1000,
+  /** Of WASM, in one replica. */
+  threads: 64,
 } as const;

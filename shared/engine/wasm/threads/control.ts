@@ -39,11 +39,11 @@ export class Control {
 
   /** Of the program's thread: returns when `helpers` helpers have finished the turn; throws a sentence where one has not. */
   finish(helpers: number): void {
-    for (;;) {
-      const done = this.#waitWhile(DONE, (count) => count < helpers);
-      if (Atomics.load(this.#words, FAILED) !== 0)
-        throw new Error("A thread of the WASM backend failed; open the backend again.");
-      if (done >= helpers) return;
+    const done = this.#waitWhile(DONE, (count) => count < helpers);
+    if (Atomics.load(this.#words, FAILED) !== 0) {
+      throw new Error("A thread of the WASM backend failed; open the backend again.");
+    }
+    if (done < helpers) {
       throw new Error(
         `A thread of the WASM backend gave no answer for ${PATIENCE_MS / 1000} s; open the backend again.`,
       );
