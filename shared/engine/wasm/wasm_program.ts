@@ -4,6 +4,7 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
+import { checkExamples, checkLoad, checkVector } from "../checks.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import { UPDATE_WORDS, updateWords } from "../optimizer.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
@@ -103,25 +104,15 @@ class WasmProgram implements Program {
   }
 
   loadExamples(first: number, images: Uint8Array, labels: Uint8Array): void {
-    const { datasetExamples, model } = this.plan;
-    const imageBytes = elementsOf(model.input);
-    const count = labels.length;
-    if (images.length !== count * imageBytes) {
-      throw new Error(`${count} labels came with ${images.length} bytes of images; they need ${count * imageBytes}.`);
-    }
-    if (!Number.isInteger(first) || first < 0 || first + count > datasetExamples) {
-      throw new Error(`Examples ${first} to ${first + count - 1} do not fit into a data set of ${datasetExamples}.`);
-    }
-    const label = labels.findIndex((value) => value >= model.classes);
-    if (label >= 0)
-      throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
+    checkLoad(this.plan, first, images, labels);
+    const imageBytes = elementsOf(this.plan.model.input);
     const { memory } = this.#open.instance;
     new Uint8Array(memory, this.#map.images + first * imageBytes, images.length).set(images);
-    new Uint8Array(memory, this.#map.labels + first, count).set(labels);
+    new Uint8Array(memory, this.#map.labels + first, labels.length).set(labels);
   }
 
   writeParameters(parameters: Float32Array): void {
-    this.#checkVector("parameters", parameters);
+    checkVector(this.plan, "parameters", parameters);
     const { vector } = this.#open;
     vector.parameters.set(parameters);
     vector.base.set(parameters);
@@ -142,7 +133,7 @@ class WasmProgram implements Program {
   }
 
   gradientStep(examples: Uint32Array): void {
-    this.#check(examples);
+    checkExamples(this.plan, examples);
     const { microBatches } = this.plan;
     const { gradient, gradientSum } = this.#map;
     const { instance, losses, draw, vector } = this.#open;
@@ -174,7 +165,7 @@ class WasmProgram implements Program {
   }
 
   settle(center: Float32Array, movingRate: number): void {
-    this.#checkVector("center", center);
+    checkVector(this.plan, "center", center);
     const { parameters, sent, base } = this.#map;
     const { instance, vector } = this.#open;
     vector.base.set(center);
@@ -182,7 +173,7 @@ class WasmProgram implements Program {
   }
 
   rebase(center: Float32Array, keepParameters: boolean): void {
-    this.#checkVector("center", center);
+    checkVector(this.plan, "center", center);
     const { vector } = this.#open;
     vector.base.set(center);
     if (keepParameters) return;
@@ -191,7 +182,7 @@ class WasmProgram implements Program {
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
-    this.#check(examples);
+    checkExamples(this.plan, examples);
     const { correct, losses } = this.#open;
     let right = 0;
     let lossSum = 0;
@@ -204,7 +195,7 @@ class WasmProgram implements Program {
   }
 
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
-    this.#check(examples);
+    checkExamples(this.plan, examples);
     this.#gather(examples, 0);
     this.#open.draw[0] = 0;
     doExercise(this.#open.instance, this.#map, this.#calls.byOperation, exercise, take);
@@ -232,17 +223,6 @@ class WasmProgram implements Program {
     this.#execution.run(what);
   }
 
-  #check(examples: Uint32Array): void {
-    const { batch, datasetExamples } = this.plan;
-    if (examples.length !== batch) {
-      throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
-    }
-    for (const example of examples) {
-      if (example >= datasetExamples)
-        throw new Error(`Example ${example} is outside the data set of ${datasetExamples}.`);
-    }
-  }
-
   /** Says which examples the next gathering takes. */
   #gather(examples: Uint32Array, part: number): void {
     const { microBatch } = this.plan;
@@ -256,13 +236,6 @@ class WasmProgram implements Program {
     this.#lossSum = 0;
     this.#taken.set(values);
     return { values: this.#taken, steps, meanLoss };
-  }
-
-  #checkVector(name: string, vector: Float32Array): void {
-    const { elements } = this.plan.layout;
-    if (vector.length !== elements) {
-      throw new Error(`The ${name} given have ${vector.length} elements; the layout has ${elements}.`);
-    }
   }
 
   get #open(): Open {

@@ -5,6 +5,7 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
+import { checkExamples, checkLoad, checkVector } from "../checks.ts";
 import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
@@ -69,8 +70,11 @@ export class WebGpuProgram implements Program {
   readonly #evaluation: Readback;
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
-  /** Forward, loss, backward. */
-  #gradientPass: readonly PreparedDispatch[] = [];
+  /** Of each part of a batch: forward, loss, backward, and the gradients' sum. */
+  #gradientPasses: readonly (readonly PreparedDispatch[])[] = [];
+  /** The last of them with the update. */
+  #updatePass: readonly PreparedDispatch[] = [];
+  #evaluationPass: readonly PreparedDispatch[] = [];
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Gatherings so far: dice.ts. */
   #draw = 0;
@@ -101,18 +105,8 @@ export class WebGpuProgram implements Program {
 
   loadExamples(first: number, images: Uint8Array, labels: Uint8Array): void {
     this.#prepare();
-    const { datasetExamples, model } = this.plan;
-    const imageBytes = elementsOf(model.input);
-    const count = labels.length;
-    if (images.length !== count * imageBytes) {
-      throw new Error(`${count} labels came with ${images.length} bytes of images; they need ${count * imageBytes}.`);
-    }
-    if (!Number.isInteger(first) || first < 0 || first + count > datasetExamples) {
-      throw new Error(`Examples ${first} to ${first + count - 1} do not fit into a data set of ${datasetExamples}.`);
-    }
-    const label = labels.findIndex((value) => value >= model.classes);
-    if (label >= 0)
-      throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
+    checkLoad(this.plan, first, images, labels);
+    const imageBytes = elementsOf(this.plan.model.input);
     const rowBytes = imageWords(this.plan) * 4;
     this.#queue.writeBuffer(this.memory.images, first * rowBytes, wholeWords(images, imageBytes, rowBytes));
     this.#queue.writeBuffer(this.memory.labels, first * 4, Uint32Array.from(labels));
@@ -135,7 +129,7 @@ export class WebGpuProgram implements Program {
 
   step(examples: Uint32Array, settings: StepSettings): void {
     this.#check();
-    this.#checkExamples(examples);
+    checkExamples(this.plan, examples);
     this.#updates += 1;
     const words = updateWords(this.plan.optimizer, settings, this.#updates);
     this.#steps.add((slot) => this.#inputs.fill(slot, examples, this.#draw, words));
@@ -145,7 +139,7 @@ export class WebGpuProgram implements Program {
 
   gradientStep(examples: Uint32Array): void {
     this.#prepare();
-    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, []));
+    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, this.#gradientPasses.at(-1)!));
     this.#draw += this.plan.microBatches;
     this.#stepsSinceTake += 1;
   }
@@ -236,8 +230,16 @@ export class WebGpuProgram implements Program {
   }
 
   #useLaunches(launches: Launches): void {
+    const { forward, lossTotal, backward, addSum, addToSum, update, evaluation } = launches;
+    const { microBatches } = this.plan;
+    const gradient = [...forward.flat(), ...lossTotal, ...backward.flat()];
     this.launches = launches;
-    this.#gradientPass = [...launches.forward.flat(), ...launches.lossTotal, ...launches.backward.flat()];
+    this.#gradientPasses = Array.from({ length: microBatches }, (_, part) => {
+      if (part === 0) return gradient;
+      return [...gradient, ...(part === microBatches - 1 ? addSum : addToSum)];
+    });
+    this.#updatePass = [...this.#gradientPasses.at(-1)!, ...update];
+    this.#evaluationPass = evaluation.flat();
   }
 
   /** The steps in the first slots, in one submit. */
@@ -246,35 +248,28 @@ export class WebGpuProgram implements Program {
     this.#submit((encoder) => {
       for (let slot = 0; slot < steps; slot++) {
         this.#inputs.useSettings(encoder, slot);
-        this.#encodeGradient(encoder, slot, this.launches.update);
+        this.#encodeGradient(encoder, slot, this.#updatePass);
       }
     });
   }
 
   /** Something with one batch that is not a step of its own; nothing may wait in the slots. */
   #runBatch(examples: Uint32Array, draw: number, encode: (encoder: GPUCommandEncoder) => void): void {
-    this.#checkExamples(examples);
+    checkExamples(this.plan, examples);
     this.#inputs.fill(0, examples, draw);
     this.#inputs.upload(this.#queue, 1);
     this.#submit(encode);
   }
 
-  /** The gradient of the batch in a slot, then `after`, in the last of its passes. */
-  #encodeGradient(encoder: GPUCommandEncoder, slot: number, after: readonly PreparedDispatch[]): void {
-    const { microBatches } = this.plan;
+  /** The gradient of the batch in a slot; `last` is the pass of its last part. */
+  #encodeGradient(encoder: GPUCommandEncoder, slot: number, last: readonly PreparedDispatch[]): void {
     const { gradient } = this.memory.vectors;
     const { gradientSum } = this.memory;
-    for (let part = 0; part < microBatches; part++) {
-      const isLast = part === microBatches - 1;
-      const isFirst = part === 0;
-      const { addSum, addToSum } = this.launches;
+    const lastPart = this.plan.microBatches - 1;
+    for (let part = 0; part <= lastPart; part++) {
       this.#inputs.usePart(encoder, slot, part);
-      runPass(encoder, [
-        ...this.#gradientPass,
-        ...(isFirst ? [] : isLast ? addSum : addToSum),
-        ...(isLast ? after : []),
-      ]);
-      if (isFirst && !isLast) encoder.copyBufferToBuffer(gradient, 0, gradientSum, 0, gradient.size);
+      runPass(encoder, part === lastPart ? last : this.#gradientPasses[part]!);
+      if (part === 0 && lastPart > 0) encoder.copyBufferToBuffer(gradient, 0, gradientSum, 0, gradient.size);
     }
   }
 
@@ -282,7 +277,7 @@ export class WebGpuProgram implements Program {
     const { batch, microBatch, microBatches, losses, correct } = this.plan;
     for (let part = 0; part < microBatches; part++) {
       this.#inputs.usePart(encoder, 0, part);
-      runPass(encoder, this.launches.evaluation.flat());
+      runPass(encoder, this.#evaluationPass);
       for (const [index, tensor] of [losses, correct].entries()) {
         const to = (index * batch + part * microBatch) * 4;
         encoder.copyBufferToBuffer(this.memory.tensor(tensor).buffer, 0, staging, to, microBatch * 4);
@@ -340,21 +335,9 @@ export class WebGpuProgram implements Program {
     this.#queue.writeBuffer(buffer, 0, vector);
   }
 
-  #checkExamples(examples: Uint32Array): void {
-    const { batch, datasetExamples } = this.plan;
-    if (examples.length !== batch) {
-      throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
-    }
-    const outside = examples.find((example) => example >= datasetExamples);
-    if (outside !== undefined) throw new Error(`Example ${outside} is outside the data set of ${datasetExamples}.`);
-  }
-
   #checkVector(name: string, vector: Float32Array): void {
     this.#prepare();
-    const { elements } = this.plan.layout;
-    if (vector.length !== elements) {
-      throw new Error(`The ${name} given have ${vector.length} elements; the layout has ${elements}.`);
-    }
+    checkVector(this.plan, name, vector);
   }
 
   /** For whatever is not a step: steps that wait come before it. */

@@ -1,0 +1,37 @@
+/** What every backend's program asks of its arguments, in one place: at the door of each call, with a sentence. */
+
+import { elementsOf } from "../model/model.ts";
+import type { Plan } from "./plan.ts";
+
+/** Of `Program.loadExamples`. */
+export function checkLoad(plan: Plan, first: number, images: Uint8Array, labels: Uint8Array): void {
+  const { datasetExamples, model } = plan;
+  const count = labels.length;
+  const bytes = count * elementsOf(model.input);
+  if (images.length !== bytes) {
+    throw new Error(`${count} labels came with ${images.length} bytes of images; they need ${bytes}.`);
+  }
+  if (!Number.isInteger(first) || first < 0 || first + count > datasetExamples) {
+    throw new Error(`Examples ${first} to ${first + count - 1} do not fit into a data set of ${datasetExamples}.`);
+  }
+  const label = labels.findIndex((value) => value >= model.classes);
+  if (label >= 0) {
+    throw new Error(`Example ${first + label} has label ${labels[label]}; there are ${model.classes} classes.`);
+  }
+}
+
+/** A batch's examples. */
+export function checkExamples({ batch, datasetExamples }: Plan, examples: Uint32Array): void {
+  if (examples.length !== batch) {
+    throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
+  }
+  const outside = examples.find((example) => example >= datasetExamples);
+  if (outside !== undefined) throw new Error(`Example ${outside} is outside the data set of ${datasetExamples}.`);
+}
+
+/** A vector of the layout's elements; `name` in the plural. */
+export function checkVector({ layout }: Plan, name: string, vector: Float32Array): void {
+  if (vector.length !== layout.elements) {
+    throw new Error(`The ${name} given have ${vector.length} elements; the layout has ${layout.elements}.`);
+  }
+}
