@@ -4,7 +4,7 @@ import type { Operation } from "../operation.ts";
 import { NO_SCRATCH, type ScratchElements } from "./algorithms/operands.ts";
 import type { ChooseCandidate } from "./choice/candidate.ts";
 import type { Dispatch } from "./dispatch.ts";
-import { batchNorm, batchNormDataGradient, batchNormScaleGradient, batchNormStatistics } from "./layers/batch_norm.ts";
+import { batchNorm, batchNormDataGradient, batchNormStatistics } from "./layers/batch_norm.ts";
 import {
   activate,
   activateGradient,
@@ -17,11 +17,11 @@ import {
 } from "./layers/elementwise.ts";
 import { embedding, embeddingGradient } from "./layers/embedding.ts";
 import { gather } from "./layers/gather.ts";
-import { layerNorm, layerNormDataGradient, layerNormScaleGradient } from "./layers/layer_norm.ts";
+import { layerNorm, layerNormDataGradient } from "./layers/layer_norm.ts";
 import { localResponseNorm, localResponseNormGradient, termsElements } from "./layers/local_response.ts";
 import { loss } from "./layers/loss.ts";
 import { globalAveragePool, globalAveragePoolGradient, pool, poolGradient } from "./layers/pooling.ts";
-import { sumsElements } from "./layers/row_sums.ts";
+import { scaleGradient, sumsElements } from "./layers/row_sums.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { isWeighted, weightedDispatches, weightedScratch } from "./products.ts";
 
@@ -63,8 +63,6 @@ export function dispatchesOf(operation: Operation, around: Surroundings, choose:
       return batchNormStatistics(operation, around);
     case "batch-norm":
       return [batchNorm(operation, around)];
-    case "batch-norm-scale-gradient":
-      return batchNormScaleGradient(operation, around);
     case "batch-norm-data-gradient":
       return [batchNormDataGradient(operation, around)];
     case "add":
@@ -76,8 +74,9 @@ export function dispatchesOf(operation: Operation, around: Surroundings, choose:
       return [loss(operation, around)];
     case "layer-norm":
       return [layerNorm(operation, around)];
+    case "batch-norm-scale-gradient":
     case "layer-norm-scale-gradient":
-      return layerNormScaleGradient(operation, around);
+      return scaleGradient(operation, around);
     case "layer-norm-data-gradient":
       return [layerNormDataGradient(operation, around)];
     case "local-response-norm":

@@ -1,8 +1,8 @@
-/** The launches of batch norm: statistics and gradients of scale and shift are sums over rows, in two halves. */
+/** The launches of batch norm: statistics are sums over rows, in two halves, as the gradients in `row_sums.ts`. */
 
 import type { OperationOf } from "../../operation.ts";
 import { elementwise, type Dispatch } from "../dispatch.ts";
-import { scaleGradientOfChunks, sumConstants, sumsOf, sumsOverRows } from "./row_sums.ts";
+import { sumConstants, sumsOf, sumsOverRows } from "./row_sums.ts";
 import {
   activationConstants,
   channelPeriod,
@@ -61,33 +61,12 @@ export function batchNorm(operation: OperationOf<"batch-norm">, { memory, traits
   );
 }
 
-export function batchNormScaleGradient(
-  operation: OperationOf<"batch-norm-scale-gradient">,
-  surroundings: Surroundings,
-): Dispatch[] {
-  const { name, input, outputGradient, mean, inverseDeviation } = operation;
-  const { memory } = surroundings;
-  const inputs = [
-    vectorsOf(memory, input),
-    vectorsOf(memory, outputGradient),
-    memory.tensor(mean),
-    memory.tensor(inverseDeviation),
-  ];
-  return [
-    sumsOverRows(`${name} scale gradient`, "batch_norm_sums", operation, inputs, surroundings),
-    scaleGradientOfChunks(operation, surroundings),
-  ];
-}
-
 export function batchNormDataGradient(
   operation: OperationOf<"batch-norm-data-gradient">,
   { memory, traits }: Surroundings,
 ): Dispatch {
   const { name, rows, channels, input, outputGradient, mean, inverseDeviation, inputGradient, undo } = operation;
   const { scale, shift } = operation;
-  const first = Math.min(scale.offset, shift.offset);
-  const end = Math.max(scale.offset + scale.elements, shift.offset + shift.elements);
-  if (first !== scale.offset) throw new Error(`invariant violation: the shift of "${name}" lies before its scale`);
   const slopes = vectorsOf(memory, outputGradient);
   return strided(
     {
@@ -97,14 +76,14 @@ export function batchNormDataGradient(
       period: channelPeriod(channels),
     },
     traits,
-    { ROWS: rows, CHANNELS: channels, SHIFT_AT: shift.offset - first, ...targetConstants(operation) },
+    { ROWS: rows, CHANNELS: channels, SHIFT_AT: shift.offset - scale.offset, ...targetConstants(operation) },
     [
       vectorsOf(memory, input),
       slopes,
       memory.parameter(scale),
       memory.tensor(mean),
       memory.tensor(inverseDeviation),
-      { buffer: memory.vectors.gradient, offset: first * 4, size: (end - first) * 4 },
+      memory.gradients(scale, shift),
       undoneBinding(undo, memory, slopes),
       vectorsOf(memory, inputGradient),
     ],

@@ -2,7 +2,6 @@
 
 import type { OperationOf } from "../../operation.ts";
 import { elementwise, type Dispatch } from "../dispatch.ts";
-import { scaleGradientOfChunks, sumsOverRows } from "./row_sums.ts";
 import { activationConstants, targetConstants, undoneBinding, vectorsOf, type Surroundings } from "./surroundings.ts";
 
 export function layerNorm(operation: OperationOf<"layer-norm">, { memory }: Surroundings): Dispatch {
@@ -17,24 +16,6 @@ export function layerNorm(operation: OperationOf<"layer-norm">, { memory }: Surr
     memory.tensor(mean),
     memory.tensor(inverseDeviation),
   ]);
-}
-
-export function layerNormScaleGradient(
-  operation: OperationOf<"layer-norm-scale-gradient">,
-  surroundings: Surroundings,
-): Dispatch[] {
-  const { name, input, outputGradient, mean, inverseDeviation } = operation;
-  const { memory } = surroundings;
-  const inputs = [
-    vectorsOf(memory, input),
-    vectorsOf(memory, outputGradient),
-    memory.tensor(mean),
-    memory.tensor(inverseDeviation),
-  ];
-  return [
-    sumsOverRows(`${name} scale gradient`, "layer_norm_sums", operation, inputs, surroundings),
-    scaleGradientOfChunks(operation, surroundings),
-  ];
 }
 
 export function layerNormDataGradient(

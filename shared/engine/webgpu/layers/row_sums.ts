@@ -6,7 +6,7 @@
 import type { OperationOf } from "../../operation.ts";
 import type { DeviceTraits } from "../choice/candidate.ts";
 import { elementwise, type Constants, type Dispatch } from "../dispatch.ts";
-import { channelPeriod, type Surroundings } from "./surroundings.ts";
+import { channelPeriod, vectorsOf, type Surroundings } from "./surroundings.ts";
 
 interface Rows {
   readonly rows: number;
@@ -54,14 +54,29 @@ export function sumsOverRows(
   return elementwise(name, shader, items, constants, [...inputs, sumsOf(shape, surroundings)]);
 }
 
-/** The second half of the gradients of scale and shift. */
-export function scaleGradientOfChunks(
-  operation: OperationOf<"batch-norm-scale-gradient" | "layer-norm-scale-gradient">,
+const SUMMING_SHADERS = {
+  "batch-norm-scale-gradient": "batch_norm_sums",
+  "layer-norm-scale-gradient": "layer_norm_sums",
+} as const;
+
+/** The gradients of scale and shift. */
+export function scaleGradient(
+  operation: OperationOf<keyof typeof SUMMING_SHADERS>,
   surroundings: Surroundings,
-): Dispatch {
-  const { name, channels, scale, shift } = operation;
-  const { CHUNKS } = sumConstants(operation, surroundings.traits);
+): Dispatch[] {
+  const { kind, name, channels, scale, shift, input, outputGradient, mean, inverseDeviation } = operation;
+  const { memory, traits } = surroundings;
+  const { CHUNKS } = sumConstants(operation, traits);
+  const inputs = [
+    vectorsOf(memory, input),
+    vectorsOf(memory, outputGradient),
+    memory.tensor(mean),
+    memory.tensor(inverseDeviation),
+  ];
   const constants = { CHANNELS: channels, CHUNKS, SCALE_OFFSET: 0, SHIFT_OFFSET: shift.offset - scale.offset };
-  const bindings = [sumsOf(operation, surroundings), surroundings.memory.gradients(scale, shift)];
-  return elementwise(`${name} scale gradient, sum`, "scale_gradient", channels, constants, bindings);
+  const bindings = [sumsOf(operation, surroundings), memory.gradients(scale, shift)];
+  return [
+    sumsOverRows(`${name} scale gradient`, SUMMING_SHADERS[kind], operation, inputs, surroundings),
+    elementwise(`${name} scale gradient, sum`, "scale_gradient", channels, constants, bindings),
+  ];
 }
