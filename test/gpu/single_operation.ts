@@ -4,7 +4,6 @@ import type { Operation, OperationOf } from "../../shared/engine/operation.ts";
 import { gradientsWrittenBy, readBy, tensorsOf, writtenBy } from "../../shared/engine/operation_tensors.ts";
 import type { PreparedDispatch } from "../../shared/engine/webgpu/kernels.ts";
 import { runPass, type WebGpuProgram } from "../../shared/engine/webgpu/webgpu_program.ts";
-import type { ParameterTensor } from "../../shared/model/layout.ts";
 import type { Random } from "../../shared/random.ts";
 import { comparisonOf, type Comparison } from "../reference/allowed_errors.ts";
 import {
@@ -14,6 +13,7 @@ import {
   wholeNumberTensors,
 } from "../reference/operation_memory.ts";
 import type { ReferenceMemory } from "../reference/operations.ts";
+import { touched, wrongRange } from "../reference/ranges.ts";
 import { firstOutside } from "../reference/tolerance.ts";
 import type { TestDevice } from "./gpu_device.ts";
 
@@ -140,35 +140,4 @@ async function wrongVector(
     wrongRange(actual, expected.parameters, allowed.parameters, moved) ??
     touched(actual, moved, (value, index) => value === expected.parameters[index])
   );
-}
-
-function wrongRange(
-  actual: Float32Array,
-  expected: Float64Array,
-  allowed: Float64Array,
-  tensors: readonly ParameterTensor[],
-): string | undefined {
-  for (const { name, offset, elements } of tensors) {
-    const slice = <T extends Float32Array | Float64Array>(vector: T): T =>
-      vector.subarray(offset, offset + elements) as T;
-    const found = firstOutside(slice(actual), slice(expected), slice(allowed));
-    if (found) return `${name}: ${found}`;
-  }
-  return undefined;
-}
-
-/** An element outside `tensors` that is not as it was. */
-function touched(
-  vector: Float32Array,
-  tensors: readonly ParameterTensor[],
-  isUntouched: (value: number, index: number) => boolean,
-): string | undefined {
-  const at = vector.findIndex(
-    (value, index) =>
-      !isUntouched(value, index) &&
-      tensors.every(({ offset, elements }) => index < offset || index >= offset + elements),
-  );
-  return at < 0
-    ? undefined
-    : `${tensors.map(({ name }) => name).join(", ")}: element ${at} of the vector was written too`;
 }

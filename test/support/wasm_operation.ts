@@ -7,7 +7,6 @@ import { invocationsOf } from "../../shared/engine/wasm/invocations.ts";
 import { instantiate, invoke } from "../../shared/engine/wasm/kernels.ts";
 import { MemoryMap } from "../../shared/engine/wasm/memory_map.ts";
 import { webAssembly, type WasmModule } from "../../shared/engine/wasm/webassembly.ts";
-import type { ParameterTensor } from "../../shared/model/layout.ts";
 import type { Random } from "../../shared/random.ts";
 import { comparisonOf, type Comparison } from "../reference/allowed_errors.ts";
 import {
@@ -17,6 +16,7 @@ import {
   wholeNumberTensors,
 } from "../reference/operation_memory.ts";
 import type { ReferenceMemory } from "../reference/operations.ts";
+import { touched, wrongRange } from "../reference/ranges.ts";
 import { firstOutside } from "../reference/tolerance.ts";
 import { WASM_MODULES } from "./wasm_modules.ts";
 
@@ -137,36 +137,4 @@ function wrongVector(
     ) ??
     touched(parameters, writtenParameters, (value, index) => value === expected.parameters[index])
   );
-}
-
-function wrongRange(
-  actual: Float32Array,
-  expected: Float64Array,
-  allowed: Float64Array,
-  tensors: readonly ParameterTensor[],
-): string | undefined {
-  for (const { name, offset, elements } of tensors) {
-    const end = offset + elements;
-    const found = firstOutside(
-      actual.subarray(offset, end),
-      expected.subarray(offset, end),
-      allowed.subarray(offset, end),
-    );
-    if (found) return `${name}: ${found}`;
-  }
-  return undefined;
-}
-
-/** An element outside `tensors` that is not as it was. */
-function touched(
-  vector: Float32Array,
-  tensors: readonly ParameterTensor[],
-  isUntouched: (value: number, index: number) => boolean,
-): string | undefined {
-  const at = vector.findIndex(
-    (value, index) =>
-      !isUntouched(value, index) &&
-      tensors.every(({ offset, elements }) => index < offset || index >= offset + elements),
-  );
-  return at < 0 ? undefined : `element ${at} of the vector was written`;
 }
