@@ -41,12 +41,17 @@ export interface StepSettings {
   readonly weightDecay: number;
 }
 
-/** What one readback brings: a vector of the layout's elements, and the losses of the local steps since the last one. */
-export interface Taken {
+/** The losses of the local steps since the last readback. */
+export interface TakenLoss {
+  readonly steps: number;
+  /** 0 where there were none. */
+  readonly meanLoss: number;
+}
+
+/** What one readback brings: a vector of the layout's elements, and the losses. */
+export interface Taken extends TakenLoss {
   /** Valid until the next `take…` of the same program. */
   readonly values: Float32Array<ArrayBuffer>;
-  readonly steps: number;
-  readonly meanLoss: number;
 }
 
 export interface Evaluation {
@@ -72,6 +77,8 @@ export interface Program {
   gradientStep(examples: Uint32Array): void;
   /** Remembers the parameters as sent, and reads back `parameters - base`. */
   takeDifference(): Promise<Taken>;
+  /** Reads back the losses alone: a few bytes. */
+  takeLoss(): Promise<TakenLoss>;
   /** Reads back the gradient of the last step; in place of running statistics `base - statistics` (SPEC E9). */
   takeGradient(): Promise<Taken>;
   /** The elastic pull (SPEC X): parameters <- parameters - movingRate * (sent - center); base <- center. */

@@ -109,7 +109,7 @@ class ProgramTrainer implements Trainer {
   }
 
   async loss(): Promise<number> {
-    return (await this.#program.takeGradient()).meanLoss;
+    return (await this.#program.takeLoss()).meanLoss;
   }
 
   async tune(budgetMs: number): Promise<TuningResult | undefined> {

@@ -156,6 +156,11 @@ test("A take brings the mean loss of the steps since the last one, in one readba
   expect(taken.steps).toBe(2);
   expect(taken.meanLoss).toBeCloseTo((losses[0]! + losses[1]!) / 2, 5);
   expect(await program.takeDifference()).toMatchObject({ steps: 0, meanLoss: 0 });
+  program.step(BATCH, SETTINGS);
+  const { steps, meanLoss } = await program.takeLoss();
+  expect(steps).toBe(1);
+  expect(meanLoss).toBeCloseTo(trainer.step(BATCH, SETTINGS), 5);
+  expect(await program.takeLoss()).toEqual({ steps: 0, meanLoss: 0 });
 });
 
 test("A gradient step leaves the parameters, an evaluation leaves the losses", async () => {

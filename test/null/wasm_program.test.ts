@@ -114,6 +114,9 @@ test("A take brings the mean loss of the steps since the last one", async () => 
   expect(taken.steps).toBe(2);
   expect(taken.meanLoss).toBeCloseTo((losses[0]! + losses[1]!) / 2, 5);
   expect(await trained.takeDifference()).toMatchObject({ steps: 0, meanLoss: 0 });
+  trained.step(BATCH, SETTINGS);
+  expect((await trained.takeLoss()).meanLoss).toBeCloseTo(trainer.step(BATCH, SETTINGS), 5);
+  expect(await trained.takeLoss()).toEqual({ steps: 0, meanLoss: 0 });
 });
 
 test("A gradient step leaves the parameters, an evaluation leaves the losses", async () => {

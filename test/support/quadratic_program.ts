@@ -3,7 +3,7 @@
  * and pencil. For tests of the protocol only; learning is tested on the real engine.
  */
 
-import type { Evaluation, Program, StepSettings, Taken } from "../../shared/engine/backend.ts";
+import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../../shared/engine/backend.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
 
@@ -105,9 +105,13 @@ export class QuadraticProgram implements Program {
     this.isClosed = true;
   }
 
-  #take(values: Float32Array<ArrayBuffer>): Taken {
+  async takeLoss(): Promise<TakenLoss> {
     const { steps, lossSum } = this.#taken;
     this.#taken = { steps: 0, lossSum: 0 };
-    return { values, steps, meanLoss: steps === 0 ? 0 : lossSum / steps };
+    return { steps, meanLoss: steps === 0 ? 0 : lossSum / steps };
+  }
+
+  async #take(values: Float32Array<ArrayBuffer>): Promise<Taken> {
+    return { values, ...(await this.takeLoss()) };
   }
 }

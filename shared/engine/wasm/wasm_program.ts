@@ -5,7 +5,7 @@
 
 import { elementsOf } from "../../model/model.ts";
 import { checkExamples, checkLoad, checkVector } from "../checks.ts";
-import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
+import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../backend.ts";
 import { UPDATE_WORDS, updateWords } from "../optimizer.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import type { TensorId } from "../operation.ts";
@@ -156,6 +156,10 @@ class WasmProgram implements Program {
     return this.#take(vector.difference);
   }
 
+  async takeLoss(): Promise<TakenLoss> {
+    return this.#takeLoss();
+  }
+
   async takeGradient(): Promise<Taken> {
     const { gradient, base, parameters } = this.#open.vector;
     // SPEC E9: running statistics come as what the base has to lose to become them.
@@ -230,12 +234,16 @@ class WasmProgram implements Program {
   }
 
   #take(values: Float32Array<ArrayBuffer>): Taken {
+    this.#taken.set(values);
+    return { values: this.#taken, ...this.#takeLoss() };
+  }
+
+  #takeLoss(): TakenLoss {
     const steps = this.#steps;
     const meanLoss = steps === 0 ? 0 : this.#lossSum / (steps * this.plan.batch);
     this.#steps = 0;
     this.#lossSum = 0;
-    this.#taken.set(values);
-    return { values: this.#taken, steps, meanLoss };
+    return { steps, meanLoss };
   }
 
   get #open(): Open {

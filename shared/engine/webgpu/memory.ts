@@ -51,6 +51,8 @@ export class PlanMemory {
   readonly readback: GPUBuffer;
   /** Losses and correctness of one batch, for the host. */
   readonly evaluation: GPUBuffer;
+  /** The loss total, for the host. */
+  readonly loss: GPUBuffer;
   readonly #slots: readonly GPUBuffer[];
   #buffers: GPUBuffer[] = [];
   readonly #device: GPUDevice;
@@ -91,6 +93,7 @@ export class PlanMemory {
     this.#slots = plan.slotElements.map((elements, slot) => this.#make(slotName(plan, slot), elements, storage));
     this.readback = this.#make("readback", layout.elements + TOTAL_WORDS, staging);
     this.evaluation = this.#make("evaluation readback", 2 * batch, staging);
+    this.loss = this.#make("loss readback", TOTAL_WORDS, staging);
     this.bytes = this.#buffers.reduce((sum, { size }) => sum + size, 0);
   }
 

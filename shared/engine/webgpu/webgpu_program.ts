@@ -6,7 +6,7 @@
 
 import { elementsOf } from "../../model/model.ts";
 import { checkExamples, checkLoad, checkVector } from "../checks.ts";
-import type { Evaluation, Program, StepSettings, Taken } from "../backend.ts";
+import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../backend.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
@@ -68,6 +68,7 @@ export class WebGpuProgram implements Program {
   readonly #queue: GPUQueue;
   readonly #readback: Readback;
   readonly #evaluation: Readback;
+  readonly #loss: Readback;
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
   /** Of each part of a batch: forward, loss, backward, and the gradients' sum. */
@@ -93,6 +94,7 @@ export class WebGpuProgram implements Program {
     this.#queue = watch.device.queue;
     this.#readback = new Readback(memory.readback);
     this.#evaluation = new Readback(memory.evaluation);
+    this.#loss = new Readback(memory.loss);
     this.#taken = new Float32Array(memory.plan.layout.elements);
     this.#inputs = new StepInputs(memory);
     this.#steps = new StepQueue({
@@ -122,6 +124,7 @@ export class WebGpuProgram implements Program {
   readParameters(): Promise<Float32Array<ArrayBuffer>> {
     const { parameters } = this.memory.vectors;
     return this.#readBack(
+      this.#readback,
       (encoder, staging) => encoder.copyBufferToBuffer(parameters, 0, staging, 0, parameters.size),
       (words) => words.slice(0, this.plan.layout.elements),
     );
@@ -146,6 +149,18 @@ export class WebGpuProgram implements Program {
 
   takeDifference(): Promise<Taken> {
     return this.#take(this.memory.vectors.difference, this.launches.difference);
+  }
+
+  async takeLoss(): Promise<TakenLoss> {
+    let steps = 0;
+    const lossSum = await this.#readBack(
+      this.#loss,
+      (encoder, staging) => {
+        steps = this.#encodeLoss(encoder, staging, 0);
+      },
+      (words) => words[0]!,
+    );
+    return { steps, meanLoss: meanOf(lossSum, steps) };
   }
 
   takeGradient(): Promise<Taken> {
@@ -286,32 +301,40 @@ export class WebGpuProgram implements Program {
   }
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
-    const { total } = this.memory;
     const { elements } = this.plan.layout;
     let steps = 0;
     const lossSum = await this.#readBack(
+      this.#readback,
       (encoder, staging) => {
-        steps = this.#stepsSinceTake;
-        this.#stepsSinceTake = 0;
         if (before.length > 0) runPass(encoder, before);
         encoder.copyBufferToBuffer(vector, 0, staging, 0, elements * 4);
-        encoder.copyBufferToBuffer(total, 0, staging, elements * 4, TOTAL_WORDS * 4);
-        encoder.clearBuffer(total);
+        steps = this.#encodeLoss(encoder, staging, elements * 4);
       },
       (words) => {
         this.#taken.set(words.subarray(0, elements));
         return words[elements]!;
       },
     );
-    return { values: this.#taken, steps, meanLoss: steps === 0 ? 0 : lossSum / steps };
+    return { values: this.#taken, steps, meanLoss: meanOf(lossSum, steps) };
+  }
+
+  /** The total of losses to the staging buffer, and begun anew; returns how many steps it is of. */
+  #encodeLoss(encoder: GPUCommandEncoder, staging: GPUBuffer, offset: number): number {
+    const { total } = this.memory;
+    const steps = this.#stepsSinceTake;
+    this.#stepsSinceTake = 0;
+    encoder.copyBufferToBuffer(total, 0, staging, offset, TOTAL_WORDS * 4);
+    encoder.clearBuffer(total);
+    return steps;
   }
 
   async #readBack<T>(
+    readback: Readback,
     encode: (encoder: GPUCommandEncoder, staging: GPUBuffer) => void,
     use: (words: Float32Array<ArrayBuffer>) => T,
   ): Promise<T> {
     this.#prepare();
-    const result = await this.#readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use);
+    const result = await readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use);
     this.#check();
     return result;
   }
@@ -365,4 +388,8 @@ function wholeWords(images: Uint8Array, imageBytes: number, rowBytes: number): U
 
 function sum(words: Float32Array): number {
   return words.reduce((total, value) => total + value, 0);
+}
+
+function meanOf(sumOfSteps: number, steps: number): number {
+  return steps === 0 ? 0 : sumOfSteps / steps;
 }
