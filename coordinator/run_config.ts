@@ -6,53 +6,35 @@
 
 import * as v from "valibot";
 import type { Augmentation } from "../shared/engine/dice.ts";
-import type { OptimizerKind } from "../shared/engine/optimizer.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { ModelDescription } from "../shared/model/model.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import {
-  SOLVERS,
-  WORKING_SOLVERS,
-  isWorking,
-  type Solver,
-  type WorkingSolverName,
-} from "../shared/solver/catalogue.ts";
+import { solverOf, type Solver } from "../shared/solver/catalogue.ts";
+import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
 import { movingRateFor } from "../shared/solver/rule.ts";
-import type { Decay } from "../shared/solver/schedule.ts";
-import type { StalenessPolicy } from "../shared/solver/staleness.ts";
+import type { SolverSettings } from "../shared/solver/settings.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
 
 export type TlsConfig = "self-signed" | { readonly certificate: string; readonly key: string };
 
-export interface RunConfig {
+/** How pushes reach the center: `auto` is what the solver's order says; the others are its twins, for comparison. */
+export type ApplierChoice = "auto" | "lock-free" | "compare-and-swap" | "locked";
+
+export interface RunConfig extends SolverSettings {
   /** null: the first free one of `<model>-<data>-<solver>-<n>`. */
   readonly name: string | null;
   /** Of the catalogue, or a user's own. */
   readonly model: ModelName | ModelDescription;
   /** "mnist", "cifar10", or the name of an imported data set. */
   readonly data: string;
-  readonly solver: WorkingSolverName;
-  readonly exchange: "one-round-trip" | "two-round-trip";
-  readonly batch: number;
-  /** tau: local steps between exchanges. */
-  readonly communicationPeriod: number;
-  readonly learningRate: number;
-  /** On the replica or at the center: where the solver has it. 0 where it has none. */
-  readonly momentum: number;
-  readonly weightDecay: number;
-  readonly optimizer: OptimizerKind;
   readonly clipNorm: number | null;
-  /** Of the learning rate, after the warm-up. */
-  readonly schedule: Decay;
-  /** Steps of all replicas together. */
-  readonly warmUp: number;
+  /** The batch that the learning rate was found for: it grows in proportion (Goyal et al. 2017). null: it is taken as it is. */
+  readonly scaledFrom: number | null;
   readonly augmentation: Augmentation;
-  /** beta, over all replicas; alpha = beta / p. */
-  readonly elasticRate: number;
-  /** A fixed alpha, instead of beta / p. */
-  readonly movingRate: number | null;
-  readonly staleness: StalenessPolicy;
+  readonly applier: ApplierChoice;
+  /** Omnivore's optimizer chooses groups, momentum and learning rate as the run goes. */
+  readonly autotune: boolean;
   readonly backend: "auto" | "webgpu" | "wasm";
   readonly seed: number;
   /** A share of the test images, 0 to 1. */
@@ -108,12 +90,14 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
 
   const model = read("model");
   const data = read("data");
-  const solver = workingSolver(read("solver"));
-  const rule: Solver = SOLVERS[solver];
-  // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none.
+  const solver = read("solver");
+  const rule: Solver = solverOf(solver);
+  // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed.
   if (rule.rule === "gradient" && !given.has("communicationPeriod"))
     given.set("communicationPeriod", { value: 1, source: "" });
   if (rule.momentum === "none" && !given.has("momentum")) given.set("momentum", { value: 0, source: "" });
+  const prescribed = replicaRuleOf(solver, "one-round-trip").optimizer;
+  if (prescribed && !given.has("optimizer")) given.set("optimizer", { value: prescribed, source: "" });
 
   const config: RunConfig = {
     name: read("name"),
@@ -134,6 +118,16 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     elasticRate: read("elasticRate"),
     movingRate: read("movingRate"),
     staleness: read("staleness"),
+    delayCompensation: read("delayCompensation"),
+    outerLearningRate: read("outerLearningRate"),
+    outerMomentum: read("outerMomentum"),
+    nesterovDelay: read("nesterovDelay"),
+    groups: read("groups"),
+    shares: read("shares"),
+    periods: read("periods"),
+    scaledFrom: read("scaledFrom"),
+    applier: read("applier"),
+    autotune: read("autotune"),
     backend: read("backend"),
     seed: read("seed"),
     targetAccuracy: read("targetAccuracy"),
@@ -199,13 +193,6 @@ function fieldsOfFile(file: { readonly path: string; readonly value: unknown }):
       `${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`,
     );
   });
-}
-
-function workingSolver(name: keyof typeof SOLVERS): WorkingSolverName {
-  if (isWorking(name)) return name;
-  throw new ConfigError(
-    `The solver "${name}" is in the catalogue but this version does not train with it yet; use ${listed(WORKING_SOLVERS)}.`,
-  );
 }
 
 function refuseContradictions(config: RunConfig, rule: Solver, sourceOf: (field: FieldName) => string): void {

@@ -13,8 +13,9 @@ import { FIELDS, flagOf, isFieldName, type FieldName } from "../run_fields.ts";
 const RUN_FILE = "drove.run.json";
 
 /** What commander makes of the flags; texts are checked by `readConfig`. */
-export type ConfigOptions = Readonly<Partial<Record<FieldName, string>>> & {
+export type ConfigOptions = Readonly<Partial<Record<Exclude<FieldName, "autotune">, string>>> & {
   readonly config?: string;
+  readonly autotune?: boolean;
   readonly tlsSelfSigned?: boolean;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -25,6 +26,10 @@ export function addConfigFlags(command: Command, defaults: ConfigSources["defaul
   for (const field of Object.keys(FIELDS).filter(isFieldName)) {
     if (field === "tls") continue;
     const { placeholder, help } = FIELDS[field];
+    if (placeholder === "") {
+      command.option(flagOf(field), help);
+      continue;
+    }
     command.addOption(new Option(`${flagOf(field)} <${placeholder}>`, help + defaultInWords(field, defaults)));
   }
   command.option(

@@ -1,6 +1,7 @@
 /**
- * The solvers as a table: a solver is a rule, a momentum, an order (DESIGN §3). Sources and equations:
- * EASGD = Zhang, Choromanska and LeCun 2015; SC17 = You, Buluc and Demmel 2017; EA-wild = You et al., HPCAsia 2020.
+ * The solvers as a table: a solver is a rule, a momentum, an order (DESIGN §3). What follows from a row for a replica is in
+ * `replica_rule.ts`, what follows for the center in `center_rule.ts`: real runs and simulated ones read both. Sources and
+ * equations: EASGD = Zhang, Choromanska and LeCun 2015; SC17 = You, Buluc and Demmel 2017; EA-wild = You et al., HPCAsia 2020.
  */
 
 /** What travels and what the center does with it. */
@@ -14,10 +15,11 @@ export type Rule =
   /** Center minus parameters after tau steps, as a gradient for the center's own optimizer. */
   | "pseudo-gradient";
 
-/** Where momentum lives. */
-type MomentumPlace =
+/** Where the momentum that the solver is known for lives. */
+export type MomentumPlace =
   | "none"
   | "center"
+  /** Nesterov's, over pseudo-gradients; the replica's own optimizer may have another. */
   | "center-nesterov"
   | "replica"
   | "replica-nesterov"
@@ -54,16 +56,6 @@ export type SolverName = keyof typeof SOLVERS;
 
 export const SOLVER_NAMES = Object.keys(SOLVERS) as [SolverName, ...SolverName[]];
 
-/** The solvers that this version trains with; the others stand in the table with their rule, momentum and order. */
-export const WORKING_SOLVERS = [
-  "ea-wild",
-  "async-easgd",
-  "async-measgd",
-  "sync-sgd",
-] as const satisfies readonly SolverName[];
-
-export type WorkingSolverName = (typeof WORKING_SOLVERS)[number];
-
-export function isWorking(name: SolverName): name is WorkingSolverName {
-  return (WORKING_SOLVERS as readonly SolverName[]).includes(name);
+export function solverOf(name: SolverName): Solver {
+  return SOLVERS[name];
 }

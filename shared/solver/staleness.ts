@@ -7,20 +7,20 @@
 
 export type StalenessPolicy =
   | { readonly kind: "none" }
-  /** The moving rate is divided by 1 + s/s0 (after Zhang et al. 2015, staleness-aware async SGD). */
+  /** The rate (moving or learning rate, by the rule) is divided by 1 + s/s0 (after Zhang et al. 2015, staleness-aware async SGD). */
   | { readonly kind: "scale"; readonly halfRateStaleness: number }
   /** A push with s > limit is refused and its replica re-bases. */
   | { readonly kind: "bound"; readonly limit: number };
 
-/** The moving rate that a push of staleness `staleness` gets, or `undefined` where the policy refuses it. */
-export function movingRateUnder(policy: StalenessPolicy, movingRate: number, staleness: number): number | undefined {
+/** The rate that a push of staleness `staleness` gets, or `undefined` where the policy refuses it. */
+export function rateUnder(policy: StalenessPolicy, rate: number, staleness: number): number | undefined {
   switch (policy.kind) {
     case "none":
-      return movingRate;
+      return rate;
     case "scale":
-      return movingRate / (1 + staleness / policy.halfRateStaleness);
+      return rate / (1 + staleness / policy.halfRateStaleness);
     case "bound":
-      return staleness > policy.limit ? undefined : movingRate;
+      return staleness > policy.limit ? undefined : rate;
     default:
       return policy satisfies never;
   }

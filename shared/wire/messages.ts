@@ -4,6 +4,8 @@
  */
 
 import * as v from "valibot";
+import { assignmentSchema } from "../solver/assignment.ts";
+import type { PushContent } from "../solver/replica_rule.ts";
 import { LIMITS, type RefusalCode } from "./codes.ts";
 import { decodeFrame } from "./frame.ts";
 
@@ -12,6 +14,7 @@ const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const finite = v.pipe(v.number(), v.finite());
 const backendName = v.picklist(["webgpu", "wasm", "none"]);
+const contents = ["parameters", "difference", "gradient", "update"] as const satisfies readonly PushContent[];
 const recovery = v.picklist(["none", "rebase", "restart"]);
 
 const schemas = {
@@ -36,7 +39,7 @@ const schemas = {
     incarnation: count,
     /** The version of the center that the payload is encoded against, which both sides hold. */
     baseVersion: count,
-    content: v.picklist(["parameters", "difference", "gradient"]),
+    content: v.picklist(contents),
     /** Local steps and samples since the replica's last exchange, and their mean loss. */
     steps: count,
     samples: count,
@@ -57,20 +60,22 @@ const schemas = {
     resumed: v.boolean(),
     /** The highest exchange number that was ever settled for this replica. */
     lastExchange: count,
+    assignment: assignmentSchema,
   }),
-  /** Answers a push (X3). The payload is the center that was used, or empty for content `difference`. */
+  /** Answers a push (X3). The payload is the vector that the replica is pulled towards, or empty for content `difference`. */
   answer: v.strictObject({
     exchange: count,
     /** Completed applies after this one: the base version of the replica's next push. */
     version: count,
     staleness: count,
-    /** The rate that was used, staleness policy included. */
-    movingRate: finite,
+    /** How far the replica moves towards the payload (X4): the moving rate that was used, staleness policy included, or 1. */
+    pull: finite,
     /** True where this is a retry's copy of an earlier answer. */
     repeated: v.boolean(),
+    assignment: assignmentSchema,
   }),
   /** Answers a pull. The payload is the center. */
-  center: v.strictObject({ version: count, incarnation: count }),
+  center: v.strictObject({ version: count, incarnation: count, assignment: assignmentSchema }),
   /** Something was refused. Where `recovery` is not `none` the payload is the center, to re-base on. */
   refusal: v.strictObject({
     code: text,
