@@ -7,9 +7,9 @@ import type { Program } from "../../shared/engine/backend.ts";
 import { elementsOf } from "../../shared/model/model.ts";
 import type { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { ExampleRange } from "../../shared/sampler.ts";
 import type { Clock } from "../replica/clock.ts";
 import { retryDelayMs } from "../replica/connection.ts";
-import type { ExampleRange } from "../replica/sampler.ts";
 import type { Fetch, StopSignal } from "./surroundings.ts";
 
 export interface Shard extends ExampleRange {

@@ -5,9 +5,9 @@
 
 import type { Program, StepSettings, Taken } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import { randomFor, Sampler, type ExampleRange } from "../../shared/sampler.ts";
 import { SOLVERS } from "../../shared/solver/catalogue.ts";
 import { learningRateAt, runSteps } from "../../shared/solver/schedule.ts";
-import { randomFor, Sampler, type ExampleRange } from "./sampler.ts";
 import type { Work } from "./exchange.ts";
 
 /** A compiled program on a device, with its examples. */

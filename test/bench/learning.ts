@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { Sampler } from "../../client/replica/sampler.ts";
+import { Sampler } from "../../shared/sampler.ts";
 import { loadMnist } from "../../coordinator/data/mnist.ts";
 import { readWasmSources } from "../../coordinator/evaluation/wasm_sources.ts";
 import type { Program } from "../../shared/engine/backend.ts";

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { Examples } from "../../client/participation/examples.ts";
-import type { ExampleRange } from "../../client/replica/sampler.ts";
+import type { ExampleRange } from "../../shared/sampler.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { HandClock, settled } from "../support/hand_clock.ts";

@@ -1,9 +1,9 @@
 /**
- * Which examples a local step trains on: random orders of all loaded examples, one after the other, so that each example
- * comes once per epoch. Shards that arrive later are shuffled into what is left of the running epoch.
+ * Which examples a step of a replica trains on, real or simulated: random orders of all loaded examples, one after the other,
+ * so that each example comes once per epoch. Shards that arrive later are shuffled into what is left of the running epoch.
  */
 
-import { Random } from "../../shared/random.ts";
+import { Random } from "./random.ts";
 
 /** Examples `first` to `first + count - 1` of the data set on the device. */
 export interface ExampleRange {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { randomFor, Sampler } from "../../client/replica/sampler.ts";
+import { randomFor, Sampler } from "../../shared/sampler.ts";
 import { Random } from "../../shared/random.ts";
 
 function drawn(sampler: Sampler, batch: number, batches: number): number[] {
