@@ -4,12 +4,12 @@
  * back as an event, so that local steps go on meanwhile.
  */
 
-import type { RunSettings } from "../../shared/run_settings.ts";
-import { SOLVERS } from "../../shared/solver/catalogue.ts";
+import type { Assignment } from "../../shared/solver/assignment.ts";
+import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import type { FromCoordinator } from "../../shared/wire/messages.ts";
 import type { Connection, ExchangeMessage, Welcome } from "./connection.ts";
-import { Exchange, type Base, type PushContent, type Work } from "./exchange.ts";
+import type { Exchange, InFlight, Work } from "./exchange.ts";
 import type { Device, LocalTraining } from "./local_training.ts";
 import type { Progress } from "./progress.ts";
 
@@ -17,11 +17,18 @@ type Answer = Extract<FromCoordinator, { kind: "answer" }>;
 type Center = Extract<FromCoordinator, { kind: "center" }>;
 type Refusal = Extract<FromCoordinator, { kind: "refusal" }>;
 
+/** The center that was pulled for an exchange of two round trips, and the rate that the replica moves by itself. */
+interface Pulled {
+  readonly center: Float32Array;
+  readonly movingRate: number;
+}
+
 /** The device reads a vector back. */
 interface Taking {
   readonly kind: "taking";
-  /** The pulled center, where the exchange takes two round trips. */
-  readonly center: Float32Array | undefined;
+  readonly pulled: Pulled | undefined;
+  /** The new base that the taken update is to be carried onto. */
+  onto: Float32Array | undefined;
   /**
    * What becomes of it: pushed; not pushed, because the base changed meanwhile, but its work is told of later; forgotten;
    * or forgotten, with the losses of the steps after it too.
@@ -34,10 +41,10 @@ type State =
   | { readonly kind: "pulling" }
   | Taking
   /** `isOrphan`: the device that remembered what was sent is gone. */
-  | { readonly kind: "pushed"; readonly center: Float32Array | undefined; readonly isOrphan: boolean };
+  | { readonly kind: "pushed"; readonly pulled: Pulled | undefined; readonly isOrphan: boolean };
 
 export interface ConversationOptions {
-  readonly settings: RunSettings;
+  readonly rule: ReplicaRule;
   readonly training: LocalTraining;
   readonly connection: Connection;
   readonly exchange: Exchange;
@@ -60,8 +67,7 @@ const DIVERGENCES_IN_A_ROW = 5;
 
 export class Conversation {
   readonly #options: ConversationOptions;
-  readonly #isElastic: boolean;
-  readonly #isTwoRoundTrip: boolean;
+  readonly #rule: ReplicaRule;
   #state: State = { kind: "training" };
   /** The center that the device holds as its base. */
   #base: Float32Array | undefined;
@@ -73,8 +79,7 @@ export class Conversation {
 
   constructor(options: ConversationOptions) {
     this.#options = options;
-    this.#isElastic = SOLVERS[options.settings.solver].rule === "elastic";
-    this.#isTwoRoundTrip = this.#isElastic && options.settings.exchange === "two-round-trip";
+    this.#rule = options.rule;
   }
 
   /** Whether the replica has ever got a center. */
@@ -82,11 +87,14 @@ export class Conversation {
     return this.#base !== undefined;
   }
 
-  /** Whether a local step makes sense now. A gradient is taken at the center and nowhere else, so its rule has none. */
+  /** Whether a step makes sense now. */
   get mayStep(): boolean {
-    if (!this.#isElastic || !this.hasJoined || this.#need === "restart") return false;
-    const { communicationPeriod } = this.#options.settings;
-    return this.#options.training.steps < Math.max(STEPS_ALONE, PERIODS_ALONE * communicationPeriod);
+    const { connection, training } = this.#options;
+    if (!this.hasJoined || this.#need === "restart") return false;
+    if (this.#rule.trainsMeanwhile) return training.steps < Math.max(STEPS_ALONE, PERIODS_ALONE * this.#period);
+    if (this.#state.kind !== "training" || this.#need || training.steps >= this.#period) return false;
+    // Without a coordinator nobody knows whether the base is still the center, where alone a gradient is worth taking.
+    return !this.#rule.takesGradients || connection.mayExchange(1);
   }
 
   /** Whether something is on its way to the coordinator or expected from it. */
@@ -94,27 +102,32 @@ export class Conversation {
     return this.#options.connection.isLive && (this.#state.kind === "pulling" || this.#state.kind === "pushed");
   }
 
+  /** Steps until an exchange is due. */
+  get #period(): number {
+    if (this.#rule.takesGradients) return 1;
+    return this.#options.training.assignment?.communicationPeriod ?? 1;
+  }
+
   /** Begins what is due. */
   advance(): void {
-    const { connection, training, settings } = this.#options;
+    const { connection, training } = this.#options;
     if (!connection.isLive || !this.hasJoined) return;
     if (this.#state.kind === "pulling" || this.#state.kind === "pushed") this.#watchSilence();
     if (this.#state.kind !== "training") return;
     if (this.#need) return this.#pull();
-    if (this.#isElastic && training.steps < settings.communicationPeriod) return;
-    if (!connection.mayExchange(this.#isTwoRoundTrip ? 2 : 1)) return;
-    if (this.#isTwoRoundTrip) return this.#pull();
-    if (!this.#isElastic) this.#gradientStep();
+    if (training.steps < this.#period) return;
+    if (!connection.mayExchange(this.#rule.isTwoRoundTrip ? 2 : 1)) return;
+    if (this.#rule.isTwoRoundTrip) return this.#pull();
     this.#take("push");
   }
 
   welcomed({ header, payload }: Welcome): void {
     const { connection, exchange, training } = this.#options;
+    this.#assign(header.assignment);
     if (header.resumed && this.hasJoined) return this.#resume();
     const center = vectorOf(payload);
     if (!center) return connection.renew("a welcome without a center");
     exchange.rejoin({ version: header.version, incarnation: header.incarnation }, header.lastExchange);
-    training.reached(header.version);
     if (this.#state.kind !== "taking") this.#state = { kind: "training" };
     else if (this.#state.fate === "push") this.#state.fate = "carry";
     if (this.hasJoined) return this.#recover(this.#need ?? "rebase", center);
@@ -145,6 +158,17 @@ export class Conversation {
     this.#options.training.useDevice(device, this.#base);
     if (this.#state.kind === "taking") this.#state = { kind: "training" };
     if (this.#state.kind === "pushed") this.#state = { ...this.#state, isOrphan: true };
+    this.#refuseMisassignment();
+  }
+
+  #assign(assignment: Assignment): void {
+    this.#options.training.assign(assignment);
+    this.#refuseMisassignment();
+  }
+
+  #refuseMisassignment(): void {
+    const { misassignment } = this.#options.training;
+    if (misassignment !== undefined) this.#options.onHopeless(misassignment);
   }
 
   #resume(): void {
@@ -160,83 +184,88 @@ export class Conversation {
     this.#options.connection.pull();
   }
 
-  #gradientStep(): void {
-    const { training, progress, settings, nowMs } = this.#options;
-    training.gradientStep();
-    progress.stepped(settings.batch, nowMs());
-  }
-
-  #take(fate: Taking["fate"], center?: Float32Array): void {
-    const taking: Taking = { kind: "taking", center, fate };
+  #take(fate: Taking["fate"], { pulled, onto }: Partial<Pick<Taking, "pulled" | "onto">> = {}): void {
+    const taking: Taking = { kind: "taking", pulled, onto, fate };
     this.#state = taking;
-    const what = this.#isElastic ? "difference" : "gradient";
     this.#options.training
-      .take(what)
+      .take()
       .then(({ values, work }) => this.#taken(taking, values, work))
       .catch(this.#options.onDeviceFailure);
   }
 
   #taken(taking: Taking, values: Float32Array, work: Work): void {
+    const { training, exchange, onChange } = this.#options;
     // Another device has taken its place meanwhile.
     if (this.#state !== taking) return;
     this.#state = { kind: "training" };
-    this.#options.onChange();
+    onChange();
     if (taking.fate === "forget") return;
     if (taking.fate === "forget-all") return this.#take("forget");
     if (taking.fate === "push") return this.#push(taking, values, work);
-    if (Number.isFinite(work.lossSum)) this.#options.exchange.carry(work);
+    if (taking.onto) training.moveOnto(taking.onto, values);
+    if (Number.isFinite(work.lossSum)) exchange.carry(work);
   }
 
-  #push({ center }: Taking, values: Float32Array, work: Work): void {
-    const { connection, exchange, progress, settings } = this.#options;
-    const scale = this.#isTwoRoundTrip ? settings.movingRate : 1;
-    const inFlight = exchange.begin(this.#content, values, scale, work, connection.bufferedBytes > 0);
+  #push({ pulled }: Taking, values: Float32Array, work: Work): void {
+    const { connection, exchange, progress } = this.#options;
+    const isBuffered = connection.bufferedBytes > 0;
+    const inFlight = exchange.begin(this.#rule.content, values, pulled?.movingRate ?? 1, work, isBuffered);
     if (!inFlight) return this.#diverged();
-    this.#state = { kind: "pushed", center, isOrphan: false };
+    this.#state = { kind: "pushed", pulled, isOrphan: false };
     progress.pushed(inFlight.header.meanLoss);
     this.#listen();
     // Sent again after the next welcome where the connection is down.
     connection.push(inFlight.header, inFlight.payload);
   }
 
-  get #content(): PushContent {
-    if (!this.#isElastic) return "gradient";
-    return this.#isTwoRoundTrip ? "difference" : "parameters";
-  }
-
   #answered({ header, payload }: Answer): void {
-    const { exchange, progress, settings, training } = this.#options;
+    const { exchange, progress } = this.#options;
     const inFlight = exchange.settle(header.exchange);
     const state = this.#state;
     if (!inFlight || state.kind !== "pushed") return;
     this.#state = { kind: "training" };
     this.#divergences = 0;
     progress.answered(header.staleness);
-    if (inFlight.header.content === "difference") {
-      if (state.center && !state.isOrphan) training.settle(state.center, settings.movingRate);
+    this.#assign(header.assignment);
+    if (this.#rule.isTwoRoundTrip) this.#moveMyself(state);
+    else this.#moveTowards(vectorOf(payload), header, inFlight, state.isOrphan);
+  }
+
+  /** SPEC X10: by the difference that was pushed. */
+  #moveMyself({ pulled, isOrphan }: Extract<State, { kind: "pushed" }>): void {
+    if (pulled && !isOrphan) this.#options.training.settle(pulled.center, pulled.movingRate);
+  }
+
+  /** SPEC X4. */
+  #moveTowards(
+    vector: Float32Array | undefined,
+    header: Answer["header"],
+    inFlight: InFlight,
+    isOrphan: boolean,
+  ): void {
+    const { exchange, training } = this.#options;
+    exchange.rebase({ version: header.version, incarnation: inFlight.header.incarnation });
+    if (!vector) {
+      // Not what X3 promises: asked for instead. An update is in the center already, and must not be pushed again.
+      this.#need = this.#rule.content === "parameters" ? "rebase" : "restart";
       return;
     }
-    this.#agree({ version: header.version, incarnation: inFlight.header.incarnation });
-    const center = vectorOf(payload);
-    // Not what X3 promises: asked for instead.
-    if (!center) this.#need = "rebase";
-    else if (state.isOrphan || !this.#isElastic) this.#restart(center);
-    else {
-      this.#base = center;
-      training.settle(center, header.movingRate);
-    }
+    if (isOrphan || this.#rule.takesGradients) return this.#restart(vector);
+    this.#base = vector;
+    training.settle(vector, header.pull);
   }
 
   #pulled({ header, payload }: Center): void {
-    const { training } = this.#options;
+    const { exchange, training } = this.#options;
     const center = vectorOf(payload);
     if (this.#state.kind !== "pulling" || !center) return;
     this.#state = { kind: "training" };
-    this.#agree({ version: header.version, incarnation: header.incarnation });
+    this.#assign(header.assignment);
+    exchange.rebase({ version: header.version, incarnation: header.incarnation });
     if (this.#need) return this.#recover(this.#need, center);
     this.#base = center;
     training.rebase(center);
-    this.#take("push", center);
+    this.#take("push", { pulled: { center, movingRate: header.assignment.movingRate } });
   }
 
   #refused({ header, payload }: Refusal): void {
@@ -255,25 +284,35 @@ export class Conversation {
       this.#need = header.recovery;
       return;
     }
-    this.#agree({ version: header.version, incarnation: header.incarnation });
+    exchange.rebase({ version: header.version, incarnation: header.incarnation });
     this.#recover(header.recovery, center);
   }
 
   /** SPEC X11. */
   #recover(how: "rebase" | "restart", center: Float32Array): void {
     this.#need = undefined;
-    if (how === "restart" || !this.#isElastic) return this.#restart(center);
+    // A gradient is worth nothing at another center.
+    if (how === "restart" || this.#rule.takesGradients) return this.#restart(center);
     this.#base = center;
-    this.#options.training.rebase(center);
+    if (this.#rule.content === "update") this.#carryOnto(center);
+    else this.#options.training.rebase(center);
+  }
+
+  /** The difference from a new base would count the way that the center went as this replica's own work, once per replica. */
+  #carryOnto(center: Float32Array): void {
+    if (this.#state.kind !== "taking") this.#take("carry", { onto: center });
+    else if (this.#state.fate === "carry") this.#state.onto = center;
+    // What is being forgotten cannot be carried.
+    else this.#restart(center);
   }
 
   #restart(center: Float32Array): void {
+    const { training } = this.#options;
+    const hasLosses = training.steps > 0;
     this.#base = center;
-    this.#options.training.restart(center);
-    // A gradient is taken after every step, so no losses are left over.
-    if (!this.#isElastic) return;
+    training.restart(center);
     if (this.#state.kind === "taking") this.#state.fate = "forget-all";
-    else this.#take("forget");
+    else if (hasLosses) this.#take("forget");
   }
 
   /** The loss or a parameter is not a number: nothing is sent, and the replica asks for the center to restart from. */
@@ -292,12 +331,6 @@ export class Conversation {
       `Training diverged ${DIVERGENCES_IN_A_ROW} times in a row here, each time right after a restart from the center. ` +
         "Either the run's learning rate is too high (the operator can lower it), or this device computes wrongly (choose the other backend).",
     );
-  }
-
-  /** A new base, which also tells how far the run has come. */
-  #agree(base: Base): void {
-    this.#options.exchange.rebase(base);
-    this.#options.training.reached(base.version);
   }
 
   #listen(): void {

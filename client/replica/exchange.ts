@@ -4,9 +4,8 @@
  * itself, and trains nothing.
  */
 
+import type { PushContent } from "../../shared/solver/replica_rule.ts";
 import type { Header } from "../../shared/wire/messages.ts";
-
-export type PushContent = Header<"push">["content"];
 
 /** Local work that no settled exchange has told of yet. */
 export interface Work {

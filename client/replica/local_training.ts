@@ -1,13 +1,13 @@
 /**
- * The replica's own training on its device: which examples, which step settings, how many steps may be queued, and what
- * was done since the last exchange. Survives the device: `useDevice` puts a new one in the place of a lost one.
+ * The replica's own training on its device: which examples, what the coordinator assigned, how many steps may be queued, and
+ * what was done since the last exchange. Survives the device: `useDevice` puts a new one in the place of a lost one.
  */
 
-import type { Program, StepSettings, Taken } from "../../shared/engine/backend.ts";
+import type { Program, Taken } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { randomFor, Sampler, type ExampleRange } from "../../shared/sampler.ts";
-import { SOLVERS } from "../../shared/solver/catalogue.ts";
-import { learningRateAt, runSteps } from "../../shared/solver/schedule.ts";
+import type { Assignment } from "../../shared/solver/assignment.ts";
+import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import type { Work } from "./exchange.ts";
 
 /** A compiled program on a device, with its examples. */
@@ -28,7 +28,8 @@ export interface Device {
 
 export class LocalTraining {
   readonly #settings: RunSettings;
-  #stepSettings: StepSettings;
+  readonly #rule: ReplicaRule;
+  #assignment: Assignment | undefined;
   #device: Device;
   #sampler: Sampler;
   #replicaId = "";
@@ -37,11 +38,13 @@ export class LocalTraining {
   /** When the device will have done the steps before the last look. */
   #look: Promise<void> = Promise.resolve();
   #room: Promise<void> | undefined;
+  /** Since the last `take`. */
   #steps = 0;
+  #samples = 0;
 
-  constructor(settings: RunSettings, device: Device) {
+  constructor(settings: RunSettings, rule: ReplicaRule, device: Device) {
     this.#settings = settings;
-    this.#stepSettings = stepSettingsOf(settings, 0);
+    this.#rule = rule;
     this.#device = device;
     this.#sampler = this.#newSampler();
   }
@@ -54,7 +57,12 @@ export class LocalTraining {
     return this.#device.program;
   }
 
-  /** Steps since the last `take…`. */
+  /** What the coordinator asked for last. */
+  get assignment(): Assignment | undefined {
+    return this.#assignment;
+  }
+
+  /** Steps since the last `take`. */
   get steps(): number {
     return this.#steps;
   }
@@ -64,17 +72,29 @@ export class LocalTraining {
     return this.#sampler.examples < this.#program.plan.datasetExamples;
   }
 
+  /** From the next step on. */
+  assign(assignment: Assignment): void {
+    this.#assignment = assignment;
+  }
+
+  /** Why this device cannot do what is assigned, as a sentence. */
+  get misassignment(): string | undefined {
+    if (!this.#assignment) return undefined;
+    const { samples } = this.#assignment;
+    const { batch, microBatch } = this.#program.plan;
+    if (samples <= batch && samples % microBatch === 0) return undefined;
+    return (
+      `The coordinator asks for steps of ${samples} samples, but this device does whole parts of ${microBatch}, up to ${batch}. ` +
+      "Reload the page to get the current client; if it happens again, the operator can choose a batch that more numbers divide."
+    );
+  }
+
   /** A new replica with the center as its parameters. */
   begin(replicaId: string, center: Float32Array): void {
     this.#replicaId = replicaId;
     this.#sampler = this.#newSampler();
     this.#program.writeParameters(center);
-    this.#steps = 0;
-  }
-
-  /** The run has come to this version of the center: the clock of the learning rate (SPEC S6). */
-  reached(version: number): void {
-    this.#stepSettings = stepSettingsOf(this.#settings, version);
+    this.#forgetWork();
   }
 
   /** A new device in place of a lost one. What was trained since `center`, the base, is gone with the old one. */
@@ -84,18 +104,20 @@ export class LocalTraining {
     this.#stepsSinceLook = 0;
     this.#look = Promise.resolve();
     this.#room = undefined;
-    this.#steps = 0;
+    this.#forgetWork();
     if (center) this.#program.writeParameters(center);
   }
 
-  step(): void {
-    this.#program.step(this.#draw(), this.#stepSettings);
-    this.#stepped();
-  }
-
-  gradientStep(): void {
-    this.#program.gradientStep(this.#draw());
-    this.#stepped();
+  /** One step of the solver's, a local one or a gradient alone; returns its samples. */
+  step(): number {
+    if (!this.#assignment) throw new Error("invariant violation: a step before the welcome");
+    const { samples, learningRate, momentum } = this.#assignment;
+    const { weightDecay } = this.#settings;
+    const examples = this.#draw(samples);
+    if (this.#rule.takesGradients) this.#program.gradientStep(examples);
+    else this.#program.step(examples, { learningRate, momentum: this.#rule.hasMomentum ? momentum : 0, weightDecay });
+    this.#stepped(samples);
+    return samples;
   }
 
   /** When the next step may be queued; undefined: now. */
@@ -105,20 +127,23 @@ export class LocalTraining {
     return room;
   }
 
-  /** The vector to be pushed, and the work behind it. */
-  async take(
-    what: "difference" | "gradient",
-  ): Promise<{ readonly values: Float32Array<ArrayBuffer>; readonly work: Work }> {
-    const steps = this.#steps;
-    this.#steps = 0;
-    const taken: Taken = await (what === "difference" ? this.#program.takeDifference() : this.#program.takeGradient());
-    const work = { steps, samples: steps * this.#settings.batch, lossSum: taken.meanLoss * steps };
-    return { values: taken.values, work };
+  /** Resolves when the device has done all steps. */
+  idle(): Promise<void> {
+    return this.#program.idle();
   }
 
-  /** SPEC X4. */
-  settle(center: Float32Array, movingRate: number): void {
-    this.#program.settle(center, movingRate);
+  /** The vector to be pushed, and the work behind it. */
+  async take(): Promise<{ readonly values: Float32Array<ArrayBuffer>; readonly work: Work }> {
+    const { steps, samples } = this.#forgetWork();
+    const taken: Taken = await (this.#rule.takesGradients
+      ? this.#program.takeGradient()
+      : this.#program.takeDifference());
+    return { values: taken.values, work: { steps, samples, lossSum: taken.meanLoss * steps } };
+  }
+
+  /** SPEC X4: towards `vector`, which what was taken last met at the center. */
+  settle(vector: Float32Array, pull: number): void {
+    this.#program.settle(vector, pull);
   }
 
   /** SPEC X11: a new base, and the parameters kept. */
@@ -126,20 +151,30 @@ export class LocalTraining {
     this.#program.rebase(center, true);
   }
 
+  /** SPEC X11 for updates: a new base, and the steps since the old one kept; `update` was taken last. */
+  moveOnto(center: Float32Array, update: Float32Array): void {
+    this.#program.settle(
+      center.map((value, index) => value + (update[index] ?? 0)),
+      1,
+    );
+    this.#program.rebase(center, true);
+  }
+
   /** SPEC X11: the center as base and parameters. */
   restart(center: Float32Array): void {
     this.#program.rebase(center, false);
-    this.#steps = 0;
+    this.#forgetWork();
   }
 
-  #draw(): Uint32Array {
+  #draw(samples: number): Uint32Array {
     const { loaded } = this.#device;
     for (; this.#rangesSeen < loaded.length; this.#rangesSeen++) this.#sampler.add(loaded[this.#rangesSeen]!);
-    return this.#sampler.draw(this.#settings.batch);
+    return this.#sampler.draw(samples);
   }
 
-  #stepped(): void {
+  #stepped(samples: number): void {
     this.#steps++;
+    this.#samples += samples;
     this.#stepsSinceLook++;
     if (this.#stepsSinceLook < this.#device.stepsPerLook) return;
     this.#stepsSinceLook = 0;
@@ -150,19 +185,15 @@ export class LocalTraining {
     this.#look.catch(() => {});
   }
 
+  #forgetWork(): { readonly steps: number; readonly samples: number } {
+    const work = { steps: this.#steps, samples: this.#samples };
+    this.#steps = 0;
+    this.#samples = 0;
+    return work;
+  }
+
   #newSampler(): Sampler {
     this.#rangesSeen = 0;
     return new Sampler(randomFor(this.#settings.seed, this.#replicaId));
   }
-}
-
-function stepSettingsOf(settings: RunSettings, version: number): StepSettings {
-  const place = SOLVERS[settings.solver].momentum;
-  const hasMomentum = place === "replica" || place === "optional-replica";
-  const { schedule, learningRate, communicationPeriod } = settings;
-  return {
-    learningRate: learningRateAt(schedule, learningRate, runSteps(version, communicationPeriod)),
-    momentum: hasMomentum ? settings.momentum : 0,
-    weightDecay: settings.weightDecay,
-  };
 }

@@ -6,11 +6,12 @@
 
 import type { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import { SOLVERS } from "../../shared/solver/catalogue.ts";
+import { replicaRuleOf, type ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import type { Phase, ReplicaProgress } from "../messages.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionEvent, type ConnectLink } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
+import { DutyCycle } from "./duty_cycle.ts";
 import { Exchange } from "./exchange.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
 import { Progress } from "./progress.ts";
@@ -29,6 +30,8 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly random: Random;
+  /** The share of the time in which it computes, above 0 and up to 1; all of it where left out. */
+  readonly dutyCycle?: number;
   readonly onPhase: (phase: Phase, detail?: string) => void;
   readonly onProgress: (progress: ReplicaProgress) => void;
 }
@@ -54,7 +57,8 @@ export class Replica {
   readonly #training: LocalTraining;
   readonly #connection: Connection;
   readonly #conversation: Conversation;
-  readonly #isBarrier: boolean;
+  readonly #rule: ReplicaRule;
+  readonly #dutyCycle: DutyCycle;
   readonly #events: ConnectionEvent[] = [];
   #ending: Ending | undefined;
   #lostDevice: string | undefined;
@@ -69,13 +73,14 @@ export class Replica {
   #endWait: (() => void) | undefined;
 
   constructor(options: ReplicaOptions) {
-    const { settings, device, clock } = options;
+    const { settings, device, clock, dutyCycle = 1 } = options;
     const nowMs = (): number => clock.nowMs();
     const { elements } = device.program.plan.layout;
     this.#options = options;
     this.#clock = clock;
-    this.#isBarrier = SOLVERS[settings.solver].order === "barrier";
-    this.#training = new LocalTraining(settings, device);
+    this.#rule = replicaRuleOf(settings.solver, settings.exchange);
+    this.#dutyCycle = new DutyCycle(dutyCycle);
+    this.#training = new LocalTraining(settings, this.#rule, device);
     this.#connection = new Connection({
       connect: options.connect,
       nowMs,
@@ -85,7 +90,7 @@ export class Replica {
         layoutHash: settings.layoutHash,
         backend: this.#training.device.backend,
         device: this.#training.device.description,
-        samplesPerSecond: this.#training.device.samplesPerSecond,
+        samplesPerSecond: this.#training.device.samplesPerSecond * dutyCycle,
       }),
       vitals: () => ({ samplesPerSecond: this.#progress.samplesPerSecond, steps: this.#progress.localSteps }),
       onEvent: (event) => {
@@ -94,7 +99,7 @@ export class Replica {
       },
     });
     this.#conversation = new Conversation({
-      settings,
+      rule: this.#rule,
       nowMs,
       training: this.#training,
       connection: this.#connection,
@@ -131,7 +136,7 @@ export class Replica {
     if (this.#isPaused || this.#ending) return;
     this.#isPaused = true;
     this.#progress.interrupted();
-    if (this.#isBarrier) this.#connection.leave();
+    if (this.#rule.isAwaited) this.#connection.leave();
     this.#say("paused");
     this.#report();
   }
@@ -157,6 +162,7 @@ export class Replica {
       this.#handleEvents();
       if (this.#ending) return;
       if (this.#isPaused) return await this.#rest();
+      if (this.#dutyCycle.owedMs > 0) return await this.#restOwed();
       this.#conversation.advance();
       if (!this.#conversation.mayStep) return await this.#rest();
       await this.#step();
@@ -167,12 +173,25 @@ export class Replica {
 
   async #step(): Promise<void> {
     const beganMs = this.#clock.nowMs();
-    this.#training.step();
+    const samples = this.#training.step();
     const blockedMs = this.#clock.nowMs() - beganMs;
     const { room } = this.#training;
     if (room) await this.#waitFor(room);
-    this.#progress.stepped(this.#options.settings.batch, this.#clock.nowMs());
-    await this.#breathe(blockedMs);
+    if (this.#dutyCycle.isLimited) {
+      // What waits in a queue has not been computed yet.
+      await this.#waitFor(this.#training.idle());
+      this.#dutyCycle.worked(this.#clock.nowMs() - beganMs);
+    }
+    this.#progress.stepped(samples, this.#clock.nowMs());
+    // A breath is for what is between two steps.
+    if (this.#conversation.mayStep) await this.#breathe(blockedMs);
+  }
+
+  /** A step of a slower device would not be done before; what happens meanwhile is seen to. */
+  async #restOwed(): Promise<void> {
+    const beganMs = this.#clock.nowMs();
+    await this.#rest(Math.min(REST_MS, this.#dutyCycle.owedMs));
+    this.#dutyCycle.rested(this.#clock.nowMs() - beganMs);
   }
 
   /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. */
@@ -248,13 +267,13 @@ export class Replica {
     this.#interrupt();
   }
 
-  /** Waits for `REST_MS` or until something happens. */
-  async #rest(): Promise<void> {
+  /** Waits for `ms` or until something happens. */
+  async #rest(ms = REST_MS): Promise<void> {
     // What happened since the events were handled must not be slept through.
     if (this.#events.length > 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#endRest = resolve;
-    void this.#clock.sleep(REST_MS).then(resolve);
+    void this.#clock.sleep(ms).then(resolve);
     await promise;
     this.#endRest = undefined;
   }
@@ -307,10 +326,6 @@ export class Replica {
 }
 
 function problemOf(settings: RunSettings, device: Device): string | undefined {
-  const { rule } = SOLVERS[settings.solver];
-  if (rule !== "elastic" && rule !== "gradient") {
-    return `This client cannot train with the solver ${settings.solver}. Reload the page to get the current client.`;
-  }
   // Saves a connection that would be refused; H4 says what the hash covers.
   if (device.program.plan.layout.hash === settings.layoutHash) return undefined;
   return "This client lays out the model's parameters otherwise than the coordinator. Reload the page to get the current client.";

@@ -30,11 +30,14 @@ export interface ReplicaRule {
   readonly optimizer?: "nesterov";
   /** Whether local steps go on while an exchange is in flight; else the replica waits for the answer. */
   readonly trainsMeanwhile: boolean;
+  /** Whether the others wait for this replica: one that pauses has to leave. */
+  readonly isAwaited: boolean;
 }
 
 export function replicaRuleOf(solver: SolverName, exchange: SolverSettings["exchange"]): ReplicaRule {
   const { rule, momentum, order } = solverOf(solver);
   const isTwoRoundTrip = rule === "elastic" && exchange === "two-round-trip";
+  const isAwaited = order === "barrier" || order === "round-robin";
   return {
     takesGradients: rule === "gradient",
     content: contentOf(rule, isTwoRoundTrip),
@@ -45,7 +48,8 @@ export function replicaRuleOf(solver: SolverName, exchange: SolverSettings["exch
       momentum === "replica-nesterov" ||
       momentum === "center-nesterov",
     ...(momentum === "replica-nesterov" ? { optimizer: "nesterov" } : {}),
-    trainsMeanwhile: rule !== "gradient" && order !== "barrier" && order !== "round-robin",
+    trainsMeanwhile: rule !== "gradient" && !isAwaited,
+    isAwaited,
   };
 }
 
