@@ -21,8 +21,9 @@ export interface Fitting {
 }
 
 /**
- * The plan with the fewest parts, at least `options.microBatches`, that the device runs. Where even single examples take too
- * long a plan of single examples; throws the device's reason where they do not fit either.
+ * The plan with the fewest parts that the device runs: a whole multiple of `options.microBatches`, so that shares of a batch in
+ * such parts can be done as well. Where even single examples take too long a plan of single examples; throws the device's
+ * reason where they do not fit either.
  *
  * A plan with batch norms is divided for memory only: dividing it changes what is trained.
  */
@@ -43,9 +44,9 @@ function normalisesBatches({ kind }: Operation): boolean {
   return kind === "batch-norm-statistics";
 }
 
-/** The numbers of equal parts into which a batch can be divided, from `least` on, in ascending order. */
-export function divisorsOf(batch: number, least = 1): number[] {
+/** The numbers of equal parts into which a batch can be divided, multiples of `of`, in ascending order. */
+export function divisorsOf(batch: number, of = 1): number[] {
   return Array.from({ length: batch }, (_, index) => index + 1).filter(
-    (count) => count >= least && batch % count === 0,
+    (count) => count % of === 0 && batch % count === 0,
   );
 }

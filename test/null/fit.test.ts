@@ -27,6 +27,8 @@ test("A batch that does not fit is done in the fewest equal parts that do", () =
   const plan = planFor(deviceOf(5, true), MODELS.lenet, OPTIONS);
   expect([plan.microBatches, plan.microBatch]).toEqual([3, 4]);
   expect(planFor(deviceOf(100, true), MODELS.lenet, { ...OPTIONS, microBatches: 4 }).microBatches).toBe(4);
+  // Thirds and quarters would do, but a half is to be a whole number of parts.
+  expect(planFor(deviceOf(4, true), MODELS.lenet, { ...OPTIONS, microBatches: 2 }).microBatches).toBe(4);
 });
 
 test("Where single examples do not fit the device's reason is thrown; where they only take long they are done", () => {

@@ -93,7 +93,7 @@ describe("Return", () => {
     const stage = await joined();
     await stage.nextPush();
     const old = stage.pair;
-    stage.send("answer", { exchange: 1, version: 11, staleness: 0, movingRate: 0.5, repeated: false }, filled(9));
+    stage.send("answer", stage.answerHeader(1), filled(9));
     const late = old.toNear.splice(0);
     old.cut();
     await reconnected(stage);

@@ -19,15 +19,20 @@ export class QuadraticProgram implements Program {
   /** All that was ever taken. */
   steps = 0;
   readonly drawn: Uint32Array[] = [];
-  /** The learning rate of each step. */
+  /** The learning rate and the momentum of each step. */
   readonly rates: number[] = [];
+  readonly momenta: number[] = [];
+  /** How long a step takes, as the clock of the test is told. */
+  onStep: () => void = () => {};
   /** Throws from now on, as a lost device does. */
   isBroken = false;
   isClosed = false;
   #taken = { steps: 0, lossSum: 0 };
 
-  constructor(model: ModelDescription, datasetExamples: number, target = 1) {
-    this.plan = compilePlan(model, { batch: 4, datasetExamples, normalisation: { mean: [0], deviation: [1] } });
+  /** A batch of four, in so many parts. */
+  constructor(model: ModelDescription, datasetExamples: number, microBatches = 1, target = 1) {
+    const normalisation = { mean: [0], deviation: [1] };
+    this.plan = compilePlan(model, { batch: 4, microBatches, datasetExamples, normalisation });
     const { elements } = this.plan.layout;
     this.target = new Float32Array(elements).fill(target);
     this.parameters = new Float32Array(elements);
@@ -52,6 +57,7 @@ export class QuadraticProgram implements Program {
   step(examples: Uint32Array, { learningRate, momentum }: StepSettings): void {
     this.gradientStep(examples);
     this.rates.push(learningRate);
+    this.momenta.push(momentum);
     for (let index = 0; index < this.parameters.length; index++) {
       this.velocity[index] = momentum * this.velocity[index]! - learningRate * this.gradient[index]!;
       this.parameters[index]! += this.velocity[index]!;
@@ -60,6 +66,9 @@ export class QuadraticProgram implements Program {
 
   gradientStep(examples: Uint32Array): void {
     if (this.isBroken) throw new Error("the device is gone");
+    const { batch, microBatch } = this.plan;
+    if (examples.length > batch || examples.length % microBatch !== 0) throw new Error("no whole number of parts");
+    this.onStep();
     this.drawn.push(examples);
     this.gradient = this.parameters.map((value, index) => value - this.target[index]!);
     this.steps++;
@@ -76,9 +85,9 @@ export class QuadraticProgram implements Program {
     return this.#take(this.gradient.slice());
   }
 
-  settle(center: Float32Array, movingRate: number): void {
+  settle(center: Float32Array, pull: number): void {
     if (this.isBroken) throw new Error("the device is gone");
-    this.parameters = this.parameters.map((value, index) => value - movingRate * (this.sent[index]! - center[index]!));
+    this.parameters = this.parameters.map((value, index) => value - pull * (this.sent[index]! - center[index]!));
     this.base = center.slice();
   }
 

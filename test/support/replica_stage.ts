@@ -9,6 +9,7 @@ import type { Device } from "../../client/replica/local_training.ts";
 import { Replica, type Ending } from "../../client/replica/replica.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { Assignment } from "../../shared/solver/assignment.ts";
 import { encodeHead } from "../../shared/wire/frame.ts";
 import {
   readFromReplica,
@@ -32,14 +33,22 @@ export function filled(value: number): Float32Array<ArrayBuffer> {
   return new Float32Array(ELEMENTS).fill(value);
 }
 
+export interface StageOptions {
+  readonly dutyCycle?: number;
+  /** In which the device does the batch. */
+  readonly parts?: number;
+}
+
 export type Got<K extends FromReplica["kind"]> = Extract<FromReplica, { kind: K }>;
 
 export class ReplicaStage {
   readonly clock = new HandClock();
   readonly pairs: SocketPair[] = [];
   readonly phases: { readonly phase: Phase; readonly detail: string | undefined }[] = [];
-  readonly program = new QuadraticProgram(TINY_MODEL, EXAMPLES);
+  readonly program: QuadraticProgram;
   readonly replica: Replica;
+  /** Comes with every welcome, answer and center from now on. */
+  assignment: Assignment;
   progress: ReplicaProgress | undefined;
   ending: Ending | undefined;
   /** Devices for replacement, and what was said of the loss. */
@@ -47,11 +56,17 @@ export class ReplicaStage {
   readonly losses: string[] = [];
   readonly loseDevice: (sentence: string) => void;
 
-  constructor(settings: Partial<RunSettings> = {}) {
+  constructor(changes: Partial<RunSettings> = {}, { dutyCycle, parts = 1 }: StageOptions = {}) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.loseDevice = resolve;
+    this.program = new QuadraticProgram(TINY_MODEL, EXAMPLES, parts);
+    const step = { batch: BATCH, communicationPeriod: TAU, learningRate: 0.5 };
+    const settings: RunSettings = { ...TINY_SETTINGS, ...step, ...changes };
+    const { communicationPeriod, learningRate, momentum } = settings;
+    this.assignment = { communicationPeriod, samples: settings.batch, learningRate, momentum, movingRate: 0.25 };
     this.replica = new Replica({
-      settings: { ...TINY_SETTINGS, batch: BATCH, communicationPeriod: TAU, learningRate: 0.5, ...settings },
+      settings,
+      ...(dutyCycle === undefined ? {} : { dutyCycle }),
       device: deviceOf(this.program, promise),
       clock: this.clock,
       random: new Random(3),
@@ -96,9 +111,18 @@ export class ReplicaStage {
   async welcome(center: Float32Array | undefined, header: Partial<Header<"welcome">> = {}): Promise<Got<"hello">> {
     this.pair.open();
     const hello = this.receive("hello");
-    const rest = { replica: "r1", token: "t1", incarnation: 1, version: 10, resumed: false, lastExchange: 0 };
-    await this.say("welcome", { ...rest, ...header }, center);
+    await this.say("welcome", { ...this.welcomeHeader, ...header }, center);
     return hello;
+  }
+
+  get welcomeHeader(): Header<"welcome"> {
+    const { assignment } = this;
+    return { replica: "r1", token: "t1", incarnation: 1, version: 10, resumed: false, lastExchange: 0, assignment };
+  }
+
+  answerHeader(exchange: number): Header<"answer"> {
+    const { assignment } = this;
+    return { exchange, version: 10 + exchange, staleness: 2, pull: 0.25, repeated: false, assignment };
   }
 
   /** The next message of the replica; fails where there is none or another one. */
@@ -133,8 +157,12 @@ export class ReplicaStage {
     center: Float32Array | undefined,
     header: Partial<Header<"answer">> = {},
   ): Promise<void> {
-    const rest = { exchange, version: 10 + exchange, staleness: 2, movingRate: 0.25, repeated: false };
-    await this.say("answer", { ...rest, ...header }, center);
+    await this.say("answer", { ...this.answerHeader(exchange), ...header }, center);
+  }
+
+  /** Answers a pull. */
+  async give(center: Float32Array, header: Partial<Header<"center">> = {}): Promise<void> {
+    await this.say("center", { version: 30, incarnation: 1, assignment: this.assignment, ...header }, center);
   }
 
   async refuse(
@@ -177,8 +205,8 @@ export class ReplicaStage {
   }
 }
 
-export function spareProgram(): QuadraticProgram {
-  return new QuadraticProgram(TINY_MODEL, EXAMPLES);
+export function spareProgram(parts = 1): QuadraticProgram {
+  return new QuadraticProgram(TINY_MODEL, EXAMPLES, parts);
 }
 
 export function vectorIn(message: FromReplica): Float32Array<ArrayBuffer> {
