@@ -11,6 +11,7 @@ import { describeFailure, EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } fro
 import { addJoin } from "./join.ts";
 import { Output } from "./output.ts";
 import { CHECKOUT } from "./places.ts";
+import { addReproduce } from "./reproduce.ts";
 import { addServe } from "./serve.ts";
 import { addStatus } from "./status.ts";
 import { addTrain } from "./train.ts";
@@ -37,7 +38,8 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
   const done = (code: ExitCode): void => {
     exitCode = code;
   };
-  for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData]) add(program, done);
+  for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData, addReproduce])
+    add(program, done);
   try {
     await program.parseAsync([...argumentsGiven], { from: "user" });
     return exitCode;
