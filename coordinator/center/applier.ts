@@ -1,62 +1,95 @@
 /**
  * What one thread does with one job: decode, check and apply, over the memory that all threads share. Independent of
- * how the job came (`applier_thread.ts` has the messages), so the order of its steps can be read in one place.
+ * how the job came (`applier_thread.ts` has the messages), so the order of its steps can be read in one place; the simulator
+ * uses it without threads.
  *
  * A push touches the center only after all of it was checked, and measures its staleness at the moment it begins.
  */
 
-import { movingRateUnder, stalenessOf, type StalenessPolicy } from "../../shared/solver/staleness.ts";
+import { moveUnder, pullOf, type CenterMove } from "../../shared/solver/center_rule.ts";
+import type { PushContent } from "../../shared/solver/replica_rule.ts";
+import { stalenessOf, type StalenessPolicy } from "../../shared/solver/staleness.ts";
 import type { CenterLayout } from "./center_memory.ts";
 import type { Control } from "./control.ts";
 import { NOT_FINITE, OUT_OF_BOUNDS, SOUND, type Kernels } from "./kernels.ts";
+import { hasMomentum, Moves, type Stretch } from "./moves.ts";
 
-/** `lock-free`: threads apply at the same time and may lose single elements. `locked`: one apply after the other. */
-export type Applier = "lock-free" | "locked";
+/**
+ * - lock-free: threads apply at the same time and may lose single elements.
+ * - compare-and-swap: they apply at the same time and lose nothing; moves with a momentum take the lock.
+ * - locked: one apply after the other.
+ */
+export type Applier = "lock-free" | "compare-and-swap" | "locked";
 
-export interface PushJob {
-  /** `elastic`: the payload is x - base. `difference`: it is added as it is, times the rate (X10). */
-  readonly kind: "elastic" | "difference";
+/** How one vector, a push's or a group's mean, is to move the center. */
+interface MoveJob {
+  readonly move: CenterMove;
   readonly baseVersion: number;
-  /** Of a difference: the factor on it; 1 adds it as it is, and a negated learning rate makes a gradient of it. */
-  readonly movingRate: number;
   readonly policy: StalenessPolicy;
+}
+
+export interface PushJob extends MoveJob {
+  readonly content: PushContent;
+}
+
+/** A vector that is decoded already. */
+export interface ApplyJob extends MoveJob {
+  /** The area with the center that a gradient was taken at, for delay compensation; without it there is none. */
+  readonly base?: number;
+  /** Vectors that this one is the mean of; 1 where left out. */
+  readonly count?: number;
+}
+
+/** A sum of `count` vectors, each times its weight: the mean is the sum divided by the weight of all. */
+export interface SumJob extends PushJob {
+  readonly weight: number;
+  readonly count: number;
+}
+
+export interface Contribution {
+  readonly content: PushContent;
+  readonly weight: number;
 }
 
 export type Refusal = { readonly verdict: "not-finite" } | { readonly verdict: "out-of-bounds" };
 
-export type PushResult =
-  | {
-      readonly verdict: "applied";
-      readonly staleness: number;
-      readonly movingRate: number;
-      /** Completed applies when the pass began: a lower bound of what the answer holds. */
-      readonly centerVersion: number;
-      /** After this apply. */
-      readonly version: number;
-      readonly overlapped: boolean;
-    }
-  | { readonly verdict: "too-stale"; readonly staleness: number }
-  | Refusal;
-
-export interface StepSettings {
-  readonly learningRate: number;
-  readonly momentum: number;
-  /** How many gradients the sum holds. */
-  readonly count: number;
+interface TooStale {
+  readonly verdict: "too-stale";
+  readonly staleness: number;
 }
+
+interface Applied {
+  readonly verdict: "applied";
+  readonly staleness: number;
+  /** Of the answer (`pullOf`), under the staleness policy. */
+  readonly pull: number;
+  /** Completed applies when the pass began: a lower bound of what an elastic answer holds. */
+  readonly centerVersion: number;
+  /** After this apply. */
+  readonly version: number;
+  readonly overlapped: boolean;
+}
+
+export type PushResult = Applied | TooStale | Refusal;
 
 /** Areas and bases by byte offset. */
 export type Job =
   | { readonly kind: "push"; readonly base: number; readonly area: number; readonly push: PushJob }
   | { readonly kind: "refresh"; readonly area: number }
-  | { readonly kind: "accumulate"; readonly area: number }
-  | { readonly kind: "step"; readonly settings: StepSettings };
+  | {
+      readonly kind: "contribute";
+      readonly sum: number;
+      readonly base: number;
+      readonly area: number;
+      readonly contribution: Contribution;
+    }
+  /** The answer goes into every one of `areas`. */
+  | { readonly kind: "apply-sum"; readonly sum: number; readonly areas: readonly number[]; readonly job: SumJob };
 
 export type Outcome =
   | PushResult
   | { readonly verdict: "refreshed"; readonly version: number }
-  | { readonly verdict: "accumulated" }
-  | { readonly verdict: "stepped"; readonly version: number };
+  | { readonly verdict: "accumulated" };
 
 export interface ApplierSettings {
   readonly layout: CenterLayout;
@@ -67,16 +100,28 @@ export interface ApplierSettings {
   readonly threads: number;
 }
 
+/** An apply that has begun. */
+export interface ApplyPass {
+  readonly staleness: number;
+  /** Under the staleness policy. */
+  readonly move: CenterMove;
+  readonly centerVersion: number;
+  readonly ticket: number;
+  readonly stretches: readonly Stretch[];
+}
+
 export class ApplierCore {
   readonly #kernels: Kernels;
   readonly #control: Control;
   readonly #settings: ApplierSettings;
+  readonly #moves: Moves;
   readonly #startElement: number;
 
   constructor(kernels: Kernels, control: Control, settings: ApplierSettings) {
     this.#kernels = kernels;
     this.#control = control;
     this.#settings = settings;
+    this.#moves = new Moves(kernels, settings.layout);
     this.#startElement = startElement(settings);
   }
 
@@ -86,47 +131,143 @@ export class ApplierCore {
         return this.#push(job.base, job.area, job.push);
       case "refresh":
         return this.#refresh(job.area);
-      case "accumulate":
-        return this.#accumulate(job.area);
-      case "step":
-        return this.#exclusively(() => this.#step(job.settings));
+      case "contribute": {
+        const { contribution, base, area, sum } = job;
+        const refusal = this.#admit(contribution.content, base, area);
+        if (refusal) return refusal;
+        this.addToSum(sum, area, contribution.weight);
+        return { verdict: "accumulated" };
+      }
+      case "apply-sum":
+        return this.#applyForAll(job.sum, job.areas, job.job);
       default:
         return job satisfies never;
     }
   }
 
-  #push(base: number, area: number, push: PushJob): PushResult {
-    const { layout, maxMagnitude, applier } = this.#settings;
-    const found =
-      push.kind === "elastic"
-        ? this.#kernels.decode(base, area, layout.paddedElements, maxMagnitude)
-        : this.#kernels.check(area, layout.paddedElements, maxMagnitude);
-    if (found !== SOUND) return refusalFor(found);
-    return applier === "locked" ? this.#exclusively(() => this.#apply(area, push)) : this.#apply(area, push);
+  /** Moves the center by the vector in `area`; the answer takes its place, where the move has one. */
+  applyTo(area: number, job: ApplyJob): Applied | TooStale {
+    return this.#isExclusive(job.move) ? this.#exclusively(() => this.#sweep(area, job)) : this.#sweep(area, job);
   }
 
-  #apply(area: number, push: PushJob): PushResult {
+  /** `applyTo` in parts: what is measured at the beginning, then ranges that together are all elements, then the end. */
+  beginApply(area: number, { move, baseVersion, policy, base, count = 1 }: ApplyJob): ApplyPass | TooStale {
     const centerVersion = this.#control.version;
-    const staleness = stalenessOf(centerVersion, push.baseVersion);
-    const movingRate = movingRateUnder(push.policy, push.movingRate, staleness);
-    if (movingRate === undefined) return { verdict: "too-stale", staleness };
+    const staleness = stalenessOf(centerVersion, baseVersion);
+    const allowed = moveUnder(policy, move, staleness);
+    if (allowed === undefined) return { verdict: "too-stale", staleness };
     const ticket = this.#control.beginPass();
-    this.#swap(push.kind, area, movingRate);
+    this.#prepare(allowed, area, base);
+    const stretches = this.#moves.stretchesOf(allowed, {
+      area,
+      staleness,
+      count,
+      isAtomic: this.#settings.applier === "compare-and-swap" && !hasMomentum(allowed),
+      isBoundary: allowed.kind === "delayed-nesterov" && this.#isBoundary(allowed.delay),
+    });
+    return { staleness, move: allowed, centerVersion, ticket, stretches };
+  }
+
+  /** Both ends are multiples of 16. */
+  applyRange({ stretches }: ApplyPass, fromElement: number, toElement: number): void {
+    for (const stretch of stretches) {
+      const from = Math.max(fromElement, stretch.fromElement);
+      const to = Math.min(toElement, stretch.toElement);
+      if (from < to) stretch.apply(from * 4, to - from);
+    }
+  }
+
+  completeApply({ staleness, move, centerVersion, ticket }: ApplyPass): Applied {
     const overlapped = this.#control.endPass(ticket);
     const version = this.#control.completeApply();
-    return { verdict: "applied", staleness, movingRate, centerVersion, version, overlapped };
+    return { verdict: "applied", staleness, pull: pullOf(move), centerVersion, version, overlapped };
+  }
+
+  /** sum = sum + weight * area. Jobs of one sum go through one thread in order of arrival, hence no lock. */
+  addToSum(sum: number, area: number, weight: number): void {
+    this.#kernels.addWeighted(sum, area, this.#settings.layout.paddedElements, weight);
+  }
+
+  /** Moves the center by the mean; the sum then holds the answer. */
+  applySum(sum: number, { weight, ...job }: ApplyJob & { readonly weight: number }): Applied | TooStale {
+    this.#kernels.divide(sum, this.#settings.layout.paddedElements, weight);
+    return this.applyTo(sum, job);
+  }
+
+  clear(vector: number): void {
+    this.#kernels.clear(vector, this.#settings.layout.paddedElements);
+  }
+
+  #push(base: number, area: number, push: PushJob): PushResult {
+    return this.#admit(push.content, base, area) ?? this.applyTo(area, { ...push, base });
+  }
+
+  /** Decodes what is in `area` and checks all of it. */
+  #admit(content: PushContent, base: number, area: number): Refusal | undefined {
+    const { layout, maxMagnitude } = this.#settings;
+    const found =
+      content === "parameters"
+        ? this.#kernels.decode(base, area, layout.paddedElements, maxMagnitude)
+        : this.#kernels.check(area, layout.paddedElements, maxMagnitude);
+    return found === SOUND ? undefined : refusalFor(found);
+  }
+
+  #applyForAll(sum: number, areas: readonly number[], { content: _, ...job }: SumJob): Applied | TooStale {
+    const [base] = areas;
+    const result = this.applySum(sum, base === undefined ? job : { ...job, base });
+    if (result.verdict === "applied") {
+      for (const area of areas) this.#kernels.copy(area, sum, this.#settings.layout.paddedElements);
+    }
+    this.clear(sum);
+    return result;
   }
 
   /** From this thread's own first element to the end, then from the beginning to there. */
-  #swap(kind: PushJob["kind"], area: number, rate: number): void {
-    const { center, paddedElements } = this.#settings.layout;
-    const swap = kind === "elastic" ? this.#kernels.swapElastic : this.#kernels.swapDifference;
-    const start = this.#startElement;
-    swap(center + start * 4, area + start * 4, paddedElements - start, rate);
-    if (start > 0) swap(center, area, start, rate);
+  #sweep(area: number, job: ApplyJob): Applied | TooStale {
+    const pass = this.beginApply(area, job);
+    if ("verdict" in pass) return pass;
+    this.applyRange(pass, this.#startElement, this.#settings.layout.paddedElements);
+    this.applyRange(pass, 0, this.#startElement);
+    return this.completeApply(pass);
   }
 
-  /** Under lock-free appliers the copy may mix versions, as an answer may; the version is then a lower bound. */
+  /** What has to be done before the first element moves: delay compensation, and the state of the momentum. */
+  #prepare(move: CenterMove, area: number, base: number | undefined): void {
+    const { center, velocity, trainableElements } = this.#settings.layout;
+    if (move.kind === "gradient" && move.delayCompensation !== 0 && base !== undefined) {
+      this.#kernels.compensate(area, base, center, trainableElements, move.delayCompensation);
+    }
+    if (hasMomentum(move)) {
+      this.#control.hasVelocity = true;
+    } else if (move.kind === "gradient" && this.#control.hasVelocity) {
+      // Without momentum no velocity is kept; one from before must not come back when a momentum is set again.
+      this.clear(velocity);
+      this.#control.hasVelocity = false;
+    }
+  }
+
+  /** Counts one more pseudo-gradient. */
+  #isBoundary(delay: number): boolean {
+    const deposits = this.#control.deposits + 1;
+    const isBoundary = deposits >= delay;
+    this.#control.deposits = isBoundary ? 0 : deposits;
+    return isBoundary;
+  }
+
+  #isExclusive(move: CenterMove): boolean {
+    switch (this.#settings.applier) {
+      case "locked":
+        return true;
+      case "compare-and-swap":
+        return hasMomentum(move);
+      case "lock-free":
+        return move.kind === "nesterov" || move.kind === "delayed-nesterov";
+      default:
+        return this.#settings.applier satisfies never;
+    }
+  }
+
+  /** Under appliers without a lock the copy may mix versions, as an answer may; the version is then a lower bound. */
   #refresh(area: number): Outcome {
     const { layout, applier } = this.#settings;
     const copy = (): Outcome => {
@@ -135,24 +276,6 @@ export class ApplierCore {
       return { verdict: "refreshed", version };
     };
     return applier === "locked" ? this.#exclusively(copy) : copy();
-  }
-
-  /** All gradients go through one thread in order of arrival, hence no lock (`applier_threads.ts`). */
-  #accumulate(area: number): Outcome {
-    const { layout, maxMagnitude } = this.#settings;
-    const found = this.#kernels.check(area, layout.paddedElements, maxMagnitude);
-    if (found !== SOUND) return refusalFor(found);
-    this.#kernels.addInto(layout.accumulator, area, layout.paddedElements);
-    return { verdict: "accumulated" };
-  }
-
-  #step({ learningRate, momentum, count }: StepSettings): Outcome {
-    const { center, velocity, accumulator, paddedElements, trainableElements } = this.#settings.layout;
-    this.#kernels.stepMomentum(center, velocity, accumulator, trainableElements, learningRate, momentum, count);
-    const statistics = paddedElements - trainableElements;
-    const begin = 4 * trainableElements;
-    if (statistics > 0) this.#kernels.subtractMean(center + begin, accumulator + begin, statistics, count);
-    return { verdict: "stepped", version: this.#control.completeApply() };
   }
 
   #exclusively<T>(work: () => T): T {

@@ -31,6 +31,8 @@ export class ApplierThreads {
   #failure: Error | undefined;
   #closing = false;
   #whenIdle: (() => void) | undefined;
+  /** Settles when the threads may be used again: somebody waits for them to rest, or works while they do. */
+  #rest: Promise<void> | undefined;
 
   private constructor(threads: Thread[]) {
     this.#threads = threads;
@@ -64,10 +66,12 @@ export class ApplierThreads {
     return this.#failure;
   }
 
-  run(job: Job): Promise<Outcome> {
-    if (this.#failure) return Promise.reject(this.#failure);
-    if (this.#closing) return Promise.reject(new Error("invariant violation: the center was used after its close"));
-    const thread = this.#threadFor(job);
+  /** On the thread `index`, or else on the least busy one. Jobs for one thread are done in the order of these calls. */
+  async run(job: Job, index?: number): Promise<Outcome> {
+    this.#checkOpen();
+    while (this.#rest) await this.#rest;
+    if (this.#failure) throw this.#failure;
+    const thread = index === undefined ? this.#leastBusy() : this.#thread(index);
     const number = ++this.#jobsStarted;
     return new Promise((resolve, reject) => {
       thread.open.set(number, { resolve, reject });
@@ -76,21 +80,43 @@ export class ApplierThreads {
     });
   }
 
+  /** Does `work` when no thread has a job; jobs that come meanwhile wait. */
+  async whileIdle<T>(work: () => T): Promise<T> {
+    this.#checkOpen();
+    while (this.#rest) await this.#rest;
+    const done = this.#idle().then(() => {
+      if (this.#failure) throw this.#failure;
+      return work();
+    });
+    this.#rest = done
+      .catch(() => undefined)
+      .then(() => {
+        this.#rest = undefined;
+      });
+    return done;
+  }
+
   /** Finishes what is open, then ends the threads. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (!this.#failure && this.#openJobs() > 0) {
-      await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    }
+    while (this.#rest) await this.#rest;
+    if (!this.#failure) await this.#idle();
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
-  /** Gradients and steps stay on one thread: in order of arrival, so that their sum does not depend on luck. */
-  #threadFor(job: Job): Thread {
-    const [first, ...others] = this.#threads;
-    if (!first) throw new Error("invariant violation: a center without applier threads");
-    if (job.kind === "accumulate" || job.kind === "step") return first;
-    return others.reduce((best, thread) => (thread.open.size < best.open.size ? thread : best), first);
+  #checkOpen(): void {
+    if (this.#failure) throw this.#failure;
+    if (this.#closing) throw new Error("invariant violation: the center was used after its close");
+  }
+
+  #leastBusy(): Thread {
+    return this.#threads.reduce((best, thread) => (thread.open.size < best.open.size ? thread : best));
+  }
+
+  #thread(index: number): Thread {
+    const thread = this.#threads[index];
+    if (!thread) throw new Error(`invariant violation: a job for applier thread ${index}`);
+    return thread;
   }
 
   #settle(thread: Thread, { number, outcome }: FromThread): void {
@@ -113,6 +139,10 @@ export class ApplierThreads {
       void worker.terminate();
     }
     this.#reportIdle();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#openJobs() > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
   }
 
   #openJobs(): number {

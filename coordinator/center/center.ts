@@ -4,23 +4,26 @@
  *
  * One elastic exchange: the payload x - base is copied into a free area; a thread turns it into x, checks it, and swaps
  * it with the center element by element (center = old + rate * (x - old), area = old). The area then holds the center
- * that was used: it becomes the replica's new base, and its old one returns to the pool.
+ * that was used: it becomes the replica's new base, and its old one returns to the pool. Other moves leave their answer in the
+ * area likewise (`moves.ts`). Where several replicas move the center together, their vectors are added up first (`sum.ts`).
  */
 
 import { ApplierThreads } from "./applier_threads.ts";
-import type { Applier, Outcome, PushJob, PushResult, Refusal, StepSettings } from "./applier.ts";
-import { CenterMemory } from "./center_memory.ts";
+import type { Applier, Contribution, Outcome, PushJob, PushResult, Refusal, SumJob } from "./applier.ts";
+import { CenterMemory, type CenterShape } from "./center_memory.ts";
+import { broken, checkMove, checkOptions, checkState, checkWeight } from "./center_checks.ts";
 import { Control } from "./control.ts";
 import { compileKernels } from "./kernels.ts";
 import { AreaSlot, type CenterSlot } from "./slot.ts";
+import { AreaSum, type CenterSum } from "./sum.ts";
 
-export type { Applier, PushJob, PushResult, StepSettings } from "./applier.ts";
+export type { Applier, Contribution, PushJob, PushResult, Refusal, SumJob } from "./applier.ts";
 export type { CenterSlot } from "./slot.ts";
+export type { CenterSum } from "./sum.ts";
 
 export interface CenterOptions {
-  readonly elements: number;
-  /** A step moves these, and takes the mean of what follows (SPEC E9): a multiple of 16. All where left out. */
-  readonly trainableElements?: number;
+  /** The model's parameter layout. Its trained part ends at a multiple of 16, or is all of it. */
+  readonly layout: CenterShape;
   readonly initial: Float32Array;
   readonly version?: number;
   readonly velocity?: Float32Array;
@@ -36,8 +39,12 @@ export interface Snapshot {
   readonly velocity: Float32Array<ArrayBuffer>;
 }
 
-/** Beyond this the difference of two allowed values could overflow to infinity. */
-const GREATEST_MAX_MAGNITUDE = 1e38;
+/** What `restore` makes of the center. */
+export interface CenterState {
+  readonly parameters: Float32Array;
+  /** Zero where left out. */
+  readonly velocity?: Float32Array;
+}
 
 export class Center {
   readonly elements: number;
@@ -45,23 +52,26 @@ export class Center {
   readonly #control: Control;
   readonly #threads: ApplierThreads;
   readonly #firstVersion: number;
+  readonly #threadCount: number;
+  #restores = 0;
+  #sumsOpened = 0;
 
-  private constructor(memory: CenterMemory, control: Control, threads: ApplierThreads) {
+  private constructor(memory: CenterMemory, control: Control, threads: ApplierThreads, threadCount: number) {
     this.elements = memory.elements;
     this.#memory = memory;
     this.#control = control;
     this.#threads = threads;
     this.#firstVersion = control.version;
+    this.#threadCount = threadCount;
   }
 
   static async create(options: CenterOptions): Promise<Center> {
     checkOptions(options);
-    const { elements, initial, velocity, version, applier, threads, maxMagnitude } = options;
+    const { layout, initial, velocity, version, applier, threads, maxMagnitude } = options;
     const module = await compileKernels();
-    const memory = new CenterMemory(elements, options.trainableElements);
-    memory.values(memory.layout.center).set(initial);
-    if (velocity) memory.values(memory.layout.velocity).set(velocity);
+    const memory = new CenterMemory(layout);
     const control = new Control(memory.memory.buffer);
+    fill(memory, control, { parameters: initial, ...(velocity ? { velocity } : {}) });
     control.startAt(version ?? 0);
     const started = await ApplierThreads.start({
       module,
@@ -71,7 +81,7 @@ export class Center {
       maxMagnitude,
       threads,
     });
-    return new Center(memory, control, started);
+    return new Center(memory, control, started, threads);
   }
 
   /** Completed applies. */
@@ -89,7 +99,7 @@ export class Center {
   /** `payload`: f32 values at any alignment; it is copied before this returns. One push in flight for each slot. */
   async push(slot: CenterSlot, payload: Uint8Array, push: PushJob): Promise<PushResult> {
     const place = areaSlot(slot);
-    checkRate(push);
+    checkMove(push);
     this.#checkPayload(payload);
     place.begin();
     let area: number | undefined;
@@ -119,25 +129,73 @@ export class Center {
     }
   }
 
-  /** Adds one gradient to the sum that the next step uses, in order of arrival. */
-  async accumulate(payload: Uint8Array): Promise<{ verdict: "accumulated" } | Refusal> {
+  /** An empty sum: of one compute group, or of one round of a barrier. */
+  openSum(): CenterSum {
+    const area = this.#memory.takeArea();
+    this.#memory.values(area).fill(0);
+    return new AreaSum(this.#memory, area, this.#sumsOpened++ % this.#threadCount);
+  }
+
+  /** sum += weight * what the replica pushed, in order of these calls; `parameters` are decoded against the slot's base. */
+  async contribute(
+    sum: CenterSum,
+    slot: CenterSlot,
+    payload: Uint8Array,
+    contribution: Contribution,
+  ): Promise<{ verdict: "accumulated" } | Refusal> {
+    const [total, place] = [areaSum(sum), areaSlot(slot)];
+    checkWeight(contribution.weight);
     this.#checkPayload(payload);
-    const area = this.#filledArea(payload);
+    place.begin();
+    total.begin();
+    let area: number | undefined;
     try {
-      const outcome = await this.#threads.run({ kind: "accumulate", area });
+      area = this.#filledArea(payload);
+      const job = { kind: "contribute", sum: total.area, base: place.area, area, contribution } as const;
+      const outcome = await this.#threads.run(job, total.thread);
       if (outcome.verdict === "accumulated" || isRefusal(outcome)) return outcome;
       throw unexpected(outcome);
     } finally {
-      this.#memory.returnArea(area);
+      if (area !== undefined) this.#memory.returnArea(area);
+      total.end();
+      place.end();
     }
   }
 
-  /** velocity = momentum * velocity - learningRate * mean gradient; center += velocity; statistics -= their mean. After all gradients accumulated before. */
-  async step(settings: StepSettings): Promise<{ version: number }> {
-    if (!(settings.count > 0)) throw broken("a step without gradients");
-    const outcome = await this.#threads.run({ kind: "step", settings });
-    if (outcome.verdict !== "stepped") throw unexpected(outcome);
-    return { version: outcome.version };
+  /**
+   * Moves the center once, by the mean of all contributions before this call, and answers every slot with the same vector. The sum
+   * is empty afterwards, after a refusal too; the slots then hold what they held.
+   */
+  async applySum(sum: CenterSum, slots: readonly CenterSlot[], job: SumJob): Promise<PushResult> {
+    const [total, places] = [areaSum(sum), slots.map(areaSlot)];
+    checkMove(job);
+    checkWeight(job.weight);
+    if (!(job.count > 0)) throw broken(`a mean of ${job.count} contributions`);
+    total.begin();
+    const begun: AreaSlot[] = [];
+    try {
+      for (const place of places) {
+        place.begin();
+        begun.push(place);
+      }
+      const areas = places.map(({ area }) => area);
+      const outcome = await this.#threads.run({ kind: "apply-sum", sum: total.area, areas, job }, total.thread);
+      if (outcome.verdict === "applied" || outcome.verdict === "too-stale") return outcome;
+      throw unexpected(outcome);
+    } finally {
+      for (const place of begun) place.end();
+      total.end();
+    }
+  }
+
+  /** The center becomes `state`, between two applies: what is in flight comes before it, later pushes after it. One version more. */
+  async restore(state: CenterState): Promise<{ version: number }> {
+    checkState(state, this.elements);
+    return this.#threads.whileIdle(() => {
+      fill(this.#memory, this.#control, state);
+      this.#restores++;
+      return { version: this.#control.completeApply() };
+    });
   }
 
   /** A copy of its own. Locked, exactly the center of `version`; lock-free, `version` is a lower bound. */
@@ -152,7 +210,7 @@ export class Center {
 
   statistics(): { applies: number; overlappedApplies: number } {
     return {
-      applies: this.#control.version - this.#firstVersion,
+      applies: this.#control.version - this.#firstVersion - this.#restores,
       overlappedApplies: this.#control.overlappedApplies,
     };
   }
@@ -163,7 +221,7 @@ export class Center {
   }
 
   /**
-   * Under the mutex: a locked apply or a step waits, and so may this thread, for one apply (at 431,080 elements less
+   * Under the mutex: a locked apply waits, and so may this thread, for one apply (at 431,080 elements less
    * than a millisecond). Lock-free appliers do not take it and are not held up. After a failure nobody holds it rightly.
    */
   #whileCenterRests<T>(read: () => T): T {
@@ -190,32 +248,24 @@ export class Center {
   }
 }
 
-function broken(what: string): Error {
-  return new Error(`invariant violation: ${what}`);
-}
-
-function checkOptions(options: CenterOptions): void {
-  const { elements, trainableElements = elements, initial, velocity, threads, maxMagnitude } = options;
-  if (!Number.isInteger(elements) || elements < 1) throw broken(`a center of ${elements} elements`);
-  const isWhole = trainableElements === elements || (trainableElements % 16 === 0 && trainableElements < elements);
-  if (!isWhole || trainableElements < 0) throw broken(`${trainableElements} trained elements of ${elements}`);
-  if (initial.length !== elements) throw broken(`${initial.length} initial values for ${elements} elements`);
-  if (velocity && velocity.length !== elements) throw broken(`${velocity.length} velocities for ${elements} elements`);
-  if (!Number.isInteger(threads) || threads < 1 || threads > 64) throw broken(`a center with ${threads} threads`);
-  if (!(maxMagnitude > 0 && maxMagnitude <= GREATEST_MAX_MAGNITUDE))
-    throw broken(`a greatest magnitude of ${maxMagnitude}`);
-  if (!initial.every((value) => Math.abs(value) <= maxMagnitude)) throw broken("an initial value out of bounds");
-}
-
-/** An elastic move beyond [0, 1] would carry the center out of the bounds that x and the center are in. */
-function checkRate({ kind, movingRate }: PushJob): void {
-  const allowed = kind === "elastic" ? movingRate >= 0 && movingRate <= 1 : Number.isFinite(movingRate);
-  if (!allowed) throw broken(`a moving rate of ${movingRate} for a push of kind ${kind}`);
+function fill(memory: CenterMemory, control: Control, { parameters, velocity }: CenterState): void {
+  const { layout } = memory;
+  memory.values(layout.center).set(parameters);
+  if (velocity) memory.values(layout.velocity).set(velocity);
+  else memory.values(layout.velocity).fill(0);
+  control.hasVelocity = velocity !== undefined;
+  memory.values(layout.accumulator).fill(0);
+  control.deposits = 0;
 }
 
 function areaSlot(slot: CenterSlot): AreaSlot {
   if (!(slot instanceof AreaSlot)) throw broken("a slot that no center opened");
   return slot;
+}
+
+function areaSum(sum: CenterSum): AreaSum {
+  if (!(sum instanceof AreaSum)) throw broken("a sum that no center opened");
+  return sum;
 }
 
 function isRefusal(outcome: Outcome): outcome is Refusal {

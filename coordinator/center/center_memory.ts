@@ -7,6 +7,8 @@
  * thread takes, returns and adds areas; the applier threads are told byte offsets.
  */
 
+import { isAdapted } from "../../shared/engine/optimizer.ts";
+import type { ParameterLayout } from "../../shared/model/layout.ts";
 import { CONTROL_BYTES } from "./control.ts";
 import { WASM_PAGE_BYTES, webAssembly, type WasmMemory } from "./wasm_api.ts";
 
@@ -21,13 +23,27 @@ const AREA_OFFSET_BYTES = 2048;
 /** All that 32 bits address but for the last page, so that the end of a vector never wraps to zero. */
 const MAXIMUM_PAGES = 65_535;
 
+/** What the center knows of a model: how long it is, where running statistics begin, and where tensors lie. */
+export type CenterShape = Pick<ParameterLayout, "elements" | "trainableElements" | "tensors">;
+
+/** A trained tensor with the gap behind it, in whole cache lines. */
+export interface TensorRange {
+  readonly fromElement: number;
+  readonly toElement: number;
+  /** Whether LARS gives it a rate of its own and decays it. */
+  readonly isAdapted: boolean;
+}
+
 /** Byte offsets and the padded length, as the applier threads need them. */
 export interface CenterLayout {
   readonly paddedElements: number;
   /** What a step moves by learning rate and momentum; running statistics follow (SPEC E9). */
   readonly trainableElements: number;
+  /** Of the trained part, in order. */
+  readonly tensors: readonly TensorRange[];
   readonly center: number;
   readonly velocity: number;
+  /** Pseudo-gradients since delayed Nesterov last moved its momentum. */
   readonly accumulator: number;
 }
 
@@ -41,14 +57,16 @@ export class CenterMemory {
   #end: number;
 
   /** `trainableElements`: a multiple of 16, or all. */
-  constructor(elements: number, trainableElements = elements) {
-    const paddedElements = Math.ceil(elements / LINE_ELEMENTS) * LINE_ELEMENTS;
+  constructor(shape: CenterShape) {
+    const { elements, trainableElements } = shape;
+    const paddedElements = wholeLinesOf(elements);
     this.elements = elements;
     const vectorBytes = paddedElements * 4;
     this.#areaStrideBytes = wholePagesOf(vectorBytes);
     this.layout = {
       paddedElements,
       trainableElements: trainableElements === elements ? paddedElements : trainableElements,
+      tensors: trainedRanges(shape),
       center: CONTROL_BYTES,
       velocity: CONTROL_BYTES + vectorBytes,
       accumulator: CONTROL_BYTES + 2 * vectorBytes,
@@ -98,6 +116,20 @@ export class CenterMemory {
       );
     }
   }
+}
+
+function trainedRanges({ tensors, trainableElements }: CenterShape): readonly TensorRange[] {
+  return tensors
+    .filter(({ offset }) => offset < trainableElements)
+    .map((tensor) => ({
+      fromElement: tensor.offset,
+      toElement: wholeLinesOf(tensor.offset + tensor.elements),
+      isAdapted: isAdapted(tensor),
+    }));
+}
+
+function wholeLinesOf(elements: number): number {
+  return Math.ceil(elements / LINE_ELEMENTS) * LINE_ELEMENTS;
 }
 
 function wholePagesOf(bytes: number): number {

@@ -1,6 +1,6 @@
 /**
  * The control block at the start of the center's memory: the few words that all threads change with Atomics. Version,
- * the locked twin's mutex, and the count of passes that ran at the same time. Each thread holds its own `Control` over
+ * the locked twin's mutex, the count of passes that ran at the same time, and what the momentum vectors hold. Each thread holds its own `Control` over
  * the same words; they never move, so a view that was made before the memory grew stays good.
  */
 
@@ -11,6 +11,8 @@ const LOCK_BYTE = 0;
 const PASSES_BYTE = 64;
 const VERSION_BYTE = 128;
 const OVERLAPPED_BYTE = 192;
+const VELOCITY_BYTE = 256;
+const DEPOSITS_BYTE = 320;
 
 const UNLOCKED = 0;
 const LOCKED = 1;
@@ -26,12 +28,16 @@ export class Control {
   readonly #passes: Uint32Array;
   readonly #version: BigInt64Array;
   readonly #overlapped: BigInt64Array;
+  readonly #velocity: Int32Array;
+  readonly #deposits: Int32Array;
 
   constructor(buffer: SharedArrayBuffer) {
     this.#lock = new Int32Array(buffer, LOCK_BYTE, 1);
     this.#passes = new Uint32Array(buffer, PASSES_BYTE, 1);
     this.#version = new BigInt64Array(buffer, VERSION_BYTE, 1);
     this.#overlapped = new BigInt64Array(buffer, OVERLAPPED_BYTE, 1);
+    this.#velocity = new Int32Array(buffer, VELOCITY_BYTE, 1);
+    this.#deposits = new Int32Array(buffer, DEPOSITS_BYTE, 1);
   }
 
   /** Completed applies. */
@@ -51,6 +57,24 @@ export class Control {
 
   get overlappedApplies(): number {
     return Number(Atomics.load(this.#overlapped, 0));
+  }
+
+  /** Whether the velocity may be other than zero: a step without momentum then has one to forget. */
+  get hasVelocity(): boolean {
+    return Atomics.load(this.#velocity, 0) !== 0;
+  }
+
+  set hasVelocity(hasVelocity: boolean) {
+    Atomics.store(this.#velocity, 0, Number(hasVelocity));
+  }
+
+  /** Pseudo-gradients in the accumulator. Changed under the lock. */
+  get deposits(): number {
+    return Atomics.load(this.#deposits, 0);
+  }
+
+  set deposits(count: number) {
+    Atomics.store(this.#deposits, 0, count);
   }
 
   /** Returns a ticket for `endPass`: the passes word as it was. */

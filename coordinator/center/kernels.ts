@@ -21,22 +21,63 @@ export interface Kernels {
   readonly swapElastic: (center: number, area: number, count: number, rate: number) => void;
   /** center = old + rate * area, area = old. */
   readonly swapDifference: (center: number, area: number, count: number, rate: number) => void;
-  /** target = target + source. */
-  readonly addInto: (target: number, source: number, count: number) => void;
-  /** velocity = momentum * velocity - learningRate * (sum / contributions); center = center + velocity; sum = 0. */
+  /** d = rate * (area - center); center = center + d, area = area - d. */
+  readonly meetElastic: (center: number, area: number, count: number, rate: number) => void;
+  /** center = center + rate * area, area = center. */
+  readonly addUpdate: (center: number, area: number, count: number, rate: number) => void;
+  /** target = target + weight * source. */
+  readonly addWeighted: (target: number, source: number, count: number, weight: number) => void;
+  /** vector = vector / divisor. */
+  readonly divide: (vector: number, count: number, divisor: number) => void;
+  /** vector = 0. */
+  readonly clear: (vector: number, count: number) => void;
+  /** target = source. */
+  readonly copy: (target: number, source: number, count: number) => void;
+  /** area = area + lambda * area * area * (center - base). */
+  readonly compensate: (area: number, base: number, center: number, count: number, lambda: number) => void;
+  readonly squareSum: (vector: number, count: number) => number;
+  /** center = center - rate * (area + decay * center), area = center; as do the steps below. */
+  readonly descend: (center: number, area: number, count: number, rate: number, decay: number) => void;
+  /** velocity = momentum * velocity - rate * (area + decay * center); center = center + velocity. */
   readonly stepMomentum: (
     center: number,
+    area: number,
+    velocity: number,
+    count: number,
+    rate: number,
+    momentum: number,
+    decay: number,
+  ) => void;
+  /** d = -area; velocity = momentum * velocity + d; center = center - rate * (d + momentum * velocity). */
+  readonly stepNesterov: (
+    center: number,
+    area: number,
+    velocity: number,
+    count: number,
+    rate: number,
+    momentum: number,
+  ) => void;
+  /**
+   * d = -area / delay; sum = sum + d; center = center - rate * d. At a boundary instead velocity = momentum * velocity + sum,
+   * center = center - rate * (d + momentum * velocity), sum = 0.
+   */
+  readonly stepDelayed: (
+    center: number,
+    area: number,
     velocity: number,
     sum: number,
     count: number,
-    learningRate: number,
+    rate: number,
     momentum: number,
-    contributions: number,
+    delay: number,
+    isBoundary: boolean,
   ) => void;
-  /** target = target - sum / contributions; sum = 0. */
-  readonly subtractMean: (target: number, sum: number, count: number, contributions: number) => void;
-  /** target = source. */
-  readonly copy: (target: number, source: number, count: number) => void;
+  /** swapElastic, or meetElastic where it `isMean`, element by element without losing a move to another thread. */
+  readonly casElastic: (center: number, area: number, count: number, rate: number, isMean: boolean) => void;
+  /** swapDifference where it `keepsOld`, else addUpdate, likewise. */
+  readonly casAdd: (center: number, area: number, count: number, rate: number, keepsOld: boolean) => void;
+  /** descend, likewise. */
+  readonly casDescend: (center: number, area: number, count: number, rate: number, decay: number) => void;
 }
 
 export async function compileKernels(file: URL = new URL("./build/center.wasm", import.meta.url)): Promise<WasmModule> {

@@ -1,6 +1,7 @@
 /**
- * The inner loops of the center, as WebAssembly SIMD over one imported shared memory. `../kernels.ts` is their typed
- * face; only the applier threads call them.
+ * The inner loops of the center, as WebAssembly SIMD over one imported shared memory: what every push passes through, and the
+ * elastic and additive moves. `steps.ts` has the moves with an optimizer, `compare_and_swap.ts` the moves that lose nothing;
+ * `../kernels.ts` is the typed face of all; only the applier threads and the simulator call them.
  *
  * Every pointer is the byte offset of a 64-byte aligned vector of f32 and every `count` is in elements and a multiple
  * of 16, so one turn of a loop is one cache line of each vector and no loop has a tail. Nothing here is allocated and
@@ -9,6 +10,9 @@
  * Plain SIMD on purpose: a relaxed multiply-add rounds once on some processors and twice on others, and the locked
  * center has to equal its log replayed with Math.fround.
  */
+
+export { casAdd, casDescend, casElastic } from "./compare_and_swap";
+export { compensate, descend, squareSum, stepDelayed, stepMomentum, stepNesterov } from "./steps";
 
 const STEP_BYTES: usize = 64;
 
@@ -119,56 +123,52 @@ export function swapDifference(center: usize, area: usize, count: usize, rate: f
   }
 }
 
-/** target = target + source. */
-export function addInto(target: usize, source: usize, count: usize): void {
+/** The elastic apply of a whole group's mean: the same difference moves both, center = old + d, area = area - d. */
+export function meetElastic(center: usize, area: usize, count: usize, rate: f32): void {
+  const alpha = f32x4.splat(rate);
+  const end = endOf(center, count);
+  for (; center < end; center += 16, area += 16) {
+    const c = v128.load(center);
+    const x = v128.load(area);
+    const difference = f32x4.mul(alpha, f32x4.sub(x, c));
+    v128.store(center, f32x4.add(c, difference));
+    v128.store(area, f32x4.sub(x, difference));
+  }
+}
+
+/** The apply of an update: center = center + rate * area, area = the center after it. */
+export function addUpdate(center: usize, area: usize, count: usize, rate: f32): void {
+  const scale = f32x4.splat(rate);
+  const end = endOf(center, count);
+  for (; center < end; center += 16, area += 16) {
+    const c = f32x4.add(v128.load(center), f32x4.mul(scale, v128.load(area)));
+    v128.store(center, c);
+    v128.store(area, c);
+  }
+}
+
+/** target = target + weight * source. */
+export function addWeighted(target: usize, source: usize, count: usize, weight: f32): void {
+  const scale = f32x4.splat(weight);
   const end = endOf(target, count);
   for (; target < end; target += STEP_BYTES, source += STEP_BYTES) {
-    v128.store(target, f32x4.add(v128.load(target), v128.load(source)));
-    v128.store(target, f32x4.add(v128.load(target, 16), v128.load(source, 16)), 16);
-    v128.store(target, f32x4.add(v128.load(target, 32), v128.load(source, 32)), 32);
-    v128.store(target, f32x4.add(v128.load(target, 48), v128.load(source, 48)), 48);
+    v128.store(target, f32x4.add(v128.load(target), f32x4.mul(scale, v128.load(source))));
+    v128.store(target, f32x4.add(v128.load(target, 16), f32x4.mul(scale, v128.load(source, 16))), 16);
+    v128.store(target, f32x4.add(v128.load(target, 32), f32x4.mul(scale, v128.load(source, 32))), 32);
+    v128.store(target, f32x4.add(v128.load(target, 48), f32x4.mul(scale, v128.load(source, 48))), 48);
   }
 }
 
-/**
- * One step of heavy-ball momentum from a sum of `contributions` gradients:
- * velocity = momentum * velocity - learningRate * (sum / contributions); center = center + velocity; sum = 0.
- */
-export function stepMomentum(
-  center: usize,
-  velocity: usize,
-  sum: usize,
-  count: usize,
-  learningRate: f32,
-  momentum: f32,
-  contributions: f32,
-): void {
-  const rate = f32x4.splat(learningRate);
-  const keep = f32x4.splat(momentum);
-  const divisor = f32x4.splat(contributions);
-  const end = endOf(center, count);
-  while (center < end) {
-    const gradient = f32x4.div(v128.load(sum), divisor);
-    const v = f32x4.sub(f32x4.mul(keep, v128.load(velocity)), f32x4.mul(rate, gradient));
-    v128.store(velocity, v);
-    v128.store(center, f32x4.add(v128.load(center), v));
-    v128.store(sum, f32x4.splat(0));
-    center += 16;
-    velocity += 16;
-    sum += 16;
-  }
+/** vector = vector / divisor: a division and not a product with the reciprocal, as SPEC X15 rounds. */
+export function divide(vector: usize, count: usize, divisor: f32): void {
+  const by = f32x4.splat(divisor);
+  const end = endOf(vector, count);
+  for (; vector < end; vector += 16) v128.store(vector, f32x4.div(v128.load(vector), by));
 }
 
-/** target = target - sum / contributions; sum = 0. */
-export function subtractMean(target: usize, sum: usize, count: usize, contributions: f32): void {
-  const divisor = f32x4.splat(contributions);
-  const end = endOf(target, count);
-  while (target < end) {
-    v128.store(target, f32x4.sub(v128.load(target), f32x4.div(v128.load(sum), divisor)));
-    v128.store(sum, f32x4.splat(0));
-    target += 16;
-    sum += 16;
-  }
+export function clear(vector: usize, count: usize): void {
+  const end = endOf(vector, count);
+  for (; vector < end; vector += 16) v128.store(vector, f32x4.splat(0));
 }
 
 /**
