@@ -13,7 +13,7 @@ import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
 import { LiveRun, program } from "../support/live_replicas.ts";
 import { mnistExamples } from "../support/mnist_examples.ts";
-import { TINY_SETTINGS } from "../support/run_fixture.ts";
+import { TINY_SETTINGS } from "../support/tiny_run.ts";
 
 const MODEL: ModelDescription = {
   name: "normalised",

@@ -11,7 +11,7 @@ import { readAnswers } from "../../shared/engine/exam/examine.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import { TINY_SETTINGS } from "../support/run_fixture.ts";
+import { TINY_SETTINGS } from "../support/tiny_run.ts";
 import { startHarness } from "./server_harness.ts";
 
 const SETTINGS: RunSettings = {

@@ -18,7 +18,7 @@ import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { broken, type Fault } from "../support/broken_program.ts";
 import { mnistExamples } from "../support/mnist_examples.ts";
-import { TINY_SETTINGS } from "../support/run_fixture.ts";
+import { TINY_SETTINGS } from "../support/tiny_run.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
 const EXAMPLES = 64;

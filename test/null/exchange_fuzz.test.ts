@@ -9,7 +9,8 @@ import { Random } from "../../shared/random.ts";
 import { movedBy } from "../../shared/solver/rule.ts";
 import type { Applier } from "../../coordinator/center/center.ts";
 import type { LedgerEntry } from "../../coordinator/run.ts";
-import { frameBytes, pushHeader, RunFixture, TINY_LAYOUT, vectorOf, type Peer } from "../support/run_fixture.ts";
+import { frameBytes, pushHeader, RunFixture, vectorOf, type Peer } from "../support/run_fixture.ts";
+import { TINY_LAYOUT } from "../support/tiny_run.ts";
 
 const RATE = 0.25;
 const REPLICAS = 4;

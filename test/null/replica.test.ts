@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { settled } from "../support/hand_clock.ts";
 import { filled, ReplicaStage, TAU, vectorIn } from "../support/replica_stage.ts";
-import { TINY_LAYOUT } from "../support/run_fixture.ts";
+import { TINY_LAYOUT } from "../support/tiny_run.ts";
 
 async function joined(...settings: ConstructorParameters<typeof ReplicaStage>): Promise<ReplicaStage> {
   const stage = new ReplicaStage(...settings);

@@ -7,7 +7,7 @@ import { measure, type MeasurementOptions } from "../../client/participation/mea
 import type { Backend } from "../../shared/engine/backend.ts";
 import { HandClock } from "../support/hand_clock.ts";
 import { QuadraticProgram } from "../support/quadratic_program.ts";
-import { TINY_MODEL } from "../support/run_fixture.ts";
+import { TINY_MODEL } from "../support/tiny_run.ts";
 
 const WASM: BackendMeasurement = { backend: "wasm", device: "WASM SIMD", samplesPerSecond: 820, note: undefined };
 const SOFTWARE: BackendMeasurement = {

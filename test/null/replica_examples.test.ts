@@ -7,7 +7,7 @@ import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { HandClock, settled } from "../support/hand_clock.ts";
 import { QuadraticProgram } from "../support/quadratic_program.ts";
-import { TINY_MODEL, TINY_SETTINGS } from "../support/run_fixture.ts";
+import { TINY_MODEL, TINY_SETTINGS } from "../support/tiny_run.ts";
 
 const PIXELS = 4;
 const SHARD_EXAMPLES = [5, 3, 4, 6];

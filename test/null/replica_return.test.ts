@@ -13,16 +13,6 @@ async function joined(...settings: ConstructorParameters<typeof ReplicaStage>): 
   return stage;
 }
 
-/** Lets time pass until the replica has connected once more. */
-async function reconnected(stage: ReplicaStage): Promise<void> {
-  const before = stage.pairs.length;
-  for (let tries = 0; stage.pairs.length === before; tries++) {
-    if (tries > 2000) throw new Error("the replica does not come back");
-    await stage.clock.advance(50);
-    await stage.clock.letBreathe();
-  }
-}
-
 function firstDelays(seed: number): number[] {
   const random = new Random(seed);
   return Array.from({ length: 5 }, (_, attempt) => retryDelayMs(attempt, random));
@@ -37,7 +27,7 @@ describe("Return", () => {
     stage.pair.cut();
     await stage.turn();
     const trained = stage.program.steps;
-    await reconnected(stage);
+    await stage.reconnected();
     expect(stage.program.steps).toBeGreaterThan(trained);
     const parameters = stage.program.parameters.slice();
     const hello = await stage.welcome(undefined, { resumed: true, lastExchange: 1 });
@@ -55,7 +45,7 @@ describe("Return", () => {
     const stage = await joined();
     await stage.turn();
     stage.pair.cut();
-    await reconnected(stage);
+    await stage.reconnected();
     await stage.welcome(undefined, { resumed: true });
     expect((await stage.nextPush()).header).toMatchObject({ exchange: 1, baseVersion: 10 });
   });
@@ -67,7 +57,7 @@ describe("Return", () => {
     const turning = stage.turn();
     stage.pair.cut();
     await turning;
-    await reconnected(stage);
+    await stage.reconnected();
     await stage.welcome(undefined, { resumed: true });
     expect((await stage.nextPush()).header.exchange).toBe(1);
   });
@@ -76,7 +66,7 @@ describe("Return", () => {
     const stage = await joined();
     await stage.nextPush();
     stage.pair.cut();
-    await reconnected(stage);
+    await stage.reconnected();
     const parameters = stage.program.parameters.slice();
     await stage.welcome(filled(0.125), { incarnation: 2, version: 7, lastExchange: 4 });
     await stage.turn();
@@ -96,7 +86,7 @@ describe("Return", () => {
     stage.send("answer", stage.answerHeader(1), filled(9));
     const late = old.toNear.splice(0);
     old.cut();
-    await reconnected(stage);
+    await stage.reconnected();
     await stage.welcome(filled(0.125), { incarnation: 2, version: 7 });
     old.toNear.push(...late);
     old.deliverToNear();
@@ -110,7 +100,7 @@ describe("Return", () => {
     const { closeCode, sentence } = REFUSALS.LEASE_EXPIRED;
     await stage.say("refusal", { code: "LEASE_EXPIRED", sentence, recovery: "none", version: 1, incarnation: 1 });
     stage.pair.far.close(closeCode, "LEASE_EXPIRED");
-    await reconnected(stage);
+    await stage.reconnected();
     const hello = await stage.welcome(filled(0.25), { version: 30 });
     expect(hello.header.resume).toEqual({ replica: "r1", token: "t1", incarnation: 1 });
     expect((await stage.nextPush()).header.baseVersion).toBe(30);
@@ -141,7 +131,7 @@ describe("Return", () => {
     }
     expect(stage.pairs).toHaveLength(1);
     const silentSinceMs = stage.clock.nowMs();
-    await reconnected(stage);
+    await stage.reconnected();
     expect(stage.clock.nowMs() - silentSinceMs).toBeGreaterThanOrEqual(LIMITS.leaseMs);
     expect(stage.pairs[0]!.near.closedWith?.code).toBe(4000);
   });
@@ -213,7 +203,7 @@ describe("Refusals that end the participation", () => {
     const stage = await joined();
     stage.pair.toNear.push(Uint8Array.of(1, 2, 3));
     stage.pair.deliverToNear();
-    await reconnected(stage);
+    await stage.reconnected();
     expect(stage.ending).toBeUndefined();
   });
 });

@@ -23,7 +23,7 @@ const CASES: readonly (readonly [name: string, settings: Partial<RunSettings>, v
   [
     ["ea-wild", { solver: "ea-wild", momentum: 0.9, learningRate: 0.01 }, 120],
     ["async-easgd", { solver: "async-easgd" }, 120],
-    ["async-easgd in two round trips", { solver: "async-easgd", exchange: "two-round-trip", movingRate: 0.45 }, 120],
+    ["async-easgd in two round trips", { solver: "async-easgd", exchange: "two-round-trip" }, 120],
     ["async-measgd", { solver: "async-measgd", momentum: 0.9, learningRate: 0.01 }, 120],
     ["sync-sgd", { solver: "sync-sgd", momentum: 0.9, learningRate: 0.02 }, 200, 2],
   ];

@@ -8,11 +8,11 @@ import {
   helloHeader,
   pushHeader,
   RunFixture,
-  TINY_LAYOUT,
   vectorOf,
   type FixtureOptions,
   type Peer,
 } from "../support/run_fixture.ts";
+import { TINY_LAYOUT } from "../support/tiny_run.ts";
 
 let open: RunFixture[] = [];
 

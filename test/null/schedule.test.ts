@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { filled, ReplicaStage, TAU } from "../support/replica_stage.ts";
+import { readConfig } from "../../coordinator/run_config.ts";
+import { scheduledRate } from "../../shared/solver/center_rule.ts";
 import { CONSTANT_RATE, learningRateAt, runSteps, type Schedule } from "../../shared/solver/schedule.ts";
 
 function rates(schedule: Schedule, steps: readonly number[], base = 0.8): number[] {
@@ -37,29 +38,12 @@ test("[S6] The clock is the run's: versions times local steps per exchange", () 
   expect(runSteps(7, 10)).toBe(70);
 });
 
-test("[S6] A replica that joins late begins where the run stands, and follows the center's version from answer to answer", async () => {
-  const decay = { kind: "step", every: 11 * TAU, factor: 0.5 } as const;
-  const stage = new ReplicaStage({ learningRate: 0.5, schedule: { decay, warmUpSteps: 0 } });
+test("[S6] The rate of an assignment is that of the center's version, so that a newcomer begins where the run stands", () => {
+  const decay = { kind: "step", every: 33, factor: 0.5 } as const;
+  const config = readConfig({ flags: { communicationPeriod: 3, learningRate: 0.5, schedule: decay, warmUp: 0 } });
   // Version 10: half a step before the boundary.
-  await stage.join(filled(0));
-  await stage.trainTo(TAU);
-  const push = await stage.nextPush();
-  expect(new Set(stage.program.rates)).toEqual(new Set([0.5]));
-  const before = stage.program.rates.length;
-  await stage.answer(push.header.exchange, filled(0), { version: 22 });
-  await stage.trainTo(stage.program.steps + 1);
-  expect(stage.program.rates.slice(before)).toContain(0.125);
-  expect(stage.program.rates.at(-1)).toBe(0.125);
-});
-
-test("[S6] A warm-up that the run has behind it is not repeated by a newcomer", async () => {
-  const decay = { kind: "constant" } as const;
-  const stage = new ReplicaStage({ learningRate: 0.5, schedule: { decay, warmUpSteps: 20 * TAU } });
-  await stage.join(filled(0));
-  await stage.trainTo(1);
-  expect(stage.program.rates[0]).toBeCloseTo((0.5 * (10 * TAU + 1)) / (20 * TAU), 12);
-  const newcomer = new ReplicaStage({ learningRate: 0.5, schedule: { decay, warmUpSteps: 20 * TAU } });
-  await newcomer.join(filled(0), { version: 500 });
-  await newcomer.trainTo(1);
-  expect(newcomer.program.rates[0]).toBe(0.5);
+  expect([0, 10, 11, 22].map((version) => scheduledRate(config, version))).toEqual([0.5, 0.5, 0.25, 0.125]);
+  const warm = readConfig({ flags: { communicationPeriod: 3, learningRate: 0.5, warmUp: 60 } });
+  expect(scheduledRate(warm, 10)).toBeCloseTo((0.5 * 31) / 60, 12);
+  expect(scheduledRate(warm, 500)).toBe(0.5);
 });

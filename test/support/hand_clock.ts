@@ -19,6 +19,11 @@ export class HandClock implements Clock {
     return new Promise((resolve) => this.#breathing.push(resolve));
   }
 
+  /** Time goes by while somebody computes: nobody wakes before the computing ends. */
+  pass(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Moves the time in steps, as a real clock would wake sleepers one after the other. */
   async advance(ms: number, stepMs = 100): Promise<void> {
     const untilMs = this.#nowMs + ms;

@@ -18,7 +18,7 @@ import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { mnistExamples } from "./mnist_examples.ts";
-import { TINY_SETTINGS } from "./run_fixture.ts";
+import { TINY_SETTINGS } from "./tiny_run.ts";
 import { SocketPair } from "./socket_pair.ts";
 import { WASM_MODULES } from "./wasm_modules.ts";
 

@@ -21,7 +21,7 @@ import {
 import { ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
 import { HandClock, settled } from "./hand_clock.ts";
 import { QuadraticProgram } from "./quadratic_program.ts";
-import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./run_fixture.ts";
+import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./tiny_run.ts";
 import { SocketPair } from "./socket_pair.ts";
 
 const ELEMENTS = TINY_LAYOUT.elements;
@@ -189,6 +189,16 @@ export class ReplicaStage {
       await this.turn();
     }
     return this.receive("push");
+  }
+
+  /** Lets time pass until the replica has connected once more. */
+  async reconnected(): Promise<void> {
+    const before = this.pairs.length;
+    for (let tries = 0; this.pairs.length === before; tries++) {
+      if (tries > 2000) throw new Error("the replica does not come back");
+      await this.clock.advance(50);
+      await this.clock.letBreathe();
+    }
   }
 
   /** The replica's numbers as they are now; it tells them four times a second. */

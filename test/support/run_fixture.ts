@@ -7,10 +7,8 @@ import { Center, type Applier } from "../../coordinator/center/center.ts";
 import { Run, type CenterRule, type LedgerEntry, type RunOptions } from "../../coordinator/run.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
-import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
-import type { ModelDescription } from "../../shared/model/model.ts";
+import { initialParameters } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import { CONSTANT_RATE } from "../../shared/solver/schedule.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { encodeHead } from "../../shared/wire/frame.ts";
 import type { Link } from "../../shared/wire/link.ts";
@@ -21,44 +19,7 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
-
-/** 15 parameters in 128 elements: small enough to follow, long enough for SIMD. */
-export const TINY_MODEL: ModelDescription = {
-  name: "tiny",
-  input: { height: 2, width: 2, channels: 1 },
-  classes: 3,
-  layers: [{ kind: "dense", name: "fc", units: 3 }],
-};
-
-export const TINY_LAYOUT = layoutOf(TINY_MODEL);
-
-export const TINY_SETTINGS: RunSettings = {
-  run: "tiny",
-  model: TINY_MODEL,
-  layoutHash: TINY_LAYOUT.hash,
-  data: {
-    name: "none",
-    title: "Nothing is trained here.",
-    trainExamples: 1,
-    testExamples: 1,
-    normalisation: { mean: [0], deviation: [1] },
-    shards: [],
-  },
-  solver: "ea-wild",
-  exchange: "one-round-trip",
-  movingRate: 0.25,
-  batch: 1,
-  communicationPeriod: 10,
-  learningRate: 0.1,
-  momentum: 0,
-  weightDecay: 0,
-  optimizer: { kind: "momentum" },
-  schedule: CONSTANT_RATE,
-  augmentation: { cropPadding: 0, flip: false },
-  seed: 1,
-  backend: "wasm",
-  targetAccuracy: null,
-};
+import { TINY_LAYOUT, TINY_SETTINGS } from "./tiny_run.ts";
 
 export interface FixtureOptions {
   readonly settings?: Partial<RunSettings>;
