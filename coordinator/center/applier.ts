@@ -212,7 +212,7 @@ export class ApplierCore {
     return found === SOUND ? undefined : refusalFor(found);
   }
 
-  #applyForAll(sum: number, areas: readonly number[], { content: _, ...job }: SumJob): Applied | TooStale {
+  #applyForAll(sum: number, areas: readonly number[], job: SumJob): Applied | TooStale {
     const [base] = areas;
     const result = this.applySum(sum, base === undefined ? job : { ...job, base });
     if (result.verdict === "applied") {

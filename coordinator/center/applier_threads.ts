@@ -32,7 +32,7 @@ export class ApplierThreads {
   #closing = false;
   #whenIdle: (() => void) | undefined;
   /** Settles when the threads may be used again: somebody waits for them to rest, or works while they do. */
-  #rest: Promise<void> | undefined;
+  #rest: Promise<unknown> | undefined;
 
   private constructor(threads: Thread[]) {
     this.#threads = threads;
@@ -84,16 +84,17 @@ export class ApplierThreads {
   async whileIdle<T>(work: () => T): Promise<T> {
     this.#checkOpen();
     while (this.#rest) await this.#rest;
-    const done = this.#idle().then(() => {
-      if (this.#failure) throw this.#failure;
-      return work();
+    const done = this.#atRest(work);
+    this.#rest = Promise.allSettled([done]).finally(() => {
+      this.#rest = undefined;
     });
-    this.#rest = done
-      .catch(() => undefined)
-      .then(() => {
-        this.#rest = undefined;
-      });
     return done;
+  }
+
+  async #atRest<T>(work: () => T): Promise<T> {
+    await this.#idle();
+    if (this.#failure) throw this.#failure;
+    return work();
   }
 
   /** Finishes what is open, then ends the threads. */
