@@ -4,22 +4,25 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { Center, type PushJob } from "../../coordinator/center/center.ts";
+import { Center } from "../../coordinator/center/center.ts";
 import { CenterMemory } from "../../coordinator/center/center_memory.ts";
 import { compileKernels } from "../../coordinator/center/kernels.ts";
 import {
   APPLIERS,
   bitsOf,
   decoded,
+  differenceJob,
+  elasticJob,
   heldBy,
   MAX_MAGNITUDE,
   moved,
   openCenter,
   payloadOf,
+  shapeOf,
   vector,
 } from "../support/center_cases.ts";
 
-const elastic: PushJob = { kind: "elastic", baseVersion: 0, movingRate: 0.3, policy: { kind: "none" } };
+const elastic = elasticJob(0.3);
 
 /** Every way to be unsound. */
 const UNSOUND = [
@@ -40,7 +43,7 @@ describe.each(APPLIERS)("%s", (applier) => {
     expect(result).toEqual({
       verdict: "applied",
       staleness: 0,
-      movingRate: 0.3,
+      pull: 0.3,
       centerVersion: 0,
       version: 1,
       overlapped: false,
@@ -92,7 +95,7 @@ describe.each(APPLIERS)("%s", (applier) => {
     const center = await openCenter({ initial, applier });
     const slot = center.openSlot();
     const difference = vector(17, 8);
-    await center.push(slot, payloadOf(difference), { ...elastic, kind: "difference", movingRate: 1 });
+    await center.push(slot, payloadOf(difference), differenceJob());
     expect(center.snapshot().parameters).toEqual(decoded(initial, difference));
     expect(heldBy(slot)).toEqual(initial);
   });
@@ -110,9 +113,9 @@ describe.each(APPLIERS)("%s", (applier) => {
     const initial = vector(20, 11);
     const center = await openCenter({ initial, applier, version: 6 });
     const payload = vector(20, 12);
-    const job: PushJob = { ...elastic, policy: { kind: "scale", halfRateStaleness: 2 } };
+    const job = elasticJob(0.3, { policy: { kind: "scale", halfRateStaleness: 2 } });
     const result = await center.push(center.openSlot(), payloadOf(payload), job);
-    expect(result).toMatchObject({ staleness: 6, movingRate: 0.3 / 4 });
+    expect(result).toMatchObject({ staleness: 6, pull: 0.3 / 4 });
     expect(center.snapshot().parameters).toEqual(moved(initial, decoded(initial, payload), 0.3 / 4));
   });
 
@@ -120,7 +123,8 @@ describe.each(APPLIERS)("%s", (applier) => {
     const initial = vector(1000, 13);
     const center = await openCenter({ initial, applier, version: 6 });
     const slot = center.openSlot();
-    const job: PushJob = { ...elastic, kind, policy: { kind: "bound", limit: 5 } };
+    const bound = { policy: { kind: "bound", limit: 5 } } as const;
+    const job = kind === "elastic" ? elasticJob(0.3, bound) : differenceJob(bound);
     const payload = payloadOf(vector(1000, 14));
     expect(await center.push(slot, payload, job)).toEqual({ verdict: "too-stale", staleness: 6 });
     expect(bitsOf(center.snapshot().parameters).equals(bitsOf(initial))).toBe(true);
@@ -137,7 +141,7 @@ describe.each(APPLIERS)("%s", (applier) => {
       for (let k = 0; k < initial.length; k++) {
         const payload = payloadOf(new Float32Array(131).with(k, value));
         expect(await center.push(slot, payload, elastic)).toEqual({ verdict });
-        expect(await center.push(slot, payload, { ...elastic, kind: "difference" })).toEqual({ verdict });
+        expect(await center.push(slot, payload, differenceJob())).toEqual({ verdict });
       }
     }
     expect(bitsOf(center.snapshot().parameters).equals(bitsOf(initial))).toBe(true);
@@ -153,7 +157,7 @@ describe.each(APPLIERS)("%s", (applier) => {
     const center = await openCenter({ initial, applier });
     const slot = center.openSlot();
     const atBound = payloadOf(Float32Array.of(0, MAX_MAGNITUDE - 1, -MAX_MAGNITUDE - 1));
-    expect(await center.push(slot, atBound, { ...elastic, movingRate: 0 })).toMatchObject({ verdict: "applied" });
+    expect(await center.push(slot, atBound, elasticJob(0))).toMatchObject({ verdict: "applied" });
     const beyond = payloadOf(Float32Array.of(0, MAX_MAGNITUDE, 0));
     expect(await center.push(slot, beyond, elastic)).toEqual({ verdict: "out-of-bounds" });
     const overflow = await openCenter({ initial: Float32Array.of(1e38), applier, maxMagnitude: 1e38 });
@@ -192,63 +196,6 @@ describe.each(APPLIERS)("%s", (applier) => {
     expect(bitsOf(heldBy(slots[0]!)).equals(bitsOf(initial))).toBe(true);
   });
 
-  test("[X15] a step moves by the mean of the accumulated gradients with momentum, and forgets them", async () => {
-    let weights = vector(1001, 21);
-    let velocity = vector(1001, 22);
-    const center = await openCenter({ initial: weights, velocity, applier });
-    for (const seed of [23, 26]) {
-      const gradients = [vector(1001, seed), vector(1001, seed + 1), vector(1001, seed + 2)];
-      await Promise.all(gradients.map((gradient) => center.accumulate(payloadOf(gradient, 1))));
-      const sum = gradients.reduce(decoded, new Float32Array(1001));
-      const [rate, momentum] = [Math.fround(0.1), Math.fround(0.9)];
-      velocity = velocity.map((v, k) => Math.fround(momentum * v) - Math.fround(rate * Math.fround(sum[k]! / 3)));
-      weights = decoded(weights, velocity);
-      await center.step({ learningRate: 0.1, momentum: 0.9, count: 3 });
-    }
-    const { version, ...snapshot } = center.snapshot();
-    expect(version).toBe(2);
-    expect(bitsOf(snapshot.parameters).equals(bitsOf(weights))).toBe(true);
-    expect(bitsOf(snapshot.velocity).equals(bitsOf(velocity))).toBe(true);
-  });
-
-  test("[E9] [X15] running statistics become the mean of the replicas', without rate, momentum or velocity", async () => {
-    const [elements, trainableElements] = [1001, 944];
-    const initial = vector(elements, 41);
-    const center = await openCenter({ initial, trainableElements, applier });
-    for (const round of [1, 2]) {
-      const before = center.snapshot().parameters;
-      const replicas = [vector(elements, 41 + round), vector(elements, 51 + round)];
-      for (const replica of replicas) {
-        await center.accumulate(
-          payloadOf(
-            before.map((value, k) => value - replica[k]!),
-            1,
-          ),
-        );
-      }
-      await center.step({ learningRate: 0.1, momentum: 0.9, count: 2 });
-      const after = center.snapshot();
-      for (let k = trainableElements; k < elements; k++) {
-        expect(after.parameters[k]).toBeCloseTo((replicas[0]![k]! + replicas[1]![k]!) / 2, 4);
-        expect(after.velocity[k]).toBe(0);
-      }
-      const step = (before[0]! - (replicas[0]![0]! + replicas[1]![0]!) / 2) * 0.1;
-      if (round === 1) expect(after.parameters[0]).toBeCloseTo(before[0]! - step, 4);
-    }
-  });
-
-  test("[L3] an unsound gradient is not accumulated", async () => {
-    const initial = vector(33, 29);
-    const center = await openCenter({ initial, applier });
-    const gradient = vector(33, 30);
-    await center.accumulate(payloadOf(gradient));
-    for (const [value, verdict] of UNSOUND) {
-      expect(await center.accumulate(payloadOf(gradient.with(32, value)))).toEqual({ verdict });
-    }
-    await center.step({ learningRate: 1, momentum: 0, count: 1 });
-    expect(center.snapshot().parameters).toEqual(initial.map((w, k) => w - gradient[k]!));
-  });
-
   test("a snapshot is a copy", async () => {
     const center = await openCenter({ initial: vector(64, 31), applier });
     const { parameters } = center.snapshot();
@@ -270,7 +217,7 @@ describe.each(APPLIERS)("%s", (applier) => {
 });
 
 test("areas are used again, so that the memory grows with the replicas and not with the exchanges", () => {
-  const memory = new CenterMemory(50_000_000);
+  const memory = new CenterMemory(shapeOf(50_000_000));
   const held = Array.from({ length: 10 }, () => memory.takeArea());
   const sizeBytes = memory.memory.buffer.byteLength;
   for (const area of held) memory.returnArea(area);
@@ -281,12 +228,12 @@ test("areas are used again, so that the memory grows with the replicas and not w
 });
 
 test("a memory that has no room for another replica, or for the model, says what to do", () => {
-  const memory = new CenterMemory(150_000_000);
+  const memory = new CenterMemory(shapeOf(150_000_000));
   const fill = (): void => {
     for (let replica = 0; replica < 8; replica++) memory.takeArea();
   };
   expect(fill).toThrow("admit fewer replicas or train a smaller model");
-  expect(() => new CenterMemory(500_000_000)).toThrow("train a smaller model");
+  expect(() => new CenterMemory(shapeOf(500_000_000))).toThrow("train a smaller model");
 });
 
 test("a missing WebAssembly file names the command that builds it", async () => {
@@ -301,15 +248,16 @@ test("our own mistakes are called so", async () => {
   const payload = payloadOf(vector(16, 36));
   const mistake = "invariant violation";
   await expect(center.push(slot, payload.subarray(1), elastic)).rejects.toThrow(mistake);
-  await expect(center.push(slot, payload, { ...elastic, movingRate: 1.1 })).rejects.toThrow(mistake);
-  await expect(center.push(slot, payload, { ...elastic, movingRate: Number.NaN })).rejects.toThrow(mistake);
-  await expect(center.step({ learningRate: 1, momentum: 0, count: 0 })).rejects.toThrow(mistake);
+  await expect(center.push(slot, payload, elasticJob(1.1))).rejects.toThrow(mistake);
+  await expect(center.push(slot, payload, elasticJob(Number.NaN))).rejects.toThrow(mistake);
+  await expect(center.push(slot, payload, { ...elastic, content: "gradient" })).rejects.toThrow(mistake);
+  await expect(center.push(slot, payload, { ...differenceJob(), content: "parameters" })).rejects.toThrow(mistake);
   const [, second] = await Promise.allSettled([center.push(slot, payload, elastic), center.refresh(slot)]);
   expect(second).toMatchObject({ status: "rejected", reason: { message: expect.stringContaining(mistake) } });
   slot.close();
   await expect(center.refresh(slot)).rejects.toThrow(mistake);
-  const options = { elements: 16, initial, applier: "locked", threads: 2, maxMagnitude: 1 } as const;
-  await expect(Center.create({ ...options, elements: 15 })).rejects.toThrow(mistake);
+  const options = { layout: shapeOf(16), initial, applier: "locked", threads: 2, maxMagnitude: 1 } as const;
+  await expect(Center.create({ ...options, layout: shapeOf(15) })).rejects.toThrow(mistake);
   await expect(Center.create({ ...options, threads: 0 })).rejects.toThrow(mistake);
   await expect(Center.create({ ...options, initial: initial.with(3, Number.NaN) })).rejects.toThrow(mistake);
 });

@@ -6,9 +6,20 @@
 import { describe, expect, test } from "vitest";
 import type { Center, CenterSlot, PushJob, PushResult } from "../../coordinator/center/center.ts";
 import type { StalenessPolicy } from "../../shared/solver/staleness.ts";
-import { APPLIERS, bitsOf, decoded, heldBy, moved, openCenter, payloadOf, vector } from "../support/center_cases.ts";
+import {
+  APPLIERS,
+  bitsOf,
+  decoded,
+  differenceJob,
+  elasticJob,
+  heldBy,
+  moved,
+  openCenter,
+  payloadOf,
+  vector,
+} from "../support/center_cases.ts";
 
-const job: PushJob = { kind: "elastic", baseVersion: 0, movingRate: 0.3, policy: { kind: "none" } };
+const job = elasticJob(0.3);
 
 interface Applied {
   readonly result: Extract<PushResult, { verdict: "applied" }>;
@@ -48,7 +59,7 @@ test("[X8] the locked center equals the log of concurrent pushes replayed in ord
   for (const [index, { result, base, payload, answer }] of log.entries()) {
     expect(result).toMatchObject({ centerVersion: index, version: index + 1, overlapped: false });
     expect(bitsOf(answer).equals(bitsOf(replayed))).toBe(true);
-    replayed = moved(replayed, decoded(base, payload), result.movingRate);
+    replayed = moved(replayed, decoded(base, payload), result.pull);
   }
   expect(log.some(({ result }) => result.staleness > 0)).toBe(true);
   const { version, parameters } = center.snapshot();
@@ -90,7 +101,7 @@ test("[X9] lock-free, every element stays between the extremes of its initial va
         if (x < low[k]!) low[k] = x;
         if (x > high[k]!) high[k] = x;
       }
-      return { slot, payload: payloadOf(payload), push: { ...job, movingRate: index === 0 ? 1 : 0.4 } };
+      return { slot, payload: payloadOf(payload), push: elasticJob(index === 0 ? 1 : 0.4) };
     });
   await pushTogether(center, volley, 8);
   expect(center.statistics().overlappedApplies).toBeGreaterThan(0);
@@ -107,7 +118,7 @@ test("[X9] lock-free, under one in a hundred element updates is lost and none is
   const center = await openCenter({ initial: new Float32Array(elements), applier: "lock-free", threads: 2 });
   const slots = Array.from({ length: 4 }, () => center.openSlot());
   const ones = payloadOf(new Float32Array(elements).fill(1));
-  const push: PushJob = { ...job, kind: "difference", movingRate: 1 };
+  const push = differenceJob();
   const pushes = await pushTogether(center, () => slots.map((slot) => ({ slot, payload: ones, push })), 25);
   expect(center.statistics().applies).toBe(pushes);
   expect(center.version).toBe(pushes);

@@ -4,14 +4,28 @@
  */
 
 import { onTestFinished } from "vitest";
-import { Center, type Applier, type CenterOptions, type CenterSlot } from "../../coordinator/center/center.ts";
+import {
+  Center,
+  type Applier,
+  type CenterOptions,
+  type CenterSlot,
+  type PushJob,
+} from "../../coordinator/center/center.ts";
+import type { CenterShape } from "../../coordinator/center/center_memory.ts";
 import { Random } from "../../shared/random.ts";
 
 export const MAX_MAGNITUDE = 10_000;
 
-export async function openCenter(options: Partial<CenterOptions> & { initial: Float32Array }): Promise<Center> {
+export interface CenterCase extends Partial<Omit<CenterOptions, "layout">> {
+  readonly initial: Float32Array;
+  /** Running statistics follow. */
+  readonly trainableElements?: number;
+  readonly layout?: CenterShape;
+}
+
+export async function openCenter({ trainableElements, ...options }: CenterCase): Promise<Center> {
   const center = await Center.create({
-    elements: options.initial.length,
+    layout: shapeOf(options.initial.length, trainableElements),
     applier: "lock-free",
     threads: 1,
     maxMagnitude: MAX_MAGNITUDE,
@@ -21,7 +35,24 @@ export async function openCenter(options: Partial<CenterOptions> & { initial: Fl
   return center;
 }
 
-export const APPLIERS: readonly Applier[] = ["lock-free", "locked"];
+/** Elements without tensors: enough for every move but LARS. */
+export function shapeOf(elements: number, trainableElements = elements): CenterShape {
+  return { elements, trainableElements, tensors: [] };
+}
+
+export const APPLIERS: readonly Applier[] = ["lock-free", "compare-and-swap", "locked"];
+
+/** One replica's elastic push, against a base of version 0. */
+export function elasticJob(movingRate: number, changes: Partial<PushJob> = {}): PushJob {
+  const move = { kind: "elastic", movingRate } as const;
+  return { content: "parameters", baseVersion: 0, move, policy: { kind: "none" }, ...changes };
+}
+
+/** A difference that is added as it is. */
+export function differenceJob(changes: Partial<PushJob> = {}): PushJob {
+  const move = { kind: "difference", rate: 1 } as const;
+  return { content: "difference", baseVersion: 0, move, policy: { kind: "none" }, ...changes };
+}
 
 /** Values in [-1, 1). */
 export function vector(elements: number, seed: number): Float32Array<ArrayBuffer> {
