@@ -5,6 +5,7 @@
 
 import type { RunSettings } from "../shared/run_settings.ts";
 import type { StalenessSummary } from "../shared/run_view.ts";
+import type { Assignment } from "../shared/solver/assignment.ts";
 
 /** What the page asks of the worker. */
 export type ToWorker =
@@ -19,6 +20,8 @@ export type ToWorker =
       readonly backend: "auto" | "webgpu" | "wasm";
       /** Of WASM; where left out, half of the processors. */
       readonly threads: number | undefined;
+      /** The share of the time in which it computes, above 0 and up to 1; undefined: all of it. */
+      readonly dutyCycle: number | undefined;
     }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }
@@ -80,6 +83,8 @@ export interface ReplicaProgress {
   readonly lastRefusal: string | undefined;
   /** Mean loss of the local steps of the last exchange. */
   readonly loss: number | undefined;
+  /** What the coordinator asked for last; undefined before the welcome. */
+  readonly assignment: Assignment | undefined;
   readonly staleness: StalenessSummary;
   readonly lastStaleness: number | undefined;
   readonly bytesUp: number;

@@ -24,17 +24,27 @@ const { values, positionals } = parseArgs({
   options: {
     backend: { type: "string", default: "auto" },
     threads: { type: "string", default: "1" },
+    "duty-cycle": { type: "string", default: "1" },
     trust: { type: "string" },
   },
 });
-process.exitCode = await volunteer(new URL(positionals[0] ?? ""), values);
+process.exitCode = await volunteer(new URL(positionals[0] ?? ""), {
+  backend: values.backend,
+  threads: Math.max(1, Math.trunc(Number(values.threads)) || 1),
+  dutyCycle: Number(values["duty-cycle"]),
+  trust: values.trust,
+});
 // Dawn's threads and kept connections would hold the process.
 process.exit();
 
-async function volunteer(
-  url: URL,
-  { backend: asked, threads, trust }: { backend: string; threads: string; trust?: string },
-): Promise<number> {
+interface Wish {
+  readonly backend: string;
+  readonly threads: number;
+  readonly dutyCycle: number;
+  readonly trust: string | undefined;
+}
+
+async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }: Wish): Promise<number> {
   const backend = asked === "webgpu" || asked === "wasm" ? asked : "auto";
   const coordinator = new Coordinator(url, trust);
   const abort = new AbortController();
@@ -46,7 +56,8 @@ async function volunteer(
     const participation = new Participation({
       settings,
       backend,
-      surroundings: createSurroundings(coordinator, Math.max(1, Math.trunc(Number(threads)) || 1), say),
+      dutyCycle,
+      surroundings: createSurroundings(coordinator, threads, say),
       tell: (message) => {
         hasFailed ||= message.kind === "failed";
         report(message);

@@ -13,6 +13,8 @@ export interface DeviceWish {
   readonly backend: BackendWish;
   /** Of WASM; undefined leaves it to the client. */
   readonly threads: number | undefined;
+  /** The share of the time in which it computes; undefined: all of it. */
+  readonly dutyCycle: number | undefined;
 }
 
 /** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */

@@ -80,7 +80,7 @@ function start(): void {
   showPhase("loading-data", undefined);
   training = new Training(
     settings,
-    { backend: backendWish(settings), threads: threadsWish() },
+    { backend: backendWish(settings), threads: threadsWish(), dutyCycle: dutyCycleWish() },
     {
       phase: showPhase,
       loading: (loaded, examples) =>
@@ -132,6 +132,11 @@ function showTitle(): void {
 function threadsWish(): number | undefined {
   const threads = Number(link.get("threads"));
   return Number.isInteger(threads) && threads >= 1 && threads <= LIMITS.threads ? threads : undefined;
+}
+
+function dutyCycleWish(): number | undefined {
+  const share = Number(link.get("duty") ?? "1");
+  return share > 0 && share < 1 ? share : undefined;
 }
 
 function backendWish(known: RunSettings): BackendWish {

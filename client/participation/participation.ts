@@ -18,6 +18,8 @@ export interface ParticipationOptions {
   readonly settings: RunSettings;
   /** What the volunteer asks for; with `auto` the run's own wish decides. */
   readonly backend: AskedBackend;
+  /** The share of the time in which its replica computes; all of it where left out. */
+  readonly dutyCycle?: number | undefined;
   readonly surroundings: Surroundings;
   readonly tell: (message: FromWorker) => void;
 }
@@ -74,7 +76,7 @@ export class Participation {
   }
 
   async #takePart(): Promise<Ending> {
-    const { settings, backend } = this.#options;
+    const { settings, backend, dutyCycle } = this.#options;
     const { clock, random, fetch, connect, abort, warn } = this.#surroundings;
     this.#prepare("loading-data");
     const plan = planOf(settings, examplesOf(settings));
@@ -115,6 +117,7 @@ export class Participation {
       clock,
       random,
       connect,
+      dutyCycle: dutyCycle ?? 1,
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),
       onProgress: (progress) => this.#tell({ kind: "progress", progress }),

@@ -35,6 +35,9 @@ export class Speed {
   }
 }
 
+/** What others know. */
+type Reported = Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown">;
+
 export class Progress {
   readonly #speed = new Speed();
   readonly #staleness = new StalenessHistogram();
@@ -86,7 +89,7 @@ export class Progress {
     this.#lastRefusal = sentence;
   }
 
-  report(replica: string | undefined, bytesUp: number, bytesDown: number): ReplicaProgress {
+  report({ replica, assignment, bytesUp, bytesDown }: Reported): ReplicaProgress {
     return {
       replica,
       localSteps: this.#localSteps,
@@ -97,6 +100,7 @@ export class Progress {
       refused: this.#refused,
       lastRefusal: this.#lastRefusal,
       loss: this.#loss,
+      assignment,
       staleness: this.#staleness.summary(),
       lastStaleness: this.#lastStaleness,
       bytesUp,

@@ -321,7 +321,8 @@ export class Replica {
 
   #report(): void {
     const { replica, bytesUp, bytesDown } = this.#connection;
-    this.#options.onProgress(this.#progress.report(replica, bytesUp, bytesDown));
+    const { assignment } = this.#training;
+    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown }));
   }
 }
 

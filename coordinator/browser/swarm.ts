@@ -18,6 +18,8 @@ export interface SwarmRequest {
   readonly backend: "auto" | "webgpu" | "wasm";
   /** Of WASM, of each volunteer. */
   readonly threads: number;
+  /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */
+  readonly dutyCycle?: number;
   /** From `probe.ts`; with a certificate of one's own also `--ignore-certificate-errors-spki-list=…`. */
   readonly flags: readonly string[];
   /** Told when a browser ends that nobody stopped. */
@@ -75,10 +77,16 @@ export class Swarm {
 }
 
 /** The volunteer page, told to start by itself (it does so only in automated browsers). */
-export function volunteerUrl({ url, backend, threads }: Pick<SwarmRequest, "url" | "backend" | "threads">): string {
+export function volunteerUrl({
+  url,
+  backend,
+  threads,
+  dutyCycle = 1,
+}: Pick<SwarmRequest, "url" | "backend" | "threads" | "dutyCycle">): string {
   const address = new URL(url);
   address.searchParams.set("start", "1");
   address.searchParams.set("backend", backend);
   address.searchParams.set("threads", String(threads));
+  if (dutyCycle < 1) address.searchParams.set("duty", String(dutyCycle));
   return address.href;
 }

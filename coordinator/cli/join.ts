@@ -23,6 +23,7 @@ interface JoinOptions {
   readonly volunteers: string;
   readonly backend: string;
   readonly threads?: string;
+  readonly dutyCycle: string;
   readonly node?: boolean;
   readonly trust?: string;
   readonly json?: boolean;
@@ -41,6 +42,7 @@ interface Wanted {
   readonly volunteers: number;
   readonly backend: Backend;
   readonly threads: number;
+  readonly dutyCycle: number;
   readonly trust: string | undefined;
   readonly output: Output;
 }
@@ -71,6 +73,7 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .option("--node", "without a browser: in Node, on this machine's GPU (Dawn) or on WASM")
     .option("--backend <NAME>", "what they compute on: auto (the faster one, measured), webgpu or wasm", "auto")
     .option("--threads <N>", "of WASM, for each volunteer (default: this machine's processors shared among them)")
+    .option("--duty-cycle <SHARE>", "the share of the time in which they compute, above 0 and up to 1", "1")
     .option(...TRUST_FLAG)
     .option("--with-parent", "end when standard input ends, as the program that started this one does")
     .option(...JSON_FLAG)
@@ -86,10 +89,11 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   const volunteers = countOf(options.volunteers);
   const backend = backendOf(options.backend);
   const threads = threadsOf(options.threads, volunteers);
+  const dutyCycle = dutyCycleOf(options.dutyCycle);
   // Listened to from the start: a browser takes seconds to be asked, and nobody shall wait for it.
   const stopped = stopRequest(options.withParent ?? false);
   await askCoordinator(url, "/api/run", options.trust);
-  const wanted: Wanted = { url, volunteers, backend, threads, trust: options.trust, output };
+  const wanted: Wanted = { url, volunteers, backend, threads, dutyCycle, trust: options.trust, output };
   const joined = await (options.node ? joinByNode(wanted) : joinByBrowser(wanted));
   const adapter = joined.adapter ?? "no WebGPU adapter (they compute with WASM)";
   output.say(
@@ -105,7 +109,7 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   return end.exitCode;
 }
 
-async function joinByBrowser({ url, volunteers, backend, threads, trust, output }: Wanted): Promise<Joined> {
+async function joinByBrowser({ url, volunteers, backend, threads, dutyCycle, trust, output }: Wanted): Promise<Joined> {
   const executable = await locateBrowser();
   if (!executable) {
     throw new BrowserError(
@@ -117,7 +121,16 @@ async function joinByBrowser({ url, volunteers, backend, threads, trust, output 
     backend === "wasm" ? { flags: [], adapter: undefined, isFallback: false } : await probeBrowser(executable);
   const flags = [...probe.flags, ...(trust === undefined ? [] : [`--ignore-certificate-errors-spki-list=${trust}`])];
   const onDeath = (sentence: string): void => output.note(sentence);
-  const swarm = await Swarm.start({ executable, url: url.href, volunteers, backend, threads, flags, onDeath });
+  const swarm = await Swarm.start({
+    executable,
+    url: url.href,
+    volunteers,
+    backend,
+    threads,
+    dutyCycle,
+    flags,
+    onDeath,
+  });
   const ended = swarm.ended.then((): End => ({
     reason: "Every browser of these volunteers has ended.",
     exitCode: EXIT.failed,
@@ -125,7 +138,7 @@ async function joinByBrowser({ url, volunteers, backend, threads, trust, output 
   return { where: executable, adapter: probe.adapter, ended, stop: () => swarm.stop() };
 }
 
-async function joinByNode({ url, volunteers, backend, threads, trust, output }: Wanted): Promise<Joined> {
+async function joinByNode({ url, volunteers, backend, threads, dutyCycle, trust, output }: Wanted): Promise<Joined> {
   const found = backend === "wasm" ? undefined : await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
   if (found?.problem !== undefined) output.note(`WebGPU cannot be loaded in Node here (${found.problem}).`);
   const swarm = new NodeSwarm({
@@ -134,6 +147,7 @@ async function joinByNode({ url, volunteers, backend, threads, trust, output }: 
     volunteers,
     backend,
     threads,
+    dutyCycle,
     trust,
     environment: found?.environment ?? {},
     onLine: (line) => output.note(line),
@@ -191,6 +205,12 @@ function threadsOf(text: string | undefined, volunteers: number): number {
   const count = Number(text);
   if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= LIMITS.threads) return count;
   throw new ConfigError(`--threads is "${text}"; accepted is a whole number from 1 to ${LIMITS.threads}.`);
+}
+
+function dutyCycleOf(text: string): number {
+  const share = Number(text);
+  if (text.trim() !== "" && share > 0 && share <= 1) return share;
+  throw new ConfigError(`--duty-cycle is "${text}"; accepted is a share of the time above 0 and up to 1, such as 0.5.`);
 }
 
 function backendOf(text: string): Backend {

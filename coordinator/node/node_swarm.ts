@@ -14,6 +14,8 @@ export interface NodeSwarmRequest {
   readonly backend: "auto" | "webgpu" | "wasm";
   /** Of WASM, of each volunteer. */
   readonly threads: number;
+  /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */
+  readonly dutyCycle?: number;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** From `adapter.ts`. */
@@ -33,8 +35,8 @@ export class NodeSwarm {
   #stopping = false;
 
   constructor(request: NodeSwarmRequest) {
-    const { program, url, volunteers, backend, threads, trust, environment } = request;
-    const asked = ["--backend", backend, "--threads", String(threads)];
+    const { program, url, volunteers, backend, threads, dutyCycle = 1, trust, environment } = request;
+    const asked = ["--backend", backend, "--threads", String(threads), "--duty-cycle", String(dutyCycle)];
     const flags = [program, url, ...asked, ...(trust === undefined ? [] : ["--trust", trust])];
     const env = { ...process.env, ...environment };
     this.#children = Array.from({ length: volunteers }, () => spawn(process.execPath, flags, { env, stdio: "pipe" }));

@@ -93,6 +93,9 @@ test("The volunteer page keeps its address and is told to start", () => {
   expect(volunteerUrl({ url: "http://127.0.0.1:8080", backend: "auto", threads: 2 })).toBe(
     "http://127.0.0.1:8080/?start=1&backend=auto&threads=2",
   );
+  expect(volunteerUrl({ url: "http://127.0.0.1:8080", backend: "auto", threads: 2, dutyCycle: 0.1 })).toBe(
+    "http://127.0.0.1:8080/?start=1&backend=auto&threads=2&duty=0.1",
+  );
   expect(volunteerUrl({ url: "https://lab.example/run/?key=a%20b", backend: "wasm", threads: 1 })).toBe(
     "https://lab.example/run/?key=a+b&start=1&backend=wasm&threads=1",
   );

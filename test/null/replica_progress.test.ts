@@ -34,7 +34,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
   progress.answered(3);
   progress.pushed(1.5);
   progress.refused("Too stale.");
-  expect(progress.report("r1", 10, 20)).toEqual({
+  expect(progress.report({ replica: "r1", assignment: undefined, bytesUp: 10, bytesDown: 20 })).toEqual({
     replica: "r1",
     localSteps: 2,
     samples: 128,
@@ -44,6 +44,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     refused: 1,
     lastRefusal: "Too stale.",
     loss: 1.5,
+    assignment: undefined,
     staleness: { mean: 3, p50: 3, p99: 3, max: 3 },
     lastStaleness: 3,
     bytesUp: 10,
