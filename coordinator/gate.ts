@@ -3,11 +3,10 @@
  * value is finite and bounded is checked by the applier's first pass, where the values are at hand (SPEC L3).
  */
 
+import type { PushContent } from "../shared/solver/replica_rule.ts";
 import type { RefusalCode } from "../shared/wire/codes.ts";
 import type { Header } from "../shared/wire/messages.ts";
 import type { Replica } from "./roster.ts";
-
-export type Content = Header<"push">["content"];
 
 export type Decision =
   | { readonly kind: "pass" }
@@ -17,7 +16,7 @@ export type Decision =
   | { readonly kind: "wait" }
   | { readonly kind: "refuse"; readonly code: RefusalCode };
 
-export function gate(push: Header<"push">, replica: Replica, incarnation: number, content: Content): Decision {
+export function gate(push: Header<"push">, replica: Replica, incarnation: number, content: PushContent): Decision {
   if (push.incarnation !== incarnation) return refuse("WRONG_INCARNATION");
   if (replica.inFlight) {
     return replica.inFlight.exchange === push.exchange ? { kind: "wait" } : refuse("OUT_OF_TURN");

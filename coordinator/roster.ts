@@ -8,8 +8,12 @@ import { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { RefusalCode } from "../shared/wire/codes.ts";
 import type { Header } from "../shared/wire/messages.ts";
 import type { ReplicaView } from "../shared/run_view.ts";
+import type { Assignment } from "../shared/solver/assignment.ts";
 import type { CenterSlot } from "./center/center.ts";
 import { Rate } from "./rate.ts";
+
+/** One slow push, of a page in the background say, does not make a slow replica. */
+const SPEED_KEPT = 0.6;
 
 /** How an exchange ended; kept so that a retry gets the same again (SPEC X12). */
 export type Settled =
@@ -44,16 +48,36 @@ export class Replica {
   exchanges = 0;
   applied = 0;
   refused = 0;
+  /** What it was last asked to do. */
+  assignment: Assignment | undefined = undefined;
+  /** Samples per second of computing: measured before it joined, then between its pushes. 0 where nothing is known. */
+  speed = 0;
+  /** When it last got what it needs to go on: a welcome, an answer or a refusal. */
+  freeSinceMs: number;
+  lastPushMs: number;
+  /** Total time that its pushes waited for their answers. */
+  heldMs = 0;
+  /** The run went back to an earlier center: its next push is refused. */
+  mustRestart = false;
   readonly staleness = new StalenessHistogram();
   readonly rate: Rate;
 
   constructor(id: string, nowMs: number) {
     this.id = id;
     this.lastHeardMs = nowMs;
+    this.freeSinceMs = nowMs;
+    this.lastPushMs = nowMs;
     this.rate = new Rate(nowMs);
   }
 
-  view(samplesOfAll: number, nowMs: number): ReplicaView {
+  /** A push of `samples` took `elapsedMs`. */
+  worked(samples: number, elapsedMs: number): void {
+    if (samples === 0 || elapsedMs <= 0) return;
+    const seen = (1000 * samples) / elapsedMs;
+    this.speed = this.speed === 0 ? seen : SPEED_KEPT * this.speed + (1 - SPEED_KEPT) * seen;
+  }
+
+  view(samplesOfAll: number, nowMs: number): Omit<ReplicaView, "group"> {
     const connected = this.connection !== undefined;
     return {
       id: this.id,
@@ -67,8 +91,17 @@ export class Replica {
       refused: this.refused,
       staleness: this.staleness.view(),
       share: samplesOfAll === 0 ? 0 : this.samples / samplesOfAll,
+      communicationPeriod: this.assignment?.communicationPeriod ?? 0,
+      batchShare: this.assignment?.samples ?? 0,
+      heldSeconds: this.heldMs / 1000,
     };
   }
+}
+
+/** Of a replica that is about to exchange. */
+export function placeOf({ place }: Replica): Place {
+  if (!place) throw new Error("invariant violation: a push came this far without a place at the center");
+  return place;
 }
 
 export class Roster {

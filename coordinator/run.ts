@@ -5,18 +5,19 @@
 
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import type { RunState, RunView } from "../shared/run_view.ts";
-import { SOLVERS } from "../shared/solver/catalogue.ts";
-import { movingRateFor } from "../shared/solver/rule.ts";
-import { learningRateAt, runSteps } from "../shared/solver/schedule.ts";
-import type { StalenessPolicy } from "../shared/solver/staleness.ts";
+import type { AutotuneDecision, RunState, RunView } from "../shared/run_view.ts";
+import type { Assignment } from "../shared/solver/assignment.ts";
+import { replicaRuleOf, type ReplicaRule } from "../shared/solver/replica_rule.ts";
+import type { SolverSettings } from "../shared/solver/settings.ts";
 import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
 import type { Header } from "../shared/wire/messages.ts";
-import type { Center, PushJob, PushResult } from "./center/center.ts";
-import { gate, type Content } from "./gate.ts";
-import { Roster, type Connection, type Replica, type Settled } from "./roster.ts";
-import { Round } from "./round.ts";
+import { assign } from "./assigner.ts";
+import type { Center, CenterState, Snapshot } from "./center/center.ts";
+import { gate } from "./gate.ts";
+import { orderKindOf, orderOf, type ExchangeOrder, type OrderResult } from "./order/order.ts";
+import { Places } from "./places.ts";
+import { placeOf, Roster, type Connection, type Replica, type Settled } from "./roster.ts";
 import type { RestoredRun, RunRecord } from "./run_record.ts";
 import { Tally, type EvaluationRecord } from "./tally.ts";
 import { Session, type Joined, type RunPort } from "./session.ts";
@@ -40,22 +41,16 @@ interface LedgerPort {
   append(entry: LedgerEntry): Promise<void>;
 }
 
-/** How the center is moved, beyond what the volunteers need to know. */
-export interface CenterRule {
-  /** beta; alpha = beta / p. */
-  readonly elasticRate: number;
-  /** A fixed alpha instead, or null. */
-  readonly movingRate: number | null;
-  readonly staleness: StalenessPolicy;
-  /** Of the center's own optimizer, for gradient solvers. */
-  readonly learningRate: number;
-  readonly momentum: number;
-}
+/** What may change while the run goes on. */
+export type Retuning = Partial<
+  Pick<SolverSettings, "groups" | "momentum" | "learningRate" | "communicationPeriod" | "movingRate" | "staleness">
+>;
 
 export interface RunOptions {
   readonly settings: RunSettings;
   readonly layout: ParameterLayout;
-  readonly rule: CenterRule;
+  /** How replicas and center move, as the run begins. */
+  readonly solver: SolverSettings;
   readonly center: Center;
   readonly ledger: LedgerPort;
   readonly incarnation: number;
@@ -77,10 +72,17 @@ export class Run implements RunPort {
   readonly #options: RunOptions;
   readonly #center: Center;
   readonly #roster: Roster;
+  readonly #places: Places;
   readonly #sessions = new Set<Session>();
-  readonly #content: Content;
-  readonly #round: Round | undefined;
+  readonly #rule: ReplicaRule;
   readonly #tally: Tally;
+  readonly #decisions: AutotuneDecision[] = [];
+  #solver: SolverSettings;
+  #order: ExchangeOrder;
+  /** Others took their place; what was pushed to them may not have been applied yet. */
+  readonly #formerOrders: ExchangeOrder[] = [];
+  /** The center goes back to an earlier one. */
+  #restoring: Promise<unknown> = Promise.resolve();
   #state: RunState = "waiting";
 
   constructor(options: RunOptions) {
@@ -89,11 +91,12 @@ export class Run implements RunPort {
     this.incarnation = options.incarnation;
     this.payloadBytes = 4 * options.layout.elements;
     this.#center = options.center;
+    this.#places = new Places(options.center);
     this.#roster = new Roster(options.secret, options.incarnation);
     this.#tally = new Tally(this.#roster, options.nowMs, options.restored);
-    const solver = SOLVERS[options.settings.solver];
-    this.#content = contentOf(options.settings);
-    this.#round = solver.order === "barrier" ? new Round([]) : undefined;
+    this.#solver = options.solver;
+    this.#rule = replicaRuleOf(options.solver.solver, options.solver.exchange);
+    this.#order = this.#newOrder();
   }
 
   nowMs(): number {
@@ -115,8 +118,9 @@ export class Run implements RunPort {
     return session;
   }
 
-  /** Once a second: hello timeouts and leases (SPEC H1, H7, L4). */
+  /** Many times a second: whoever is overdue (SPEC G4, G6), hello timeouts and leases (SPEC H1, H7, L4). */
   tick(): void {
+    this.#order.tick();
     for (const session of this.#sessions) {
       session.tick();
       if (session.isClosed) this.#sessions.delete(session);
@@ -124,7 +128,7 @@ export class Run implements RunPort {
     for (const replica of this.#roster) {
       if (this.nowMs() - replica.lastHeardMs <= LIMITS.leaseMs || replica.inFlight) continue;
       replica.connection?.refuse("LEASE_EXPIRED");
-      this.#free(replica);
+      this.#places.free(replica);
     }
   }
 
@@ -138,12 +142,15 @@ export class Run implements RunPort {
     replica.connection = connection;
     replica.backend = hello.backend;
     replica.device = hello.device;
+    if (hello.samplesPerSecond > 0) replica.speed = hello.samplesPerSecond;
     this.heard(replica);
     // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
     while (replica.inFlight) await replica.inFlight.settled;
     const resumed = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
-    if (!resumed) await this.#rebase(replica);
-    this.#round?.join(replica.id);
+    if (!resumed) await this.#places.rebase(replica);
+    this.#order.join(replica);
+    replica.freeSinceMs = this.nowMs();
+    replica.lastPushMs = replica.freeSinceMs;
     const welcome: Header<"welcome"> = {
       replica: replica.id,
       token: this.#roster.tokenOf(replica.id),
@@ -151,6 +158,7 @@ export class Run implements RunPort {
       version: replica.place?.baseVersion ?? this.version,
       resumed,
       lastExchange: replica.lastExchange,
+      assignment: this.assignmentOf(replica),
     };
     return { replica, welcome };
   }
@@ -159,33 +167,18 @@ export class Run implements RunPort {
   async pull(replica: Replica): Promise<void> {
     // The center of the last answer is overwritten: a retry of that exchange could not get it again.
     if (replica.settled?.kind === "answer" && replica.settled.withCenter) replica.settled = undefined;
-    await this.#rebase(replica);
+    await this.#places.rebase(replica);
   }
 
-  /** A new base, outside any exchange: number 0, so that no push waits for its outcome. */
-  async #rebase(replica: Replica): Promise<void> {
-    await this.#occupy(replica, 0, async () => {
-      await this.#refresh(replica);
-      return { kind: "refusal", code: "OUT_OF_TURN", exchange: 0 };
+  /** What the replica is asked to do from now on. */
+  assignmentOf(replica: Replica): Assignment {
+    return assign(replica, {
+      settings: this.#solver,
+      batchParts: this.settings.batchParts,
+      version: this.version,
+      connected: this.#roster.connected(),
+      sharers: this.#order.sharersOf(replica),
     });
-  }
-
-  /** One thing at a time happens to a replica's place; a second one sees `inFlight`. */
-  async #occupy(replica: Replica, exchange: number, work: () => Promise<Settled>): Promise<Settled> {
-    const settled = work();
-    replica.inFlight = { exchange, settled };
-    try {
-      return await settled;
-    } finally {
-      replica.inFlight = undefined;
-      if (replica.isLeaving) this.#free(replica);
-    }
-  }
-
-  async #refresh(replica: Replica): Promise<void> {
-    replica.place ??= { slot: this.#center.openSlot(), baseVersion: this.version };
-    const { version } = await this.#center.refresh(replica.place.slot);
-    replica.place.baseVersion = version;
   }
 
   heard(replica: Replica): void {
@@ -196,17 +189,14 @@ export class Run implements RunPort {
   leave(replica: Replica, connection: Connection, forGood: boolean): void {
     if (replica.connection !== connection) return;
     replica.connection = undefined;
-    this.#round?.leave(replica.id);
-    this.#closeRound();
-    if (!forGood) return;
-    if (replica.inFlight) replica.isLeaving = true;
-    else this.#free(replica);
+    this.#order.leave(replica);
+    if (forGood) this.#places.freeSoon(replica);
   }
 
   async push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {
     const { exchange } = header;
     if (this.#isOver) return { kind: "refusal", code: "RUN_OVER", exchange };
-    const decision = gate(header, replica, this.incarnation, this.#content);
+    const decision = gate(header, replica, this.incarnation, this.#rule.content);
     switch (decision.kind) {
       case "repeat":
         return this.#repeat(replica);
@@ -215,12 +205,47 @@ export class Run implements RunPort {
       case "refuse":
         // An out-of-turn push must not wait for, nor stand in the way of, the one whose turn it is.
         if (replica.inFlight) return this.#refuseAtGate(replica, header, decision.code);
-        return this.#occupy(replica, exchange, () => this.#refuseAtGate(replica, header, decision.code));
+        return this.#places.occupy(replica, exchange, () => this.#refuseAtGate(replica, header, decision.code));
       case "pass":
-        return this.#occupy(replica, exchange, () => this.#exchange(replica, header, payload));
+        return this.#places.occupy(replica, exchange, () => this.#exchange(replica, header, payload));
       default:
         return decision satisfies never;
     }
+  }
+
+  /**
+   * Takes effect with the next moves and assignments. Where groups change, what was pushed counts in the old ones at once, and
+   * everybody's next push is for the new ones.
+   */
+  retune(changes: Retuning): void {
+    const kind = orderKindOf(this.#solver);
+    this.#solver = { ...this.#solver, ...changes };
+    if (orderKindOf(this.#solver) === kind) return this.#order.retuned();
+    this.#order.flush();
+    this.#formerOrders.push(this.#order);
+    this.#order = this.#newOrder();
+    for (const replica of this.#roster.connected()) if (replica.place) this.#order.join(replica);
+  }
+
+  /**
+   * The center goes back to an earlier one. A push that is not yet on its way into the center, and every replica's next one, is
+   * refused `RESTARTED`: it comes from the center that is given up.
+   */
+  async restart(state: CenterState): Promise<void> {
+    for (const replica of this.#roster) replica.mustRestart = true;
+    for (const order of [this.#order, ...this.#formerOrders]) order.abort();
+    this.#restoring = this.#center.restore(state);
+    await this.#restoring;
+  }
+
+  /** The center as it is, for a `restart`. */
+  snapshot(): Snapshot {
+    return this.#center.snapshot();
+  }
+
+  /** The autotuner chose; people are shown what and why. */
+  recordDecision(decision: AutotuneDecision): void {
+    this.#decisions.push(decision);
   }
 
   countRefusal(code: RefusalCode): void {
@@ -248,6 +273,9 @@ export class Run implements RunPort {
 
   view(): RunView {
     const { run, model, data, solver, targetAccuracy } = this.settings;
+    const { learningRate, momentum, communicationPeriod, groups } = this.#solver;
+    const counted = this.#tally.view(this.#isOver, (replica) => this.#order.groupOf(replica));
+    const inGroups = new Set(counted.replicas.flatMap(({ group }) => (group === null ? [] : [group])));
     return {
       run,
       model: model.name,
@@ -258,7 +286,10 @@ export class Run implements RunPort {
       incarnation: this.incarnation,
       targetAccuracy,
       overlappedApplies: this.#center.statistics().overlappedApplies,
-      ...this.#tally.view(this.#isOver),
+      ...counted,
+      groups: groups === null ? null : inGroups.size,
+      hyperparameters: { learningRate, momentum, communicationPeriod, groups },
+      autotune: this.#decisions,
     };
   }
 
@@ -271,29 +302,31 @@ export class Run implements RunPort {
     return this.#state === "reached" || this.#state === "stopped";
   }
 
-  /** A difference arrives with the replica's moving rate in it (SPEC X10). */
-  #move(content: Content): Pick<PushJob, "kind" | "movingRate"> {
-    if (content === "difference") return { kind: "difference", movingRate: 1 };
-    const { movingRate, elasticRate } = this.#options.rule;
-    return { kind: "elastic", movingRate: movingRate ?? movingRateFor(elasticRate, this.#roster.connected().length) };
+  #newOrder(): ExchangeOrder {
+    return orderOf(orderKindOf(this.#solver), {
+      center: this.#center,
+      settings: () => this.#solver,
+      connected: () => this.#roster.connected(),
+      nowMs: this.#options.nowMs,
+    });
   }
 
   /** One exchange that passed the gate: apply, write down, settle. */
   async #exchange(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {
-    const place = replica.place;
-    if (!place) throw new Error("invariant violation: a push passed the gate without a place at the center");
+    const place = placeOf(replica);
     this.#beginClock();
-    const result = this.#round
-      ? await this.#accumulate(replica, this.#round, header, payload)
-      : await this.#center.push(place.slot, payload, {
-          ...this.#move(header.content),
-          baseVersion: header.baseVersion,
-          policy: this.#options.rule.staleness,
-        });
+    const cameMs = this.nowMs();
+    // Where it trains on while it waits for an answer, the work behind this push began right after the push before.
+    replica.worked(header.samples, cameMs - (this.#rule.trainsMeanwhile ? replica.lastPushMs : replica.freeSinceMs));
+    replica.lastPushMs = cameMs;
+    const result = await this.#ordered(replica, header, payload);
+    const nowMs = this.nowMs();
+    replica.heldMs += nowMs - cameMs;
+    replica.freeSinceMs = nowMs;
     replica.exchanges++;
     if (result.verdict !== "applied") return this.#settleRefusal(replica, header, result);
     // One more than the version when the apply began: its own. What overlapped counts as staleness next time (SPEC S1).
-    place.baseVersion = this.#round ? result.version : result.centerVersion + 1;
+    place.baseVersion = result.centerVersion + 1;
     await this.#write(replica, header, { verdict: "applied", staleness: result.staleness, version: result.version });
     this.#tally.applied(replica, header, result.staleness);
     const settled: Settled = {
@@ -302,53 +335,32 @@ export class Run implements RunPort {
         exchange: header.exchange,
         version: place.baseVersion,
         staleness: result.staleness,
-        movingRate: result.movingRate,
+        pull: result.pull,
         repeated: false,
+        assignment: this.assignmentOf(replica),
       },
       withCenter: header.content !== "difference",
     };
     return this.#settle(replica, header.exchange, settled);
   }
 
-  /** SPEC X15: the gradient waits in the accumulator until the round is complete. */
-  async #accumulate(replica: Replica, round: Round, header: Header<"push">, payload: Uint8Array): Promise<PushResult> {
-    const staleness = Math.max(0, this.version - header.baseVersion);
-    if (staleness > 0) return { verdict: "too-stale", staleness };
-    const { verdict } = await this.#center.accumulate(payload);
-    if (verdict !== "accumulated") {
-      // Its round must not wait for a gradient that will not come.
-      round.leave(replica.id);
-      this.#closeRound();
-      return { verdict };
-    }
-    const stepped = round.push(replica.id);
-    this.#closeRound();
-    await stepped;
-    await this.#refresh(replica);
-    const version = replica.place?.baseVersion ?? this.version;
-    return { verdict: "applied", staleness: 0, movingRate: 1, centerVersion: version, version, overlapped: false };
-  }
-
-  #closeRound(): void {
-    const round = this.#round;
-    if (!round?.isComplete) return;
-    const { learningRate: base, momentum } = this.#options.rule;
-    const { schedule, communicationPeriod } = this.settings;
-    const learningRate = learningRateAt(schedule, base, runSteps(this.version, communicationPeriod));
-    const step = this.#center.step({ learningRate, momentum, count: round.pushed });
-    round.finish(
-      step,
-      this.#roster.connected().map((replica) => replica.id),
-    );
+  /** What the order makes of it; the first push after a `restart` does not come so far. */
+  #ordered(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult> {
+    if (!replica.mustRestart) return this.#order.push(replica, header, payload);
+    return Promise.resolve({ verdict: "restarted" });
   }
 
   async #settleRefusal(
     replica: Replica,
     header: Header<"push">,
-    result: Exclude<PushResult, { verdict: "applied" }>,
+    result: Exclude<OrderResult, { verdict: "applied" }>,
   ): Promise<Settled> {
     const code = REFUSAL_OF[result.verdict];
-    await this.#refresh(replica);
+    if (result.verdict === "restarted") {
+      replica.mustRestart = false;
+      await this.#restoring;
+    }
+    await this.#places.refresh(replica);
     replica.refused++;
     const staleness = result.verdict === "too-stale" ? result.staleness : null;
     await this.#write(replica, header, { verdict: code, staleness, version: this.version });
@@ -357,7 +369,7 @@ export class Run implements RunPort {
 
   /** Refusals that the push never got past; only `UNKNOWN_BASE` and `WRONG_INCARNATION` hand out a new base. */
   async #refuseAtGate(replica: Replica, header: Header<"push">, code: RefusalCode): Promise<Settled> {
-    if (code === "UNKNOWN_BASE" || code === "WRONG_INCARNATION") await this.#refresh(replica);
+    if (code === "UNKNOWN_BASE" || code === "WRONG_INCARNATION") await this.#places.refresh(replica);
     replica.refused++;
     await this.#write(replica, header, { verdict: code, staleness: null, version: this.version });
     return { kind: "refusal", code, exchange: header.exchange };
@@ -397,22 +409,11 @@ export class Run implements RunPort {
     if (this.#state === "waiting") this.#state = "training";
     this.#tally.begin();
   }
-
-  #free(replica: Replica): void {
-    replica.isLeaving = false;
-    replica.place?.slot.close();
-    replica.place = undefined;
-    replica.settled = undefined;
-  }
 }
 
 const REFUSAL_OF = {
   "too-stale": "TOO_STALE",
   "not-finite": "NOT_FINITE",
   "out-of-bounds": "OUT_OF_BOUNDS",
-} as const satisfies Record<Exclude<PushResult["verdict"], "applied">, RefusalCode>;
-
-function contentOf(settings: RunSettings): Content {
-  if (SOLVERS[settings.solver].rule === "gradient") return "gradient";
-  return settings.exchange === "two-round-trip" ? "difference" : "parameters";
-}
+  restarted: "RESTARTED",
+} as const satisfies Record<Exclude<OrderResult["verdict"], "applied">, RefusalCode>;

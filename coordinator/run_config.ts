@@ -10,11 +10,15 @@ import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { ModelDescription } from "../shared/model/model.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import { solverOf, type Solver } from "../shared/solver/catalogue.ts";
+import { solverOf } from "../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
-import { movingRateFor } from "../shared/solver/rule.ts";
+import { batchPartsOf } from "../shared/solver/groups.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
+import { refuseContradictions } from "./run_contradictions.ts";
+import { ConfigError, shown } from "./config_error.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
+
+export { ConfigError } from "./config_error.ts";
 
 export type TlsConfig = "self-signed" | { readonly certificate: string; readonly key: string };
 
@@ -29,7 +33,7 @@ export interface RunConfig extends SolverSettings {
   /** "mnist", "cifar10", or the name of an imported data set. */
   readonly data: string;
   readonly clipNorm: number | null;
-  /** The batch that the learning rate was found for: it grows in proportion (Goyal et al. 2017). null: it is taken as it is. */
+  /** Samples of the center's step that the learning rate was found for (`learningRateOf`). null: it is taken as it is. */
   readonly scaledFrom: number | null;
   readonly augmentation: Augmentation;
   readonly applier: ApplierChoice;
@@ -49,11 +53,6 @@ export interface RunConfig extends SolverSettings {
   readonly tls: TlsConfig | null;
   readonly checkpointIntervalMs: number;
   readonly runsFolder: string;
-}
-
-/** Somebody wrote something that a run cannot be made of; the message is one sentence with the fix. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
 }
 
 export interface ConfigSources {
@@ -91,7 +90,7 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   const model = read("model");
   const data = read("data");
   const solver = read("solver");
-  const rule: Solver = solverOf(solver);
+  const rule = solverOf(solver);
   // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed.
   if (rule.rule === "gradient" && !given.has("communicationPeriod"))
     given.set("communicationPeriod", { value: 1, source: "" });
@@ -140,12 +139,31 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     checkpointIntervalMs: read("checkpointIntervalMs"),
     runsFolder: read("runsFolder"),
   };
-  refuseContradictions(config, rule, (field) => given.get(field)?.source || flagOf(field));
+  refuseContradictions({
+    config,
+    sourceOf: (field) => given.get(field)?.source || flagOf(field),
+  });
   return config;
 }
 
 export function modelOf({ model }: Pick<RunConfig, "model">): ModelDescription {
   return typeof model === "string" ? MODELS[model] : model;
+}
+
+/**
+ * Linear scaling (Goyal et al. 2017): the learning rate grows with the samples of one step. Those are the batch; of sync-sgd
+ * without groups, whose step takes a batch of every replica, the batch times the volunteers that the run begins with.
+ */
+function learningRateOf({ solver, learningRate, batch, groups, volunteers, scaledFrom }: RunConfig): number {
+  if (scaledFrom === null) return learningRate;
+  const { rule, order } = solverOf(solver);
+  const batches = rule === "gradient" && order === "barrier" && groups === null ? Math.max(1, volunteers) : 1;
+  return (learningRate * batches * batch) / scaledFrom;
+}
+
+/** What replicas and center work with: the config's numbers, the learning rate scaled. */
+export function solverSettingsOf(config: RunConfig): SolverSettings {
+  return { ...config, learningRate: learningRateOf(config) };
 }
 
 export interface SettingsParts {
@@ -158,7 +176,8 @@ export interface SettingsParts {
 
 /** What every volunteer is told (SPEC H2). */
 export function settingsFor(config: RunConfig, { run, data, layout }: SettingsParts): RunSettings {
-  const { momentum: place } = SOLVERS[config.solver];
+  const solver = solverSettingsOf(config);
+  const { hasMomentum, takesGradients } = replicaRuleOf(config.solver, config.exchange);
   const model = modelOf(config);
   return {
     run,
@@ -167,14 +186,17 @@ export function settingsFor(config: RunConfig, { run, data, layout }: SettingsPa
     data,
     solver: config.solver,
     exchange: config.exchange,
-    movingRate: config.movingRate ?? movingRateFor(config.elasticRate, config.volunteers),
     batch: config.batch,
+    // The autotuner will want groups.
+    batchParts: batchPartsOf(solver, config.groups !== null || config.autotune),
     communicationPeriod: config.communicationPeriod,
-    learningRate: config.learningRate,
-    momentum: place === "replica" || place === "optional-replica" ? config.momentum : 0,
-    weightDecay: config.weightDecay,
-    optimizer: { kind: config.optimizer, ...(config.clipNorm === null ? {} : { clipNorm: config.clipNorm }) },
-    schedule: { decay: config.schedule, warmUpSteps: config.warmUp },
+    learningRate: solver.learningRate,
+    momentum: hasMomentum ? config.momentum : 0,
+    // Of gradient solvers the center takes the steps.
+    weightDecay: takesGradients ? 0 : config.weightDecay,
+    optimizer: takesGradients
+      ? { kind: "momentum" }
+      : { kind: config.optimizer, ...(config.clipNorm === null ? {} : { clipNorm: config.clipNorm }) },
     augmentation: config.augmentation,
     seed: config.seed,
     backend: config.backend,
@@ -195,63 +217,6 @@ function fieldsOfFile(file: { readonly path: string; readonly value: unknown }):
   });
 }
 
-function refuseContradictions(config: RunConfig, rule: Solver, sourceOf: (field: FieldName) => string): void {
-  const { solver } = config;
-  if (rule.momentum === "none" && config.momentum !== 0) {
-    throw new ConfigError(
-      `${sourceOf("momentum")} is ${config.momentum}, but the solver ${solver} has no momentum; leave it out, or use async-measgd.`,
-    );
-  }
-  if (rule.rule === "gradient" && config.communicationPeriod !== 1) {
-    throw new ConfigError(
-      `${sourceOf("communicationPeriod")} is ${config.communicationPeriod}, but the solver ${solver} pushes every gradient; accepted is 1.`,
-    );
-  }
-  if (rule.rule === "gradient") refuseReplicasOptimizer(config, sourceOf);
-  if (config.optimizer === "nesterov" && config.momentum === 0) {
-    throw new ConfigError(
-      `${sourceOf("optimizer")} is "nesterov", but the momentum is 0; set --momentum, with a solver that has one, or leave it out.`,
-    );
-  }
-  if (config.optimizer === "adamw" && config.momentum < 0) {
-    throw new ConfigError(
-      `${sourceOf("momentum")} is ${config.momentum}, but adamw takes the mean of gradients with it; accepted is 0 to 0.999.`,
-    );
-  }
-  if (rule.rule === "gradient" && config.exchange !== "one-round-trip") {
-    throw new ConfigError(
-      `${sourceOf("exchange")} is "${config.exchange}", which only elastic solvers have; with ${solver} leave it out.`,
-    );
-  }
-  // The replica computes the difference itself there, so its rate cannot follow the number of replicas.
-  if (config.exchange === "two-round-trip" && config.movingRate === null && config.volunteers === 0) {
-    throw new ConfigError(
-      `${sourceOf("exchange")} is "two-round-trip", which needs a fixed moving rate; add --moving-rate, for example 0.9 divided by the replicas that you expect.`,
-    );
-  }
-}
-
-/** The center takes the step there, by its own rule (SPEC X15). */
-function refuseReplicasOptimizer(config: RunConfig, sourceOf: (field: FieldName) => string): void {
-  const { solver } = config;
-  const unused = (
-    [
-      ["optimizer", config.optimizer, config.optimizer !== "momentum"],
-      ["clipNorm", config.clipNorm, config.clipNorm !== null],
-      ["weightDecay", config.weightDecay, config.weightDecay !== 0],
-    ] as const
-  ).find(([, , isUnused]) => isUnused);
-  if (!unused) return;
-  throw new ConfigError(
-    `${sourceOf(unused[0])} is ${shown(unused[1])}, but with the solver ${solver} the center takes the steps, by momentum alone; leave it out, or choose an elastic solver.`,
-  );
-}
-
 export function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "missing");
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

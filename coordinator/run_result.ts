@@ -1,6 +1,13 @@
 /** What a run leaves as its result: `result.json` in its folder, and what `drove train --json` prints. */
 
-import type { RunState, RunView, StalenessSummary, StalenessView } from "../shared/run_view.ts";
+import type {
+  AutotuneDecision,
+  HyperparametersView,
+  RunState,
+  RunView,
+  StalenessSummary,
+  StalenessView,
+} from "../shared/run_view.ts";
 
 interface ReplicaResult {
   readonly id: string;
@@ -8,10 +15,18 @@ interface ReplicaResult {
   /** The device in words. */
   readonly adapter: string;
   readonly samples: number;
+  readonly samplesPerSecond: number;
   readonly exchanges: number;
   readonly applied: number;
   readonly refused: number;
   readonly staleness: StalenessSummary;
+  /** Its compute group when the run ended, if it had one. */
+  readonly group: number | null;
+  /** Its last: local steps between exchanges, and samples of one step. */
+  readonly communicationPeriod: number;
+  readonly batchShare: number;
+  /** How long its pushes waited for their answers, in all: for others, where it is much. */
+  readonly heldSeconds: number;
 }
 
 export interface RunResult {
@@ -41,6 +56,9 @@ export interface RunResult {
   readonly overlappedApplies: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  readonly groups: number | null;
+  readonly hyperparameters: HyperparametersView;
+  readonly autotune: readonly AutotuneDecision[];
   readonly solver: string;
   readonly model: string;
   readonly data: string;
@@ -79,20 +97,18 @@ export function resultOf(view: RunView, facts: ResultFacts): RunResult {
     applied: view.applied,
     refused: view.refused,
     refusals: view.refusals,
-    replicas: view.replicas.map(({ id, backend, device, samples, exchanges, applied, refused, staleness }) => ({
-      id,
-      backend,
+    replicas: view.replicas.map(({ device, staleness, connected: _connected, share: _share, ...replica }) => ({
+      ...replica,
       adapter: device,
-      samples,
-      exchanges,
-      applied,
-      refused,
       staleness: summaryOf(staleness),
     })),
     staleness: summaryOf(view.staleness),
     overlappedApplies: view.overlappedApplies,
     bytesUp: view.bytesUp,
     bytesDown: view.bytesDown,
+    groups: view.groups,
+    hyperparameters: view.hyperparameters,
+    autotune: view.autotune,
     solver: view.solver,
     model: view.model,
     data: view.data,

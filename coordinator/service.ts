@@ -7,9 +7,9 @@
 import { rm } from "node:fs/promises";
 import { layoutOf, initialParameters, type ParameterLayout } from "../shared/model/layout.ts";
 import { ModelError } from "../shared/model/model.ts";
-import { SOLVERS, type Solver } from "../shared/solver/catalogue.ts";
+import { solverOf } from "../shared/solver/catalogue.ts";
 import { LIMITS } from "../shared/wire/codes.ts";
-import { Center } from "./center/center.ts";
+import { Center, type Applier } from "./center/center.ts";
 import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadDataset } from "./data/import.ts";
@@ -17,7 +17,7 @@ import { cutShards } from "./data/shards.ts";
 import { RunExam } from "./exam/run_exam.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
 import { Run } from "./run.ts";
-import { ConfigError, modelOf, settingsFor, type RunConfig } from "./run_config.ts";
+import { ConfigError, modelOf, settingsFor, solverSettingsOf, type RunConfig } from "./run_config.ts";
 import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { Service } from "./running_service.ts";
@@ -79,7 +79,7 @@ interface Assembly {
 
 async function assemble({ config, options, layout, dataset, folder, undo }: Assembly): Promise<Service> {
   const { onFailure, onNote } = options;
-  const solver: Solver = SOLVERS[config.solver];
+  const solver = solverOf(config.solver);
   const model = modelOf(config);
 
   const checkpoint = folder.resumed ? await readCheckpoint(folder.path, layout) : undefined;
@@ -90,12 +90,11 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   await folder.writeJson(folder.settingsPath, { ...config, name: folder.name });
 
   const center = await Center.create({
-    elements: layout.elements,
-    trainableElements: layout.trainableElements,
+    layout,
     initial: checkpoint?.parameters ?? initialParameters(layout, config.seed),
     ...(checkpoint ? { version: checkpoint.version } : {}),
     ...(checkpoint?.velocity ? { velocity: checkpoint.velocity } : {}),
-    applier: solver.order === "lock-free" ? "lock-free" : "locked",
+    applier: applierOf(config),
     threads: config.applierThreads,
     maxMagnitude: LIMITS.parameterMagnitude,
   });
@@ -117,7 +116,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const run = new Run({
     settings: { ...settings, exam: exam.path },
     layout,
-    rule: config,
+    solver: solverSettingsOf(config),
     center,
     ledger,
     incarnation,
@@ -183,6 +182,11 @@ function checkedLayout(config: RunConfig): ParameterLayout {
     if (error instanceof ModelError) throw new ConfigError(error.message);
     throw error;
   }
+}
+
+function applierOf({ applier, solver }: RunConfig): Applier {
+  if (applier !== "auto") return applier;
+  return solverOf(solver).order === "lock-free" ? "lock-free" : "locked";
 }
 
 /** A user's model may have any name; a folder may not. */

@@ -3,6 +3,7 @@
  * the run for answers; never sees a socket, reads no clock.
  */
 
+import type { Assignment } from "../shared/solver/assignment.ts";
 import { LIMITS, ruleOf, type RefusalCode } from "../shared/wire/codes.ts";
 import { encodeHead } from "../shared/wire/frame.ts";
 import type { Link } from "../shared/wire/link.ts";
@@ -25,6 +26,8 @@ export interface RunPort {
   push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled>;
   /** Copies the current center into the replica's place, as its new base. */
   pull(replica: Replica): Promise<void>;
+  /** What the replica is asked to do from now on. */
+  assignmentOf(replica: Replica): Assignment;
   heard(replica: Replica): void;
   leave(replica: Replica, connection: Connection, forGood: boolean): void;
   countRefusal(code: RefusalCode): void;
@@ -152,7 +155,12 @@ export class Session implements Connection {
     if (replica.inFlight || this.#link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
     await this.#run.pull(replica);
     if (this.isClosed) return;
-    this.#send("center", { version: this.#baseVersion(), incarnation: this.#run.incarnation }, this.#center());
+    const assignment = this.#run.assignmentOf(replica);
+    this.#send(
+      "center",
+      { version: this.#baseVersion(), incarnation: this.#run.incarnation, assignment },
+      this.#center(),
+    );
   }
 
   async #push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<void> {

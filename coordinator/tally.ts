@@ -25,7 +25,18 @@ export interface EvaluationRecord {
 /** The part of a view that is counted. */
 export type CountedView = Omit<
   RunView,
-  "run" | "model" | "data" | "solver" | "state" | "version" | "incarnation" | "targetAccuracy" | "overlappedApplies"
+  | "run"
+  | "model"
+  | "data"
+  | "solver"
+  | "state"
+  | "version"
+  | "incarnation"
+  | "targetAccuracy"
+  | "overlappedApplies"
+  | "groups"
+  | "hyperparameters"
+  | "autotune"
 >;
 
 export class Tally {
@@ -96,10 +107,13 @@ export class Tally {
     if (this.#history.length > HISTORY_POINTS) this.#history = this.#history.filter((_, index) => index % 2 === 0);
   }
 
-  view(isOver: boolean): CountedView {
+  view(isOver: boolean, groupOf: (replica: Replica) => number | null): CountedView {
     const nowMs = this.#nowMs();
     const samples = this.#samples;
-    const replicas = [...this.#roster].map((replica) => replica.view(samples, nowMs));
+    const replicas = [...this.#roster].map((replica) => ({
+      ...replica.view(samples, nowMs),
+      group: groupOf(replica),
+    }));
     const total = (count: (replica: (typeof replicas)[number]) => number): number =>
       replicas.reduce((sum, replica) => sum + count(replica), 0);
     const newest = this.#history.at(-1);

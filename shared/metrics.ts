@@ -14,6 +14,12 @@ export const METRICS = {
   },
   refusals: { name: "drove_refusals_total", kind: "counter", help: "Refusals by code.", labels: ["code"] },
   staleness: { name: "drove_staleness_versions", kind: "histogram", help: "Staleness of applied pushes, in versions." },
+  heldSeconds: {
+    name: "drove_push_held_seconds_total",
+    kind: "counter",
+    help: "Seconds that pushes of all replicas waited for their answers.",
+  },
+  groups: { name: "drove_groups", kind: "gauge", help: "Compute groups that have members now." },
   samples: { name: "drove_samples_total", kind: "counter", help: "Training samples behind the applied pushes." },
   bytesUp: { name: "drove_received_bytes_total", kind: "counter", help: "Bytes of frames from replicas." },
   bytesDown: { name: "drove_sent_bytes_total", kind: "counter", help: "Bytes of frames to replicas." },

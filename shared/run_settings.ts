@@ -54,18 +54,17 @@ const schema = v.strictObject({
   }),
   solver: v.picklist(SOLVER_NAMES),
   exchange: v.picklist(["one-round-trip", "two-round-trip"]),
-  /** For the two-round-trip exchange, where the replica applies it. */
-  movingRate: amount,
+  /** Samples of one step; of a gradient solver in groups, of one step of the whole group. */
   batch: whole,
-  /** tau: local steps between exchanges. */
+  /** In which a batch is done, so that shares of it can be given: a divisor of the batch. Assignments name whole numbers of them. */
+  batchParts: whole,
+  /** tau, learning rate and momentum as the run began; what holds now comes with every assignment (solver/assignment.ts). */
   communicationPeriod: whole,
   learningRate: amount,
   momentum: v.pipe(v.number(), v.minValue(-1), v.maxValue(1)),
   weightDecay: amount,
   /** With which every local step ends. */
   optimizer: v.strictObject({ kind: v.picklist(OPTIMIZER_KINDS), clipNorm: v.exactOptional(positive) }),
-  /** Of the learning rate, over the run's steps (SPEC S6). */
-  schedule: v.strictObject({ decay: decaySchema, warmUpSteps: wholeOrZero }),
   augmentation: augmentationSchema,
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   /** `auto` measures both backends and takes the faster. */

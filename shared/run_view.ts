@@ -31,6 +31,34 @@ export interface ReplicaView {
   readonly staleness: StalenessView;
   /** Share of all samples, 0..1. */
   readonly share: number;
+  /** Its compute group, from 0; null where the run has none, or it is not connected. */
+  readonly group: number | null;
+  /** What it was last asked to do: local steps between exchanges, and samples of one step. */
+  readonly communicationPeriod: number;
+  readonly batchShare: number;
+  /** Total time that its pushes waited at the coordinator for their answers: who waited for whom. */
+  readonly heldSeconds: number;
+}
+
+/** What the run's solver works with now: an operator or the autotuner may have changed it. */
+export interface HyperparametersView {
+  /** Before schedule and warm-up. */
+  readonly learningRate: number;
+  readonly momentum: number;
+  readonly communicationPeriod: number;
+  readonly groups: number | null;
+}
+
+/** What the autotuner chose, and why. */
+export interface AutotuneDecision {
+  /** Of the run. */
+  readonly seconds: number;
+  readonly phase: string;
+  readonly groups: number;
+  readonly momentum: number;
+  readonly learningRate: number;
+  /** In words. */
+  readonly reason: string;
 }
 
 export interface HistoryPoint {
@@ -76,4 +104,9 @@ export interface RunView {
   readonly staleness: StalenessView;
   readonly replicas: readonly ReplicaView[];
   readonly history: readonly HistoryPoint[];
+  /** Compute groups that have members now; null where the run has none. */
+  readonly groups: number | null;
+  readonly hyperparameters: HyperparametersView;
+  /** In order of time; empty without the autotuner. */
+  readonly autotune: readonly AutotuneDecision[];
 }

@@ -20,6 +20,8 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Sou
   applied: ({ view }) => view.applied,
   repeated: ({ view }) => view.repeated,
   overlapped: ({ view }) => view.overlappedApplies,
+  heldSeconds: ({ view }) => view.replicas.reduce((sum, replica) => sum + replica.heldSeconds, 0),
+  groups: ({ view }) => view.groups,
   samples: ({ view }) => view.samples,
   bytesUp: ({ view }) => view.bytesUp,
   bytesDown: ({ view }) => view.bytesDown,

@@ -111,6 +111,11 @@ export const REFUSALS = {
     recovery: "restart",
     sentence: "The push is staler than this run allows; the replica restarts from the current center.",
   },
+  RESTARTED: {
+    recovery: "restart",
+    sentence:
+      "The run went back to an earlier center since this exchange began; the replica restarts from the current center.",
+  },
   NOT_FINITE: {
     recovery: "restart",
     sentence:

@@ -1,0 +1,231 @@
+/**
+ * One compute group, or a barrier's only one: its members, its open round with the sum of what they push, and the rounds that
+ * are being applied. `round.ts` says who is waited for; here the vectors go into the center's sum, and the sum into the center.
+ */
+
+import { centerMoveOf } from "../../shared/solver/center_rule.ts";
+import type { PushContent } from "../../shared/solver/replica_rule.ts";
+import { rateUnder, stalenessOf } from "../../shared/solver/staleness.ts";
+import type { Header } from "../../shared/wire/messages.ts";
+import type { CenterSlot, CenterSum, PushResult } from "../center/center.ts";
+import { placeOf, type Replica } from "../roster.ts";
+import { deadlineMs, expectedMs } from "./deadline.ts";
+import type { OrderPort, OrderResult } from "./order.ts";
+import { Round } from "./round.ts";
+
+interface Contribution {
+  readonly slot: CenterSlot;
+  readonly content: PushContent;
+  readonly baseVersion: number;
+  readonly weight: number;
+}
+
+/** An open round, or one that is being applied. */
+export interface SumOfRound {
+  readonly round: Round<Replica>;
+  readonly sum: CenterSum;
+  /** On their way into the sum. */
+  readonly coming: Set<Promise<unknown>>;
+  readonly contributions: Contribution[];
+  readonly result: PromiseWithResolvers<OrderResult>;
+  /** The version that the members were answered with; of a group's first round, that of its first push. */
+  baseVersion: number | undefined;
+  /** From which the staleness of the whole round was counted. */
+  appliedFrom: number;
+  /** The group's next round, once this one is closed. */
+  next: SumOfRound | undefined;
+  isAborted: boolean;
+}
+
+export interface GroupOptions {
+  readonly port: OrderPort;
+  readonly isBarrier: boolean;
+  readonly members: Iterable<Replica>;
+  /** Shared by all groups of the run: those that nobody waits for until their next push. */
+  readonly late: Set<Replica>;
+  /** And the rounds that are closed and not yet in the center. */
+  readonly closing: Set<SumOfRound>;
+}
+
+/** A push weighs as much as the work that was asked for, or up to twice that: local steps go on while a group waits. */
+const MOST_WEIGHT = 2;
+
+export class Group {
+  readonly members: Set<Replica>;
+  readonly #options: GroupOptions;
+  #open: SumOfRound;
+  /** The last closed round has been applied. */
+  #applied: Promise<unknown> = Promise.resolve();
+
+  constructor(options: GroupOptions) {
+    this.#options = options;
+    this.members = new Set(options.members);
+    this.#open = this.#newRound(undefined);
+  }
+
+  join(replica: Replica): void {
+    this.members.add(replica);
+    this.#open.round.join(replica);
+  }
+
+  leave(replica: Replica): void {
+    if (!this.members.delete(replica)) return;
+    this.#open.round.leave(replica);
+    this.closeIfDue();
+  }
+
+  async push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult> {
+    const open = this.#open;
+    open.round.push(replica);
+    const coming = this.#contribute(open, this.#applied, replica, header, payload);
+    open.coming.add(coming);
+    this.closeIfDue();
+    const refusal = await coming;
+    if (refusal) return refusal;
+    const result = await open.result.promise;
+    if (result.verdict !== "applied") return result;
+    const own = stalenessOf(open.appliedFrom, header.baseVersion);
+    return { ...result, staleness: result.staleness + own };
+  }
+
+  /** Closes the round where nobody is waited for, or nobody any longer. */
+  closeIfDue(): void {
+    const { round } = this.#open;
+    if (round.arrived.size === 0) return;
+    if (round.isComplete || (!this.#options.isBarrier && this.#isOverdue(round))) this.close();
+  }
+
+  /** Has what was pushed to the open round count, and begins the next one. */
+  close(): void {
+    const open = this.#open;
+    if (open.round.arrived.size === 0) return;
+    for (const replica of open.round.awaited) this.#options.late.add(replica);
+    this.#options.closing.add(open);
+    const applied = this.#apply(open);
+    // Its pushers are told of a failure.
+    this.#applied = applied.catch(() => {});
+    open.result.resolve(applied);
+    this.#open = this.#newRound(open.baseVersion);
+    open.next = this.#open;
+  }
+
+  /** Drops what was pushed to the open round; its pushers are told. */
+  abort(): void {
+    const open = this.#open;
+    open.isAborted = true;
+    open.result.resolve({ verdict: "restarted" });
+    open.sum.close();
+    this.#open = this.#newRound(undefined);
+  }
+
+  #newRound(baseVersion: number | undefined): SumOfRound {
+    const { port, late } = this.#options;
+    const awaited = [...this.members].filter((replica) => !late.has(replica));
+    const result = Promise.withResolvers<OrderResult>();
+    // Nobody may be waiting for it.
+    result.promise.catch(() => {});
+    return {
+      round: new Round(awaited, port.nowMs()),
+      sum: port.center.openSum(),
+      coming: new Set(),
+      contributions: [],
+      result,
+      baseVersion,
+      appliedFrom: 0,
+      next: undefined,
+      isAborted: false,
+    };
+  }
+
+  #isOverdue({ awaited, arrived, beganMs }: Round<Replica>): boolean {
+    const longestMs = Math.max(...[...awaited, ...arrived].map(expectedMs));
+    const sinceMs = Math.max(beganMs, ...[...awaited].map(({ freeSinceMs }) => freeSinceMs));
+    return this.#options.port.nowMs() > deadlineMs(sinceMs, longestMs);
+  }
+
+  /** Into the round's sum, or a refusal. */
+  async #contribute(
+    open: SumOfRound,
+    before: Promise<unknown>,
+    replica: Replica,
+    header: Header<"push">,
+    payload: Uint8Array,
+  ): Promise<Exclude<OrderResult, { verdict: "applied" }> | undefined> {
+    const { center } = this.#options.port;
+    // The round before is being applied: only then it is known how old this push is.
+    await before;
+    if (open.isAborted) return { verdict: "restarted" };
+    const { content, baseVersion } = header;
+    const staleness = stalenessOf(center.version, baseVersion);
+    if (this.#isTooStale(header, staleness)) return { verdict: "too-stale", staleness };
+    open.baseVersion ??= baseVersion;
+    const { slot } = placeOf(replica);
+    const { summed, counted } = this.#weightsOf(replica, header, open.baseVersion);
+    const { verdict } = await center.contribute(open.sum, slot, payload, { content, weight: summed });
+    if (verdict !== "accumulated") return { verdict };
+    open.contributions.push({ slot, content, baseVersion, weight: counted });
+    return undefined;
+  }
+
+  /** A barrier's gradients and updates are all of one version; elsewhere the policy says. */
+  #isTooStale({ content }: Header<"push">, staleness: number): boolean {
+    const { isBarrier, port } = this.#options;
+    if (isBarrier) return staleness > 0 && content !== "parameters";
+    return rateUnder(port.settings().staleness, 1, staleness) === undefined;
+  }
+
+  /**
+   * What a push is multiplied by in the sum, and what it adds to the divisor. One that is older than its round (it was late) has
+   * the policy's factor for the difference: of a gradient or an update less is added, parameters weigh less in their mean.
+   */
+  #weightsOf(replica: Replica, header: Header<"push">, roundVersion: number): { summed: number; counted: number } {
+    const { port, isBarrier } = this.#options;
+    // Every replica pulls the center there, by the same rate.
+    if (isBarrier && header.content === "parameters") return { summed: 1, counted: 1 };
+    const { communicationPeriod: steps, samples } = replica.assignment ?? { communicationPeriod: 1, samples: 1 };
+    const most = header.content === "gradient" ? samples : MOST_WEIGHT * steps * samples;
+    const weight = Math.min(Math.max(1, header.samples), most);
+    const behind = stalenessOf(roundVersion, header.baseVersion);
+    const summed = weight * (rateUnder(port.settings().staleness, 1, behind) ?? 1);
+    return { summed, counted: header.content === "parameters" ? summed : weight };
+  }
+
+  async #apply(closing: SumOfRound): Promise<OrderResult> {
+    const { sum, coming, contributions } = closing;
+    try {
+      await Promise.all([this.#applied, ...coming]);
+      if (closing.isAborted) return { verdict: "restarted" };
+      const [first] = contributions;
+      // All were refused: nobody waits for this result.
+      if (!first) return { verdict: "too-stale", staleness: 0 };
+      const result = await this.#applySum(closing, first.content);
+      if (result.verdict === "applied" && closing.next) closing.next.baseVersion = result.centerVersion + 1;
+      return result;
+    } finally {
+      this.#options.closing.delete(closing);
+      sum.close();
+    }
+  }
+
+  #applySum(closing: SumOfRound, content: PushContent): Promise<PushResult> {
+    const { center, settings, connected } = this.#options.port;
+    const { sum, contributions, baseVersion } = closing;
+    const solver = settings();
+    const newest = Math.max(...contributions.map((each) => each.baseVersion));
+    // Older parameters weigh less already, and a round of nothing else is as old as they are.
+    closing.appliedFrom = content === "parameters" ? newest : (baseVersion ?? newest);
+    const replicas = this.#options.isBarrier ? contributions.length : connected().length;
+    return center.applySum(
+      sum,
+      contributions.map(({ slot }) => slot),
+      {
+        content,
+        baseVersion: closing.appliedFrom,
+        move: centerMoveOf(solver, { version: center.version, replicas }, true),
+        policy: solver.staleness,
+        weight: contributions.reduce((total, { weight }) => total + weight, 0),
+        count: contributions.length,
+      },
+    );
+  }
+}
