@@ -1,12 +1,11 @@
-// Adds a batch's share of the mean loss to the running total, so that no step reads anything back.
+// Adds a batch's losses to the running total, so that no step reads anything back.
 //
-//   losses [BATCH], of EXAMPLES over which the mean is taken
-//   total  [4]: the sum of the steps' mean losses, and three words that only align it
+//   losses [BATCH]
+//   total  [4]: the sum of the losses of all examples of the steps, and three words that only align it
 //
 // One invocation: BATCH additions are nothing beside a step.
 
 override BATCH: u32 = 1;
-override EXAMPLES: u32 = 1;
 
 @group(0) @binding(0) var<storage, read> losses: array<f32>;
 @group(0) @binding(1) var<storage, read_write> total: array<f32>;
@@ -17,5 +16,5 @@ fn main() {
   for (var row = 0u; row < BATCH; row++) {
     sum += losses[row];
   }
-  total[0] += sum / f32(EXAMPLES);
+  total[0] += sum;
 }

@@ -44,7 +44,7 @@ export interface StepSettings {
 /** The losses of the local steps since the last readback. */
 export interface TakenLoss {
   readonly steps: number;
-  /** 0 where there were none. */
+  /** Over all examples of these steps; 0 where there were none. */
   readonly meanLoss: number;
 }
 
@@ -71,9 +71,13 @@ export interface Program {
   /** Sets parameters and base to `parameters`, and begins the optimizer anew: velocity, means and their step count are zero. */
   writeParameters(parameters: Float32Array): void;
   readParameters(): Promise<Float32Array<ArrayBuffer>>;
-  /** Enqueues one local step (gather, forward, loss, backward, update) on `plan.batch` examples; returns before it is done. */
+  /**
+   * Enqueues one local step (gather, forward, loss, backward, update) on `plan.batch` examples, or on fewer: any whole number
+   * of the plan's parts, `plan.microBatch` examples each. The gradient is the mean over the examples given. Returns before it
+   * is done.
+   */
   step(examples: Uint32Array, settings: StepSettings): void;
-  /** The same without the update; the batch-mean gradient stays for `takeGradient`. */
+  /** The same without the update; the mean gradient stays for `takeGradient`. */
   gradientStep(examples: Uint32Array): void;
   /** Remembers the parameters as sent, and reads back `parameters - base`. */
   takeDifference(): Promise<Taken>;

@@ -20,11 +20,29 @@ export function checkLoad(plan: Plan, first: number, images: Uint8Array, labels:
   }
 }
 
-/** A batch's examples. */
-export function checkExamples({ batch, datasetExamples }: Plan, examples: Uint32Array): void {
+/** The examples of a whole batch. */
+export function checkExamples(plan: Plan, examples: Uint32Array): void {
+  const { batch } = plan;
   if (examples.length !== batch) {
     throw new Error(`A batch of ${examples.length} examples came; the plan was compiled for ${batch}.`);
   }
+  checkInside(plan, examples);
+}
+
+/** The examples of a step, which may be some of a batch's parts only. Returns how many parts. */
+export function checkParts(plan: Plan, examples: Uint32Array): number {
+  const { microBatch, microBatches } = plan;
+  const parts = examples.length / microBatch;
+  if (!Number.isInteger(parts) || parts < 1 || parts > microBatches) {
+    const accepted =
+      microBatches === 1 ? `for ${microBatch}` : `for 1 to ${microBatches} parts of ${microBatch} examples each`;
+    throw new Error(`A batch of ${examples.length} examples came; the plan was compiled ${accepted}.`);
+  }
+  checkInside(plan, examples);
+  return parts;
+}
+
+function checkInside({ datasetExamples }: Plan, examples: Uint32Array): void {
   const outside = examples.find((example) => example >= datasetExamples);
   if (outside !== undefined) throw new Error(`Example ${outside} is outside the data set of ${datasetExamples}.`);
 }

@@ -96,7 +96,7 @@ interface Loss {
   /** Logits or predictions, [batch, classes]. */
   readonly outputs: TensorId;
   readonly labels: TensorId;
-  /** At the outputs, of the mean over the whole batch: `examples` images, of which `batch` are here. */
+  /** At the outputs, of the mean over the whole batch: `examples` images, of which `batch` are here. A step may have fewer parts. */
   readonly gradient: TensorId;
   readonly examples: number;
   /** Per image. */

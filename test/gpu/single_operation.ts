@@ -65,7 +65,7 @@ function upload(queue: GPUQueue, program: WebGpuProgram, operation: Operation, f
   const inputs = new Set(readBy(operation));
   program.loadExamples(0, from.images, from.labels);
   queue.writeBuffer(memory.examples.buffer, memory.examples.offset!, Uint32Array.from(Array.from(from.examples)));
-  queue.writeBuffer(memory.clock.buffer, 0, Uint32Array.of(from.draw));
+  queue.writeBuffer(memory.clock.buffer, 0, Uint32Array.of(from.draw, plan.batch));
   queue.writeBuffer(memory.vectors.parameters, 0, Float32Array.from(from.parameters));
   const gradient = poison(elements);
   for (const { offset, elements: count } of gradientsReadBy(operation)) {

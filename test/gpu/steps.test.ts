@@ -192,3 +192,64 @@ test("A batch in parts gives the gradient, the loss, the update and the evaluati
     parts.close();
   }
 });
+
+/** Batches of one, two and three parts of two examples each, in turn. */
+function sharesOf(step: number): Uint32Array {
+  return Uint32Array.from({ length: 2 * (1 + (step % 3)) }, (_, row) => (5 * step + 3 * row) % EXAMPLES);
+}
+
+test.each([
+  ["momentum", PARTS, { optimizer: { kind: "momentum" } }],
+  ["lars", PARTS, { optimizer: { kind: "lars", trust: 0.02 } }],
+  ["adamw, clipped", PARTS, { optimizer: { kind: "adamw", clipNorm: 0.01 } }],
+  ["momentum, with running statistics, dropout, crops and flips", RANDOM, AUGMENTED],
+] as const)("[E5] Any number of a batch's parts is a batch of that size, exactly, to %s", async (_, model, options) => {
+  for (const step of [0, 1]) {
+    const parts = 1 + step;
+    const some = await begin(planOf(model, { ...options, batch: 6, microBatches: 3 }));
+    const whole = await begin(planOf(model, { ...options, batch: 2 * parts, microBatches: parts }));
+    for (const program of [some, whole]) {
+      for (let times = 0; times < 2; times++) program.step(sharesOf(step), SETTINGS);
+    }
+    const parameters = await some.readParameters();
+    expect(parameters).not.toEqual(initialParameters(some.plan.layout, 3));
+    expect(parameters).toEqual(await whole.readParameters());
+    expect(await some.takeLoss()).toEqual(await whole.takeLoss());
+    for (const program of [some, whole]) program.gradientStep(sharesOf(step));
+    expect((await some.takeGradient()).values).toEqual((await whole.takeGradient()).values);
+    some.close();
+    whole.close();
+  }
+});
+
+test("Steps of several sizes in one submit equal single submits bit for bit, and their loss is per example", async () => {
+  const plan = planOf(RANDOM, { ...AUGMENTED, batch: 6, microBatches: 3 });
+  const [alone, separately] = [await begin(plan), await begin(plan)];
+  let lossSum = 0;
+  let examples = 0;
+  for (let step = 0; step < 9; step++) {
+    alone.step(sharesOf(step), SETTINGS);
+    await alone.idle();
+    separately.step(sharesOf(step), SETTINGS);
+    lossSum += sharesOf(step).length * (await separately.takeLoss()).meanLoss;
+    examples += sharesOf(step).length;
+  }
+  let clockMs = 0;
+  const program = await begin(plan, () => (clockMs += 10));
+  for (let step = 0; step < 9; step++) program.step(sharesOf(step), SETTINGS);
+  expect(await program.readParameters()).toEqual(await alone.readParameters());
+  const { steps, meanLoss } = await program.takeLoss();
+  expect(steps).toBe(9);
+  expect(meanLoss).toBeCloseTo(lossSum / examples, 5);
+  for (const each of [alone, separately, program]) each.close();
+});
+
+test("Parts that are none, too many or broken are refused", async () => {
+  const program = await begin(planOf(PARTS, { batch: 6, microBatches: 3 }));
+  for (const length of [0, 5, 8]) {
+    expect(() => program.step(new Uint32Array(length), SETTINGS)).toThrow(/1 to 3 parts of 2 examples each/);
+    expect(() => program.gradientStep(new Uint32Array(length))).toThrow(/1 to 3 parts of 2 examples each/);
+  }
+  await expect(program.evaluate(new Uint32Array(4))).rejects.toThrow(/of 4 examples came.*for 6/);
+  program.close();
+});

@@ -66,6 +66,7 @@ function upload(memory: ArrayBuffer, map: MemoryMap, operation: Operation, from:
   new Uint8Array(memory, map.labels, from.labels.length).set(from.labels);
   words(memory, map.examples, plan.microBatch).set(Array.from(from.examples));
   words(memory, map.draw, 1)[0] = from.draw;
+  words(memory, map.stepExamples, 1)[0] = plan.batch;
   floats(memory, map.parameters, plan.layout.elements).set(from.parameters);
   for (const { offset, elements } of gradientsReadBy(operation)) {
     const target = floats(memory, map.gradient + WORD_BYTES * offset, elements);

@@ -150,8 +150,8 @@ export function loss(
   operation: OperationOf<"softmax-cross-entropy" | "mean-squared-error">,
   map: MemoryView,
 ): Invocation[] {
-  const { batch, classes, examples, outputs, labels, gradient, losses, correct } = operation;
+  const { batch, classes, outputs, labels, gradient, losses, correct } = operation;
   const written = [map.tensor(gradient), map.tensor(losses), map.tensor(correct)];
   const kernel = operation.kind === "mean-squared-error" ? "meanSquaredError" : "softmaxCrossEntropy";
-  return [call(kernel, map.tensor(outputs), map.tensor(labels), batch, classes, examples, ...written)];
+  return [call(kernel, map.tensor(outputs), map.tensor(labels), batch, classes, map.stepExamples, ...written)];
 }

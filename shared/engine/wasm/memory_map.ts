@@ -53,6 +53,8 @@ export class MemoryMap implements MemoryView {
   readonly examples: number;
   /** Which gathering this is (dice.ts), u32. */
   readonly draw: number;
+  /** How many examples the step has, in all its parts, u32. */
+  readonly stepExamples: number;
   /** By name of the need; shared by all operations. */
   readonly scratch: Readonly<Record<Exclude<keyof Scratch, "zeroBytes">, number>>;
   /** Stand in for a bias that is not there. */
@@ -82,6 +84,7 @@ export class MemoryMap implements MemoryView {
     this.labels = this.reserve(plan.datasetExamples);
     this.examples = this.reserve(plan.microBatch * WORD_BYTES);
     this.draw = this.reserve(WORD_BYTES);
+    this.stepExamples = this.reserve(WORD_BYTES);
     const needs = scratchOf([...plan.forward, ...plan.backward, ...plan.evaluation]);
     this.scratch = {
       packedBytes: this.reserve(needs.packedBytes),

@@ -29,6 +29,8 @@ export interface MemoryView {
   readonly examples: number;
   /** Which gathering this is (dice.ts), u32. */
   readonly draw: number;
+  /** How many examples the step has, in all its parts, u32: the gradient is their mean. */
+  readonly stepExamples: number;
   /** By name of the need; shared by all operations of a thread. */
   readonly scratch: Readonly<Record<Exclude<keyof Scratch, "zeroBytes">, number>>;
   /** Stand in for a bias that is not there. */

@@ -4,7 +4,9 @@
  */
 
 import type { Backend } from "../backend.ts";
+import type { Plan } from "../plan.ts";
 import type { Threading } from "./execution.ts";
+import type { VirtualProgram } from "./replica_states.ts";
 import { compileProgram } from "./wasm_program.ts";
 import { webAssembly, type WasmBytes, type WasmModule } from "./webassembly.ts";
 
@@ -21,8 +23,7 @@ export interface WasmSources {
 
 /** Threads need shared memory: in a page that is cross-origin isolated, or in Node. */
 export async function createWasmBackend({ plain, relaxed }: WasmSources, threading?: Threading): Promise<Backend> {
-  const fused = !isBytes(relaxed) || webAssembly.validate(relaxed);
-  const module = await compiled(fused ? relaxed : plain);
+  const { fused, module } = await takeModule({ plain, relaxed });
   const threads = threading?.threads ?? 1;
   return {
     name: "wasm",
@@ -32,6 +33,17 @@ export async function createWasmBackend({ plain, relaxed }: WasmSources, threadi
     compile: (plan) => compileProgram(module, plan, threading),
     close: () => undefined,
   };
+}
+
+/** A plan as a program for many replicas, one at a time (`replica_states.ts`), on the thread that asks. */
+export async function compileVirtual(sources: WasmSources, plan: Plan): Promise<VirtualProgram> {
+  const { module } = await takeModule(sources);
+  return compileProgram(module, plan);
+}
+
+async function takeModule({ plain, relaxed }: WasmSources): Promise<{ fused: boolean; module: WasmModule }> {
+  const fused = !isBytes(relaxed) || webAssembly.validate(relaxed);
+  return { fused, module: await compiled(fused ? relaxed : plain) };
 }
 
 function isBytes(source: WasmSource): source is WasmBytes {

@@ -30,7 +30,7 @@ export class PlanMemory {
   readonly stepInputs: GPUBuffer;
   /** What it says of the part of a batch that is being done: `clock` and `examples`. */
   readonly batchInputs: GPUBuffer;
-  /** Which draw this is (dice.ts). */
+  /** Which draw this is (dice.ts), and how many examples the step has in all its parts. */
   readonly clock: GPUBufferBinding;
   readonly examples: GPUBufferBinding;
   /** Mean and deviation of each channel of the input. */
@@ -42,7 +42,7 @@ export class PlanMemory {
   readonly pull: GPUBuffer;
   /** Of a batch that is done in parts: their gradients so far. */
   readonly gradientSum: GPUBuffer;
-  /** The sum of the steps' mean losses since the last readback. */
+  /** The sum of the losses of the steps' examples since the last readback. */
   readonly total: GPUBuffer;
   scratch: GPUBuffer;
   /** What a product writes before it is lifted or added; a launch may not read and write one buffer. */

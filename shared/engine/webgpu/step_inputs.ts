@@ -24,7 +24,7 @@ interface Shape {
   readonly microBatches: number;
 }
 
-/** Words that one part of a batch needs: the draw, then its examples. */
+/** Words that one part of a batch needs: the draw, how many examples all parts have, then its own examples. */
 export function partWords({ microBatch }: Pick<Shape, "microBatch">): number {
   return EXAMPLES_WORD + microBatch;
 }
@@ -38,6 +38,8 @@ export class StepInputs {
   readonly #memory: PlanMemory;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
+  /** In how many parts the step of a slot is done. */
+  readonly #parts = new Uint32Array(STEP_SLOTS);
 
   constructor(memory: PlanMemory) {
     this.#memory = memory;
@@ -45,16 +47,26 @@ export class StepInputs {
     this.#floats = new Float32Array(this.#words.buffer);
   }
 
-  /** Fills a slot; part p of the batch draws `draw + p`. `settings` are the words of the update (`updateWords`). */
+  /**
+   * Fills a slot with a step of any number of parts; part p draws `draw + p`. `settings` are the words of the update
+   * (`updateWords`).
+   */
   fill(slot: number, examples: Uint32Array, draw: number, settings: readonly number[] = []): void {
-    const { microBatch, microBatches } = this.#memory.plan;
+    const { microBatch } = this.#memory.plan;
+    const parts = examples.length / microBatch;
     const begin = slot * slotWords(this.#memory.plan);
+    this.#parts[slot] = parts;
     this.#floats.set(settings, begin);
-    for (let part = 0; part < microBatches; part++) {
+    for (let part = 0; part < parts; part++) {
       const at = this.#partAt(slot, part);
       this.#words[at] = draw + part;
+      this.#words[at + 1] = examples.length;
       this.#words.set(examples.subarray(part * microBatch, (part + 1) * microBatch), at + EXAMPLES_WORD);
     }
+  }
+
+  partsOf(slot: number): number {
+    return this.#parts[slot]!;
   }
 
   /** Puts the first `slots` slots onto the device. */

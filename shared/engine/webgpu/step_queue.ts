@@ -26,49 +26,53 @@ export class StepQueue {
   readonly #options: StepQueueOptions;
   /** Slots that are filled and not submitted. */
   #waiting = 0;
+  /** Parts of batches in them: steps may have different numbers. */
+  #waitingParts = 0;
   #inFlight = 0;
   #lastDoneMs = 0;
-  /** Estimated device time of a step; unknown until one has been measured. */
-  #stepMs: number | undefined;
+  /** Estimated device time of a part; unknown until one has been measured. */
+  #partMs: number | undefined;
   #closed = false;
 
   constructor(options: StepQueueOptions) {
     this.#options = options;
   }
 
-  /** How many steps the next submits may hold. */
-  get stepsPerSubmit(): number {
-    if (this.#stepMs === undefined) return 1;
-    return Math.min(Math.max(Math.floor(SUBMIT_MS / this.#stepMs), 1), this.#options.slots);
-  }
-
-  /** `fill` puts a step into the slot that it is given. */
-  add(fill: (slot: number) => void): void {
+  /** `fill` puts a step of so many parts into the slot that it is given. */
+  add(parts: number, fill: (slot: number) => void): void {
     fill(this.#waiting);
     this.#waiting += 1;
-    if (this.#inFlight < SUBMITS_IN_FLIGHT || this.#waiting >= this.stepsPerSubmit) this.flush();
+    this.#waitingParts += parts;
+    if (this.#inFlight < SUBMITS_IN_FLIGHT || !this.#hasRoom(parts)) this.flush();
+  }
+
+  /** Whether another step of so many parts may join those that wait. */
+  #hasRoom(parts: number): boolean {
+    if (this.#partMs === undefined || this.#waiting >= this.#options.slots) return false;
+    return (this.#waitingParts + parts) * this.#partMs <= SUBMIT_MS;
   }
 
   /** Submits what waits. */
   flush(): void {
     if (this.#waiting === 0 || this.#closed) return;
-    const steps = this.#waiting;
+    const [steps, parts] = [this.#waiting, this.#waitingParts];
     this.#waiting = 0;
+    this.#waitingParts = 0;
     this.#options.submit(steps);
-    void this.#watch(steps);
+    void this.#watch(parts);
   }
 
   close(): void {
     this.#closed = true;
   }
 
-  async #watch(steps: number): Promise<void> {
+  async #watch(parts: number): Promise<void> {
     const { queue, nowMs } = this.#options;
     const begunMs = nowMs?.() ?? 0;
     this.#inFlight += 1;
     try {
       await queue.onSubmittedWorkDone();
-      if (nowMs) this.#measure((nowMs() - Math.max(begunMs, this.#lastDoneMs)) / steps);
+      if (nowMs) this.#measure((nowMs() - Math.max(begunMs, this.#lastDoneMs)) / parts);
       this.#lastDoneMs = nowMs?.() ?? 0;
     } catch {
       // The device is lost; whoever watches it says so.
@@ -79,7 +83,7 @@ export class StepQueue {
     this.flush();
   }
 
-  #measure(stepMs: number): void {
-    this.#stepMs = this.#stepMs === undefined ? stepMs : this.#stepMs + ESTIMATE_SHARE * (stepMs - this.#stepMs);
+  #measure(partMs: number): void {
+    this.#partMs = this.#partMs === undefined ? partMs : this.#partMs + ESTIMATE_SHARE * (partMs - this.#partMs);
   }
 }

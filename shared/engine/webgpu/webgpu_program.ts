@@ -5,7 +5,7 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import { checkExamples, checkLoad, checkVector } from "../checks.ts";
+import { checkExamples, checkLoad, checkParts, checkVector } from "../checks.ts";
 import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../backend.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
@@ -18,6 +18,7 @@ import { ruleOf } from "./choice/rule.ts";
 import { imageWords } from "./buffer_sizes.ts";
 import { PlanMemory, TOTAL_WORDS } from "./memory.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
+import { passesOf, type PartPasses, type StepPasses } from "./part_passes.ts";
 import { prepareAll, runPass, scratchOfPlan, type Launches } from "./launches.ts";
 import { Readback } from "./readback.ts";
 import { STEP_SLOTS, StepInputs } from "./step_inputs.ts";
@@ -58,6 +59,14 @@ interface Compiler {
   readonly nowMs: (() => number) | undefined;
 }
 
+/** What a total of losses is of. */
+interface Counted {
+  readonly steps: number;
+  readonly examples: number;
+}
+
+const NOTHING_COUNTED: Counted = { steps: 0, examples: 0 };
+
 export class WebGpuProgram implements Program {
   readonly plan: Plan;
   /** For tests and measurements: buffers and launches of this program. */
@@ -71,17 +80,15 @@ export class WebGpuProgram implements Program {
   readonly #loss: Readback;
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
-  /** Of each part of a batch: forward, loss, backward, and the gradients' sum. */
-  #gradientPasses: readonly (readonly PreparedDispatch[])[] = [];
-  /** The last of them with the update. */
-  #updatePass: readonly PreparedDispatch[] = [];
-  #evaluationPass: readonly PreparedDispatch[] = [];
+  #passes: StepPasses;
+  #evaluationPass: readonly PreparedDispatch[];
   readonly #taken: Float32Array<ArrayBuffer>;
   /** Gatherings so far: dice.ts. */
   #draw = 0;
   /** Since the optimizer's means began at zero. */
   #updates = 0;
   #stepsSinceTake = 0;
+  #examplesSinceTake = 0;
   #closed = false;
 
   constructor(watch: DeviceWatch, memory: PlanMemory, launches: Launches, compiler: Compiler) {
@@ -89,7 +96,8 @@ export class WebGpuProgram implements Program {
     this.memory = memory;
     this.launches = launches;
     this.#compiler = compiler;
-    this.#useLaunches(launches);
+    this.#passes = passesOf(launches);
+    this.#evaluationPass = launches.evaluation.flat();
     this.#watch = watch;
     this.#queue = watch.device.queue;
     this.#readback = new Readback(memory.readback);
@@ -132,19 +140,18 @@ export class WebGpuProgram implements Program {
 
   step(examples: Uint32Array, settings: StepSettings): void {
     this.#check();
-    checkExamples(this.plan, examples);
+    const parts = checkParts(this.plan, examples);
     this.#updates += 1;
     const words = updateWords(this.plan.optimizer, settings, this.#updates);
-    this.#steps.add((slot) => this.#inputs.fill(slot, examples, this.#draw, words));
-    this.#draw += this.plan.microBatches;
-    this.#stepsSinceTake += 1;
+    this.#steps.add(parts, (slot) => this.#inputs.fill(slot, examples, this.#draw, words));
+    this.#count(examples, parts);
   }
 
   gradientStep(examples: Uint32Array): void {
     this.#prepare();
-    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, this.#gradientPasses.at(-1)!));
-    this.#draw += this.plan.microBatches;
-    this.#stepsSinceTake += 1;
+    const parts = checkParts(this.plan, examples);
+    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, this.#passes.gradient));
+    this.#count(examples, parts);
   }
 
   takeDifference(): Promise<Taken> {
@@ -152,15 +159,15 @@ export class WebGpuProgram implements Program {
   }
 
   async takeLoss(): Promise<TakenLoss> {
-    let steps = 0;
+    let counted = NOTHING_COUNTED;
     const lossSum = await this.#readBack(
       this.#loss,
       (encoder, staging) => {
-        steps = this.#encodeLoss(encoder, staging, 0);
+        counted = this.#encodeLoss(encoder, staging, 0);
       },
       (words) => words[0]!,
     );
-    return { steps, meanLoss: meanOf(lossSum, steps) };
+    return takenOf(lossSum, counted);
   }
 
   takeGradient(): Promise<Taken> {
@@ -184,6 +191,7 @@ export class WebGpuProgram implements Program {
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
     this.#prepare();
+    checkExamples(this.plan, examples);
     const { batch } = this.plan;
     const evaluation = await this.#evaluation.take(
       (staging) => this.#runBatch(examples, this.#draw, (encoder) => this.#encodeEvaluation(encoder, staging)),
@@ -195,6 +203,7 @@ export class WebGpuProgram implements Program {
 
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
     this.#prepare();
+    checkExamples(this.plan, examples);
     this.#runBatch(examples, 0, (encoder) => this.#inputs.usePart(encoder, 0, 0));
     const { memory, launches } = this;
     await doExercise({ device: this.#watch.device, memory, launches, runPass }, exercise, take);
@@ -221,7 +230,9 @@ export class WebGpuProgram implements Program {
       // Closed meanwhile, with all its buffers.
       if (this.#closed) return;
       this.#watch.check();
-      this.#useLaunches(launches);
+      this.launches = launches;
+      this.#passes = passesOf(launches);
+      this.#evaluationPass = launches.evaluation.flat();
       exchange.keepNew();
     } catch (error) {
       exchange.keepOld();
@@ -244,48 +255,43 @@ export class WebGpuProgram implements Program {
     this.memory.close();
   }
 
-  #useLaunches(launches: Launches): void {
-    const { forward, lossTotal, backward, addSum, addToSum, update, evaluation } = launches;
-    const { microBatches } = this.plan;
-    const gradient = [...forward.flat(), ...lossTotal, ...backward.flat()];
-    this.launches = launches;
-    this.#gradientPasses = Array.from({ length: microBatches }, (_, part) => {
-      if (part === 0) return gradient;
-      return [...gradient, ...(part === microBatches - 1 ? addSum : addToSum)];
-    });
-    this.#updatePass = [...this.#gradientPasses.at(-1)!, ...update];
-    this.#evaluationPass = evaluation.flat();
-  }
-
   /** The steps in the first slots, in one submit. */
   #submitSteps(steps: number): void {
     this.#inputs.upload(this.#queue, steps);
     this.#submit((encoder) => {
       for (let slot = 0; slot < steps; slot++) {
         this.#inputs.useSettings(encoder, slot);
-        this.#encodeGradient(encoder, slot, this.#updatePass);
+        this.#encodeGradient(encoder, slot, this.#passes.update);
       }
     });
   }
 
   /** Something with one batch that is not a step of its own; nothing may wait in the slots. */
   #runBatch(examples: Uint32Array, draw: number, encode: (encoder: GPUCommandEncoder) => void): void {
-    checkExamples(this.plan, examples);
     this.#inputs.fill(0, examples, draw);
     this.#inputs.upload(this.#queue, 1);
     this.#submit(encode);
   }
 
-  /** The gradient of the batch in a slot; `last` is the pass of its last part. */
-  #encodeGradient(encoder: GPUCommandEncoder, slot: number, last: readonly PreparedDispatch[]): void {
+  /** The gradient of the examples in a slot, and what comes after it in the last pass. */
+  #encodeGradient(encoder: GPUCommandEncoder, slot: number, { first, between, last, only }: PartPasses): void {
     const { gradient } = this.memory.vectors;
     const { gradientSum } = this.memory;
-    const lastPart = this.plan.microBatches - 1;
-    for (let part = 0; part <= lastPart; part++) {
+    const parts = this.#inputs.partsOf(slot);
+    this.#inputs.usePart(encoder, slot, 0);
+    if (parts === 1) return runPass(encoder, only);
+    runPass(encoder, first);
+    encoder.copyBufferToBuffer(gradient, 0, gradientSum, 0, gradient.size);
+    for (let part = 1; part < parts; part++) {
       this.#inputs.usePart(encoder, slot, part);
-      runPass(encoder, part === lastPart ? last : this.#gradientPasses[part]!);
-      if (part === 0 && lastPart > 0) encoder.copyBufferToBuffer(gradient, 0, gradientSum, 0, gradient.size);
+      runPass(encoder, part === parts - 1 ? last : between);
     }
+  }
+
+  #count(examples: Uint32Array, parts: number): void {
+    this.#draw += parts;
+    this.#stepsSinceTake += 1;
+    this.#examplesSinceTake += examples.length;
   }
 
   #encodeEvaluation(encoder: GPUCommandEncoder, staging: GPUBuffer): void {
@@ -302,30 +308,31 @@ export class WebGpuProgram implements Program {
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
     const { elements } = this.plan.layout;
-    let steps = 0;
+    let counted = NOTHING_COUNTED;
     const lossSum = await this.#readBack(
       this.#readback,
       (encoder, staging) => {
         if (before.length > 0) runPass(encoder, before);
         encoder.copyBufferToBuffer(vector, 0, staging, 0, elements * 4);
-        steps = this.#encodeLoss(encoder, staging, elements * 4);
+        counted = this.#encodeLoss(encoder, staging, elements * 4);
       },
       (words) => {
         this.#taken.set(words.subarray(0, elements));
         return words[elements]!;
       },
     );
-    return { values: this.#taken, steps, meanLoss: meanOf(lossSum, steps) };
+    return { values: this.#taken, ...takenOf(lossSum, counted) };
   }
 
-  /** The total of losses to the staging buffer, and begun anew; returns how many steps it is of. */
-  #encodeLoss(encoder: GPUCommandEncoder, staging: GPUBuffer, offset: number): number {
+  /** The total of losses to the staging buffer, and begun anew; returns how many steps and examples it is of. */
+  #encodeLoss(encoder: GPUCommandEncoder, staging: GPUBuffer, offset: number): Counted {
     const { total } = this.memory;
-    const steps = this.#stepsSinceTake;
+    const counted = { steps: this.#stepsSinceTake, examples: this.#examplesSinceTake };
     this.#stepsSinceTake = 0;
+    this.#examplesSinceTake = 0;
     encoder.copyBufferToBuffer(total, 0, staging, offset, TOTAL_WORDS * 4);
     encoder.clearBuffer(total);
-    return steps;
+    return counted;
   }
 
   async #readBack<T>(
@@ -390,6 +397,6 @@ function sum(words: Float32Array): number {
   return words.reduce((total, value) => total + value, 0);
 }
 
-function meanOf(sumOfSteps: number, steps: number): number {
-  return steps === 0 ? 0 : sumOfSteps / steps;
+function takenOf(lossSum: number, { steps, examples }: Counted): TakenLoss {
+  return { steps, meanLoss: examples === 0 ? 0 : lossSum / examples };
 }

@@ -1,5 +1,5 @@
-// The losses, in double precision: losses, correctness and the gradient of the mean over the whole batch of `examples`, of which
-// `batch` are here.
+// The losses, in double precision: losses, correctness and the gradient of the mean over all examples of the step, whose number
+// (u32) `examples` points to, of which `batch` are here.
 
 import { FLOAT_BYTES } from "./lanes";
 
@@ -14,9 +14,9 @@ const LN_2_LOW: f64 = 1.9082149292705877e-10;
 
 /** logits and gradient [batch, classes]; labels (u32), losses and correct [batch]. */
 export function softmaxCrossEntropy(
-  logits: usize, labels: usize, batch: i32, classes: i32, examples: i32, gradient: usize, losses: usize, correct: usize,
+  logits: usize, labels: usize, batch: i32, classes: i32, examples: usize, gradient: usize, losses: usize, correct: usize,
 ): void {
-  const scale = 1.0 / <f64>examples;
+  const scale = 1.0 / <f64>load<u32>(examples);
   for (let row = 0; row < batch; row++) {
     const label = load<i32>(labels);
     let largest = load<f32>(logits);
@@ -53,9 +53,9 @@ export function softmaxCrossEntropy(
 
 /** losses = mean over classes of (output - y)^2, y one-hot. */
 export function meanSquaredError(
-  outputs: usize, labels: usize, batch: i32, classes: i32, examples: i32, gradient: usize, losses: usize, correct: usize,
+  outputs: usize, labels: usize, batch: i32, classes: i32, examples: usize, gradient: usize, losses: usize, correct: usize,
 ): void {
-  const scale = 2.0 / (<f64>classes * <f64>examples);
+  const scale = 2.0 / (<f64>classes * <f64>load<u32>(examples));
   for (let row = 0; row < batch; row++) {
     const label = load<i32>(labels);
     let largest = load<f32>(outputs);

@@ -34,6 +34,7 @@ export class ThreadView implements MemoryView {
   readonly labels: number;
   readonly examples: number;
   readonly draw: number;
+  readonly stepExamples: number;
   readonly scratch: MemoryView["scratch"];
   readonly zeros: number;
   readonly #map: MemoryMap;
@@ -53,6 +54,7 @@ export class ThreadView implements MemoryView {
     this.labels = map.labels;
     this.examples = map.examples + part.first * WORD_BYTES;
     this.draw = map.draw;
+    this.stepExamples = map.stepExamples;
     this.zeros = map.zeros;
     this.#map = map;
     this.#shared = shared;

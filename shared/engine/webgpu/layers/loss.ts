@@ -14,19 +14,21 @@ export function loss(
   operation: OperationOf<"softmax-cross-entropy" | "mean-squared-error">,
   { memory }: Surroundings,
 ): Dispatch {
-  const { kind, batch, classes, examples, outputs, labels, gradient, losses, correct } = operation;
-  const bindings = [outputs, labels, gradient, losses, correct].map((id) => memory.tensor(id));
-  const constants = { BATCH: batch, CLASSES: classes, EXAMPLES: examples };
+  const { kind, batch, classes, outputs, labels, gradient, losses, correct } = operation;
+  const tensors = [outputs, labels, gradient, losses, correct].map((id) => memory.tensor(id));
+  // How many examples the mean is over changes from step to step.
+  const bindings = [...tensors, memory.clock];
+  const constants = { BATCH: batch, CLASSES: classes };
   return elementwise("loss", SHADERS[kind], batch, constants, bindings);
 }
 
-/** Adds a micro-batch's share of the mean loss to the running total. */
+/** Adds a part's losses to the running total. */
 export function lossTotal(memory: PlanMemory): Dispatch {
-  const { batch, microBatch, losses } = memory.plan;
+  const { microBatch, losses } = memory.plan;
   return {
     name: "loss total",
     shader: "accumulate_loss",
-    constants: { BATCH: microBatch, EXAMPLES: batch },
+    constants: { BATCH: microBatch },
     bindings: [memory.tensor(losses), { buffer: memory.total }],
     workgroups: [1, 1, 1],
   };

@@ -1,0 +1,89 @@
+/**
+ * Many replicas in one program: what makes a replica itself (parameters, optimizer, losses so far) as plain data that a WASM
+ * program takes in and gives out, so that a simulator has one program, one data set and one set of tensors for all of them.
+ * Everything here is synchronous; `wasm_backend.ts` compiles such programs (`compileVirtual`).
+ */
+
+import type { Evaluation, Program, Taken, TakenLoss } from "../backend.ts";
+import { hasSecondMoment } from "../optimizer.ts";
+import type { Plan } from "../plan.ts";
+
+const VECTORS = ["parameters", "base", "sent", "velocity", "secondMoment"] as const;
+const COUNTS = ["updates", "draws", "steps", "examples", "lossSum"] as const;
+
+/** The vectors of a replica, each of the layout's elements; `secondMoment` is empty where the optimizer has none. */
+export type ReplicaVectors = Readonly<Record<(typeof VECTORS)[number], Float32Array>>;
+
+/** What a program counts for the replica that it holds. */
+export interface ReplicaCounts {
+  /** Updates since the optimizer's means began at zero. */
+  updates: number;
+  /** Gatherings for training so far (dice.ts). */
+  draws: number;
+  /** Since the losses were taken last: steps, the examples in them, and the sum of those examples' losses. */
+  steps: number;
+  examples: number;
+  lossSum: number;
+}
+
+/** A replica outside a program; whoever holds it may read and change it. */
+export interface ReplicaState extends ReplicaVectors, ReplicaCounts {}
+
+/** The mean gradient at some parameters, and the mean loss there. */
+export interface GradientAt {
+  /**
+   * Of the layout's elements; in place of running statistics what the parameters have to lose to become them (SPEC E9). A view
+   * into the program's memory, valid until its next call.
+   */
+  readonly gradient: Float32Array;
+  readonly meanLoss: number;
+}
+
+/** A program that holds one of many replicas at a time. */
+export interface VirtualProgram extends Program {
+  /** Copies the replica out: into `into`, or into a new state. */
+  saveReplica(into?: ReplicaState): ReplicaState;
+  /** The program's replica becomes this one, bit for bit. */
+  loadReplica(state: ReplicaState): void;
+  /** `takeDifference`, `takeGradient` and `takeLoss` at once. */
+  takeDifferenceNow(): Taken;
+  takeGradientNow(): Taken;
+  takeLossNow(): TakenLoss;
+  /**
+   * The gradient of any whole number of the plan's parts, at any parameters. The program's replica has these parameters
+   * afterwards: another one must be loaded before it steps on. Its losses so far stay.
+   */
+  gradientAt(parameters: Float32Array, examples: Uint32Array): GradientAt;
+  /** Forward only, likewise. */
+  evaluateAt(parameters: Float32Array, examples: Uint32Array): Evaluation;
+}
+
+/** A replica that has taken no step yet, as after `Program.writeParameters`. */
+export function newReplicaState(plan: Plan, parameters: Float32Array): ReplicaState {
+  const { elements } = plan.layout;
+  return {
+    parameters: parameters.slice(),
+    base: parameters.slice(),
+    sent: parameters.slice(),
+    velocity: new Float32Array(elements),
+    secondMoment: new Float32Array(hasSecondMoment(plan.optimizer) ? elements : 0),
+    updates: 0,
+    draws: 0,
+    steps: 0,
+    examples: 0,
+    lossSum: 0,
+  };
+}
+
+/** A state with room for a program's replica, to be written over. */
+export function emptyReplicaState(plan: Plan): ReplicaState {
+  return newReplicaState(plan, new Float32Array(plan.layout.elements));
+}
+
+export function copyVectors(from: ReplicaVectors, to: ReplicaVectors): void {
+  for (const name of VECTORS) to[name].set(from[name]);
+}
+
+export function copyCounts(from: ReplicaCounts, to: ReplicaCounts): void {
+  for (const name of COUNTS) to[name] = from[name];
+}
