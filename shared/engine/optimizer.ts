@@ -8,7 +8,7 @@
 import type { ParameterLayout, ParameterTensor } from "../model/layout.ts";
 import type { StepSettings } from "./backend.ts";
 
-export type OptimizerKind = "momentum" | "nesterov" | "lars" | "adamw";
+type OptimizerKind = "momentum" | "nesterov" | "lars" | "adamw";
 
 export interface Optimizer {
   /**

@@ -203,7 +203,7 @@ test.each([
   ["lars", PARTS, { optimizer: { kind: "lars", trust: 0.02 } }],
   ["adamw, clipped", PARTS, { optimizer: { kind: "adamw", clipNorm: 0.01 } }],
   ["momentum, with running statistics, dropout, crops and flips", RANDOM, AUGMENTED],
-] as const)("[E5] Any number of a batch's parts is a batch of that size, exactly, to %s", async (_, model, options) => {
+] as const)("[E14] Any number of a batch's parts is a batch of that size, exactly, to %s", async (_, model, options) => {
   for (const step of [0, 1]) {
     const parts = 1 + step;
     const some = await begin(planOf(model, { ...options, batch: 6, microBatches: 3 }));

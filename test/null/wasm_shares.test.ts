@@ -65,7 +65,7 @@ function batchOf(step: number, parts: number): Uint32Array {
 }
 
 describe("Any number of a batch's parts", () => {
-  test.each(OPTIMIZER_CASES)("[E5] are a batch of that size, exactly, to $title", async ({ optimizer, settings }) => {
+  test.each(OPTIMIZER_CASES)("[E14] are a batch of that size, exactly, to $title", async ({ optimizer, settings }) => {
     for (const parts of [1, 2, 3]) {
       const [some, whole] = await Promise.all([
         compiled(planOf(MODELS.lenet, 4, optimizer)),
@@ -85,7 +85,7 @@ describe("Any number of a batch's parts", () => {
     }
   });
 
-  test("[E5] see statistics of their own, and move the running ones as often as there are parts", async () => {
+  test("[E14] see statistics of their own, and move the running ones as often as there are parts", async () => {
     const [some, whole] = [await compiled(planOf(NORMALISED, 4)), await compiled(planOf(NORMALISED, 3))];
     some.step(batchOf(0, 3), SETTINGS);
     whole.step(batchOf(0, 3), SETTINGS);
