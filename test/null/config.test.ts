@@ -1,10 +1,16 @@
 import { expect, test } from "vitest";
-import { ConfigError, readConfig, settingsFor, type ConfigSources } from "../../coordinator/run_config.ts";
+import {
+  ConfigError,
+  readConfig,
+  settingsFor,
+  solverSettingsOf,
+  type ConfigSources,
+} from "../../coordinator/run_config.ts";
 import { FIELDS } from "../../coordinator/run_fields.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
 import { layoutOf } from "../../shared/model/layout.ts";
 import { readRunSettings } from "../../shared/run_settings.ts";
-import { isWorking, SOLVER_NAMES, WORKING_SOLVERS } from "../../shared/solver/catalogue.ts";
+import { SOLVER_NAMES } from "../../shared/solver/catalogue.ts";
 
 type Flags = NonNullable<ConfigSources["flags"]>;
 
@@ -52,6 +58,16 @@ test("Without a word the config is EA-wild on MNIST with LeNet, on this machine 
     elasticRate: 0.9,
     movingRate: null,
     staleness: { kind: "none" },
+    delayCompensation: 0,
+    outerLearningRate: 0.7,
+    outerMomentum: 0.9,
+    nesterovDelay: null,
+    groups: null,
+    shares: "speed",
+    periods: "equal",
+    scaledFrom: null,
+    applier: "auto",
+    autotune: false,
     backend: "auto",
     seed: 1,
     targetAccuracy: null,
@@ -104,9 +120,9 @@ test("Schedules and augmentation are read from words and from objects, and volun
   const told = settingsFor(config, { run: "r", data: DATA, layout: layoutOf(MODELS.lenet) });
   expect(told).toMatchObject({
     optimizer: { kind: "adamw", clipNorm: 1.5 },
-    schedule: { decay: config.schedule, warmUpSteps: 50 },
     augmentation: config.augmentation,
   });
+  expect(config.warmUp).toBe(50);
   expect(readRunSettings(told)).toEqual(told);
 });
 
@@ -139,9 +155,29 @@ test.for<[Flags, RegExp]>([
   [{ augmentation: "crop65" }, /^--augmentation is .* \(at "cropPadding"\); accepted/],
   [{ optimizer: "nesterov", momentum: "0" }, /^--optimizer is "nesterov", but the momentum is 0; set --momentum/],
   [{ optimizer: "adamw", momentum: "-0.5" }, /^--momentum is -0\.5, but adamw takes the mean/],
-  [{ optimizer: "lars", solver: "sync-sgd" }, /^--optimizer is "lars", but with the solver sync-sgd the center takes/],
+  [
+    { optimizer: "adamw", solver: "sync-sgd" },
+    /^--optimizer is "adamw", but with the solver sync-sgd the center takes/,
+  ],
   [{ clipNorm: "1", solver: "sync-sgd" }, /^--clip-norm is 1, but with the solver sync-sgd/],
-  [{ weightDecay: "0.1", solver: "sync-sgd" }, /^--weight-decay is 0\.1, but with the solver sync-sgd/],
+  [{ solver: "eamsgd", optimizer: "lars" }, /^--optimizer is "lars", but the solver eamsgd is defined with Nesterov's/],
+  [{ solver: "eamsgd", momentum: "0" }, /^--optimizer is "nesterov", but the momentum is 0/],
+  [{ solver: "original-easgd", groups: "2" }, /^--groups is 2, but the solver original-easgd takes one replica after/],
+  [{ groups: "2", exchange: "two-round-trip" }, /^--groups is 2, but in a two-round-trip exchange every replica/],
+  [{ solver: "diloco", groups: "2" }, /^--groups is 2, but the solver diloco waits for everybody, which is 1 group/],
+  [{ delayCompensation: "0.1" }, /^--delay-compensation is 0\.1, but the solver ea-wild pushes no gradients/],
+  [{ outerMomentum: "0.5" }, /^--outer-momentum is 0\.5, but with the solver ea-wild the center has no optimizer/],
+  [{ outerLearningRate: "1", solver: "async-sgd" }, /^--outer-learning-rate is 1, but with the solver async-sgd/],
+  [{ nesterovDelay: "4", solver: "diloco" }, /^--nesterov-delay is 4, but only async-diloco delays/],
+  [
+    { autotune: true, solver: "async-sgd" },
+    /^--autotune is true, but Omnivore's optimizer .* use --solver async-msgd\.$/,
+  ],
+  [{ periods: "speed", solver: "hogwild-sgd" }, /^--periods is "speed", but the solver hogwild-sgd pushes every/],
+  [{ shares: "equal" }, /^--shares is "equal", but only compute groups share their work; add --groups/],
+  [{ exchange: "two-round-trip", solver: "sync-easgd" }, /^--exchange is "two-round-trip", but the solver sync-easgd/],
+  [{ scaledFrom: "64", solver: "sync-sgd" }, /^--scaled-from is 64, but the step of sync-sgd has a batch of every/],
+  [{ momentum: "0.9", solver: "hogwild-sgd" }, /^--momentum is 0\.9, but the solver hogwild-sgd .* use async-msgd\.$/],
   [{ port: "99999" }, /^--port is 99999; accepted is a whole number from 0/],
   [{ maxMinutes: "0" }, /^--max-minutes is 0; accepted/],
 ])("Wrong flag %j is named with what is accepted", ([flags, sentence]) => {
@@ -164,13 +200,39 @@ test.for<[unknown, RegExp]>([
   expect(sentenceOf(inFile(value))).toMatch(sentence);
 });
 
-test("A solver of the catalogue that does not work yet is refused with those that do", () => {
-  for (const solver of WORKING_SOLVERS) expect(readConfig({ flags: { solver } }).solver).toBe(solver);
-  for (const solver of SOLVER_NAMES.filter((name) => !isWorking(name))) {
-    const sentence = sentenceOf({ flags: { solver } });
-    expect(sentence).toContain(`The solver "${solver}" is in the catalogue but`);
-    for (const working of WORKING_SOLVERS) expect(sentence).toContain(working);
+test("Every solver of the catalogue is accepted with its own defaults, also when a run goes on with the config it wrote", () => {
+  for (const solver of SOLVER_NAMES) {
+    const config = readConfig({ flags: { solver } });
+    expect(config.solver).toBe(solver);
+    expect(readConfig(inFile(JSON.parse(JSON.stringify(config))))).toEqual(config);
   }
+});
+
+test("What a gradient solver's center can do is accepted: lars, weight decay, delay compensation, groups, autotune", () => {
+  const flags = { solver: "async-msgd", optimizer: "lars", weightDecay: "0.001", delayCompensation: "0.04" };
+  expect(readConfig({ flags: { ...flags, groups: "4", autotune: true } })).toMatchObject({ groups: 4, autotune: true });
+});
+
+test("A learning rate that was found for another batch is scaled in proportion to the samples of one step", () => {
+  const rateOf = (flags: Flags): number =>
+    solverSettingsOf(readConfig({ flags: { learningRate: "0.01", batch: "256", ...flags } })).learningRate;
+  expect(rateOf({})).toBe(0.01);
+  expect(rateOf({ scaledFrom: "64" })).toBeCloseTo(0.04, 12);
+  expect(rateOf({ scaledFrom: "64", solver: "async-sgd", groups: "2" })).toBeCloseTo(0.04, 12);
+  // A step of sync-sgd has a batch of every replica, or one batch that all share.
+  expect(rateOf({ scaledFrom: "64", solver: "sync-sgd", volunteers: "4" })).toBeCloseTo(0.16, 12);
+  expect(rateOf({ scaledFrom: "64", solver: "sync-sgd", volunteers: "4", groups: "1" })).toBeCloseTo(0.04, 12);
+});
+
+test("A batch is done in parts only where shares of it are given", () => {
+  const partsOf = (flags: Flags): number =>
+    settingsFor(readConfig({ flags }), { run: "a", data: DATA, layout: layoutOf(MODELS.lenet) }).batchParts;
+  expect(partsOf({ solver: "async-sgd" })).toBe(1);
+  expect(partsOf({ groups: "2" })).toBe(1);
+  expect(partsOf({ solver: "async-sgd", groups: "2" })).toBe(8);
+  expect(partsOf({ solver: "async-sgd", groups: "2", batch: "50" })).toBe(5);
+  expect(partsOf({ solver: "async-sgd", groups: "2", batch: "3" })).toBe(3);
+  expect(partsOf({ solver: "async-msgd", autotune: true })).toBe(8);
 });
 
 test("What a solver fixes is its default, and a contradiction is refused", () => {
@@ -183,9 +245,8 @@ test("What a solver fixes is its default, and a contradiction is refused", () =>
     /"momentum" is 0\.9, but the solver async-easgd has no momentum/,
   );
   expect(sentenceOf({ flags: { solver: "sync-sgd", exchange: "two-round-trip" } })).toMatch(
-    /^--exchange is "two-round-trip", which only elastic/,
+    /^--exchange is "two-round-trip", but only elastic solvers have that, and sync-sgd is none/,
   );
-  expect(sentenceOf({ flags: { exchange: "two-round-trip" } })).toMatch(/needs a fixed moving rate; add --moving-rate/);
 });
 
 test("[H2] Volunteers get settings that pass their own check, with momentum only where the replica has it", () => {
@@ -198,12 +259,14 @@ test("[H2] Volunteers get settings that pass their own check, with momentum only
     momentumOf("async-measgd"),
     momentumOf("async-easgd"),
     momentumOf("sync-sgd"),
-  ]).toEqual([0.9, 0.9, 0, 0]);
+    momentumOf("eamsgd"),
+    momentumOf("diloco"),
+  ]).toEqual([0.9, 0.9, 0, 0, 0.9, 0.9]);
   const settings = settingsFor(readConfig({ flags: { volunteers: "2", exchange: "two-round-trip" } }), {
     run: "a",
     data,
     layout,
   });
   expect(readRunSettings(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
-  expect(settings).toMatchObject({ movingRate: 0.45, exchange: "two-round-trip", layoutHash: layout.hash });
+  expect(settings).toMatchObject({ batchParts: 1, exchange: "two-round-trip", layoutHash: layout.hash });
 });

@@ -88,7 +88,7 @@ class FuzzReplica {
       this.answers.set(key, message.payload.slice());
       if (header.exchange !== this.inFlight?.exchange) return;
       const { sent } = this.inFlight;
-      this.#parameters = this.#parameters.map((x, index) => x - header.movingRate * (sent[index]! - center[index]!));
+      this.#parameters = this.#parameters.map((x, index) => x - header.pull * (sent[index]! - center[index]!));
       this.#base = center;
       this.#baseVersion = header.version;
       this.inFlight = undefined;

@@ -167,7 +167,8 @@ describe("Exchange", () => {
     const payload = ramp(0.03);
     peer.send("push", pushHeader({ exchange: 1, baseVersion: 0 }), payload);
     const answer = await peer.receive("answer");
-    expect(answer.header).toEqual({ exchange: 1, version: 1, staleness: 0, movingRate: 0.25, repeated: false });
+    expect(answer.header).toMatchObject({ exchange: 1, version: 1, staleness: 0, pull: 0.25, repeated: false });
+    expect(answer.header.assignment).toEqual(welcome.header.assignment);
     expect(vectorOf(answer)).toEqual(before);
     const sent = sum(vectorOf(welcome), payload);
     expect(center(run)).toEqual(before.map((value, index) => movedBy(value, sent[index]!, 0.25)));
@@ -338,7 +339,7 @@ describe("Staleness", () => {
     const before = center(run);
     const payload = ramp(0.2);
     slow.peer.send("push", pushHeader({ exchange: 1, baseVersion: 0 }), payload);
-    expect((await slow.peer.receive("answer")).header).toMatchObject({ staleness: 1, movingRate: 0.25 });
+    expect((await slow.peer.receive("answer")).header).toMatchObject({ staleness: 1, pull: 0.25 });
     const sent = sum(vectorOf(slow.welcome), payload);
     expect(center(run)).toEqual(before.map((value, index) => movedBy(value, sent[index]!, 0.25)));
   });

@@ -29,7 +29,7 @@ export async function startHarness(options: Partial<ServerOptions> = {}): Promis
   const config = readConfig({ flags: { model: "mlp", port: 0 } });
   const layout = layoutOf(modelOf(config));
   const center = await Center.create({
-    elements: layout.elements,
+    layout,
     initial: initialParameters(layout, 1),
     applier: "lock-free",
     threads: 2,
@@ -48,7 +48,7 @@ export async function startHarness(options: Partial<ServerOptions> = {}): Promis
   const run = new Run({
     settings: settingsFor(config, { run: "test", data, layout }),
     layout,
-    rule: { ...config },
+    solver: config,
     center,
     ledger: { append: () => Promise.resolve() },
     incarnation: 1,

@@ -1,13 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { isWorking, SOLVER_NAMES, SOLVERS, WORKING_SOLVERS } from "../../shared/solver/catalogue.ts";
+import { SOLVER_NAMES, SOLVERS } from "../../shared/solver/catalogue.ts";
 import { HIGHEST_MOVING_RATE, movedBy, movingRateFor } from "../../shared/solver/rule.ts";
-import { movingRateUnder, stalenessOf } from "../../shared/solver/staleness.ts";
+import { rateUnder, stalenessOf } from "../../shared/solver/staleness.ts";
 import { StalenessHistogram } from "../../shared/staleness_histogram.ts";
 
 describe("The catalogue", () => {
-  test("It has the thirteen solvers of the literature, and says which ones work", () => {
+  test("It has the thirteen solvers of the literature", () => {
     expect(SOLVER_NAMES).toHaveLength(13);
-    expect(SOLVER_NAMES.filter(isWorking).toSorted()).toEqual([...WORKING_SOLVERS].toSorted());
   });
   test("ea-wild and async-easgd differ in their order alone, apart from the momentum that ea-wild may have", () => {
     expect(SOLVERS["ea-wild"]).toMatchObject({ rule: "elastic", order: "lock-free" });
@@ -38,19 +37,19 @@ describe("Staleness", () => {
     expect(stalenessOf(9, 9)).toBe(0);
     expect(stalenessOf(8, 9)).toBe(0);
   });
-  test("[S2] Policy scale divides the moving rate by 1 + s/s0", () => {
+  test("[S2] Policy scale divides the rate by 1 + s/s0", () => {
     const policy = { kind: "scale", halfRateStaleness: 4 } as const;
-    expect(movingRateUnder(policy, 0.4, 0)).toBe(0.4);
-    expect(movingRateUnder(policy, 0.4, 4)).toBe(0.2);
-    expect(movingRateUnder(policy, 0.4, 12)).toBe(0.1);
+    expect(rateUnder(policy, 0.4, 0)).toBe(0.4);
+    expect(rateUnder(policy, 0.4, 4)).toBe(0.2);
+    expect(rateUnder(policy, 0.4, 12)).toBe(0.1);
   });
   test("[S3] Policy bound refuses beyond the limit, not at it", () => {
     const policy = { kind: "bound", limit: 3 } as const;
-    expect(movingRateUnder(policy, 0.4, 3)).toBe(0.4);
-    expect(movingRateUnder(policy, 0.4, 4)).toBeUndefined();
+    expect(rateUnder(policy, 0.4, 3)).toBe(0.4);
+    expect(rateUnder(policy, 0.4, 4)).toBeUndefined();
   });
   test("[S4] Policy none changes nothing", () => {
-    expect(movingRateUnder({ kind: "none" }, 0.4, 1000)).toBe(0.4);
+    expect(rateUnder({ kind: "none" }, 0.4, 1000)).toBe(0.4);
   });
   test("[S5] A histogram gives mean, median, 99th percentile and maximum", () => {
     const histogram = new StalenessHistogram();

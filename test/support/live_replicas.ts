@@ -16,8 +16,10 @@ import { MODELS } from "../../shared/model/catalogue.ts";
 import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { mnistExamples } from "./mnist_examples.ts";
+import { solverSettings } from "./run_fixture.ts";
 import { TINY_SETTINGS } from "./tiny_run.ts";
 import { SocketPair } from "./socket_pair.ts";
 import { WASM_MODULES } from "./wasm_modules.ts";
@@ -46,7 +48,7 @@ export class LiveRun {
   readonly #pairs = new Set<SocketPair>();
   readonly #referee: Program;
 
-  private constructor(settings: RunSettings, center: Center, referee: Program) {
+  private constructor(settings: RunSettings, solver: Partial<SolverSettings>, center: Center, referee: Program) {
     this.settings = settings;
     this.center = center;
     this.#referee = referee;
@@ -54,13 +56,7 @@ export class LiveRun {
       settings,
       layout: layoutOf(settings.model),
       center,
-      rule: {
-        elasticRate: 0.9,
-        movingRate: null,
-        staleness: { kind: "none" },
-        learningRate: settings.learningRate,
-        momentum: settings.momentum,
-      },
+      solver: solverSettings(settings, { movingRate: null, ...solver }),
       ledger: { append: () => Promise.resolve() },
       incarnation: 1,
       secret: new Uint8Array(32).fill(1),
@@ -70,12 +66,11 @@ export class LiveRun {
     });
   }
 
-  static async create(changes: Partial<RunSettings>): Promise<LiveRun> {
+  static async create(changes: Partial<RunSettings>, solver: Partial<SolverSettings> = {}): Promise<LiveRun> {
     const model = changes.model ?? MODELS.mlp;
     const layout = layoutOf(model);
     const center = await Center.create({
-      elements: layout.elements,
-      trainableElements: layout.trainableElements,
+      layout,
       initial: initialParameters(layout, 5),
       version: 0,
       applier: "lock-free",
@@ -92,7 +87,7 @@ export class LiveRun {
       learningRate: 0.05,
       ...changes,
     };
-    return new LiveRun(settings, center, await program(settings));
+    return new LiveRun(settings, solver, center, await program(settings));
   }
 
   /** A replica that takes part until it is stopped or the run ends. */

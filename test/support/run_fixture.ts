@@ -4,11 +4,12 @@
  */
 
 import { Center, type Applier } from "../../coordinator/center/center.ts";
-import { Run, type CenterRule, type LedgerEntry, type RunOptions } from "../../coordinator/run.ts";
+import { Run, type LedgerEntry, type RunOptions } from "../../coordinator/run.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { encodeHead } from "../../shared/wire/frame.ts";
 import type { Link } from "../../shared/wire/link.ts";
@@ -23,7 +24,7 @@ import { TINY_LAYOUT, TINY_SETTINGS } from "./tiny_run.ts";
 
 export interface FixtureOptions {
   readonly settings?: Partial<RunSettings>;
-  readonly rule?: Partial<CenterRule>;
+  readonly rule?: Partial<SolverSettings>;
   readonly applier?: Applier;
   readonly incarnation?: number;
   readonly initial?: Float32Array;
@@ -32,13 +33,33 @@ export interface FixtureOptions {
   readonly ledger?: LedgerEntry[];
 }
 
-const DEFAULT_RULE: CenterRule = {
-  elasticRate: 0.9,
-  movingRate: 0.25,
-  staleness: { kind: "none" },
-  learningRate: 0.1,
-  momentum: 0,
-};
+/** The numbers of a solver that a run with these settings has. */
+export function solverSettings(settings: RunSettings, changes: Partial<SolverSettings> = {}): SolverSettings {
+  const { solver, exchange, batch, communicationPeriod, learningRate, momentum } = settings;
+  return {
+    solver,
+    exchange,
+    batch,
+    communicationPeriod,
+    learningRate,
+    momentum,
+    weightDecay: 0,
+    optimizer: "momentum",
+    schedule: { kind: "constant" },
+    warmUp: 0,
+    elasticRate: 0.9,
+    movingRate: 0.25,
+    staleness: { kind: "none" },
+    delayCompensation: 0,
+    outerLearningRate: 0.7,
+    outerMomentum: 0.9,
+    nesterovDelay: null,
+    groups: null,
+    shares: "speed",
+    periods: "equal",
+    ...changes,
+  };
+}
 
 export class RunFixture {
   readonly run: Run;
@@ -50,10 +71,11 @@ export class RunFixture {
   private constructor(center: Center, options: FixtureOptions) {
     this.center = center;
     this.ledger = options.ledger ?? [];
+    const settings: RunSettings = { ...TINY_SETTINGS, ...options.settings };
     const runOptions: RunOptions = {
-      settings: { ...TINY_SETTINGS, ...options.settings },
+      settings,
       layout: TINY_LAYOUT,
-      rule: { ...DEFAULT_RULE, ...options.rule },
+      solver: solverSettings(settings, options.rule),
       center,
       ledger: {
         append: (entry) => {
@@ -73,7 +95,7 @@ export class RunFixture {
 
   static async create(options: FixtureOptions = {}): Promise<RunFixture> {
     const center = await Center.create({
-      elements: TINY_LAYOUT.elements,
+      layout: TINY_LAYOUT,
       initial: options.initial ?? initialParameters(TINY_LAYOUT, 5),
       version: options.version ?? 0,
       applier: options.applier ?? "lock-free",
@@ -89,9 +111,12 @@ export class RunFixture {
   }
 
   /** A replica that said hello and was welcomed. */
-  async join(resume?: Header<"hello">["resume"]): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
+  async join(
+    resume?: Header<"hello">["resume"],
+    samplesPerSecond = 1,
+  ): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
     const peer = this.connect();
-    peer.send("hello", helloHeader(resume));
+    peer.send("hello", { ...helloHeader(resume), samplesPerSecond });
     return { peer, welcome: await peer.receive("welcome") };
   }
 
