@@ -3,6 +3,7 @@
 import type { Paper } from "./paper.ts";
 
 const PAPERS: Readonly<Record<string, () => Promise<{ readonly PAPER: Paper }>>> = {
+  hogwild: () => import("./hogwild/paper.ts"),
   sc17: () => import("./sc17/paper.ts"),
 };
 
