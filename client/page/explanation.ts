@@ -2,7 +2,9 @@
 
 import { layoutOf } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { Assignment } from "../../shared/solver/assignment.ts";
 import { SOLVERS, type Order, type Rule } from "../../shared/solver/catalogue.ts";
+import { replicaRuleOf } from "../../shared/solver/replica_rule.ts";
 import type { BackendWish } from "./training.ts";
 import { bytes, counted, percent, whole } from "./format.ts";
 
@@ -36,6 +38,30 @@ const COMPUTES: Record<BackendWish, string> = {
   webgpu: "It trains on the GPU through WebGPU, as this run or your link asks for.",
   wasm: "It trains on the processor through WebAssembly, as this run or your link asks for.",
 };
+
+/**
+ * What the coordinator asks of one replica, as a sentence; undefined where it is what the run's description says of everybody.
+ * `group` counts from 0.
+ */
+export function explainAssignment(
+  settings: RunSettings,
+  { communicationPeriod, samples }: Pick<Assignment, "communicationPeriod" | "samples">,
+  group: number | null,
+  groups: number | null,
+): string | undefined {
+  const steps = replicaRuleOf(settings.solver, settings.exchange).takesGradients ? 1 : communicationPeriod;
+  const isUsual = communicationPeriod === settings.communicationPeriod && samples === settings.batch;
+  if (group === null && isUsual) return undefined;
+  const share =
+    samples === settings.batch
+      ? counted(samples, "image", "images")
+      : `${whole(samples)} of ${whole(settings.batch)} images`;
+  const together =
+    group === null
+      ? ""
+      : ` It is in compute group ${whole(group + 1)}${groups === null ? "" : ` of ${whole(groups)}`}.`;
+  return `Asked of your replica now: steps of ${share}, and an exchange after every ${steps === 1 ? "one" : whole(steps)}.${together}`;
+}
 
 export function explain(settings: RunSettings, backend: BackendWish): Explanation {
   const { model, data } = settings;

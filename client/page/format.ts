@@ -19,6 +19,11 @@ export function decimal(value: number | null | undefined, digits: number): strin
   return value === null || value === undefined || !Number.isFinite(value) ? NONE : value.toFixed(digits);
 }
 
+/** A setting as people write it, up to three digits: "0.03", "-0.3", "1e-7". */
+export function figure(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
 /** 0.9812 is "98.12 %" with two digits. */
 export function percent(ratio: number | null | undefined, digits = 1): string {
   return ratio === null || ratio === undefined ? NONE : `${(ratio * 100).toFixed(digits)} %`;

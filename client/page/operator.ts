@@ -1,8 +1,9 @@
 /** The operator's page: the run as the coordinator publishes it, live, and plainly out of date when it does not. */
 
 import type { RunView } from "../../shared/run_view.ts";
+import { AutotuneCard } from "./autotune_card.ts";
 import { byId, Fields, setText } from "./dom.ts";
-import { bytes, decimal, duration, loss, percent, short, whole } from "./format.ts";
+import { bytes, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
 import { Rate } from "./rate.ts";
@@ -45,6 +46,11 @@ const fields = new Fields([
   "down",
   "down-rate",
   "per-exchange",
+  "learning-rate",
+  "momentum",
+  "period",
+  "groups",
+  "held",
 ]);
 const state = byId("state", HTMLElement);
 const notices = new Notices();
@@ -53,6 +59,7 @@ const lossChart = new RunLossChart(byId("loss-chart", HTMLElement), 260);
 const series = new RunSeries();
 const runBars = new StalenessBars();
 const replicas = new ReplicaTable();
+const autotune = new AutotuneCard();
 const upRate = new Rate();
 const downRate = new Rate();
 byId("run-bars", HTMLElement).append(runBars.element);
@@ -62,6 +69,8 @@ function show(view: RunView): void {
   showCenter(view);
   showStaleness(view);
   showTraffic(view);
+  showSolver(view);
+  autotune.show(view.autotune);
   const curves = series.curves(view);
   accuracyChart.show(curves, view);
   lossChart.show(curves);
@@ -124,6 +133,18 @@ function showTraffic(view: RunView): void {
   fields.write("down-rate", down === undefined ? "–" : `${bytes(down)}/s`);
   const each = view.exchanges === 0 ? undefined : (view.bytesUp + view.bytesDown) / view.exchanges;
   fields.write("per-exchange", each === undefined ? "–" : bytes(each));
+}
+
+function showSolver({ hyperparameters, groups, replicas: all }: RunView): void {
+  const { learningRate, momentum, communicationPeriod } = hyperparameters;
+  fields.write("learning-rate", figure(learningRate));
+  fields.write("momentum", figure(momentum));
+  fields.write("period", whole(communicationPeriod));
+  const asked = hyperparameters.groups;
+  const members = groups !== null && groups !== asked ? `, ${whole(groups)} with members` : "";
+  fields.write("groups", asked === null ? "every replica its own" : `${whole(asked)}${members}`);
+  const heldSeconds = all.reduce((sum, replica) => sum + replica.heldSeconds, 0);
+  fields.write("held", all.length < 2 ? duration(heldSeconds) : `${duration(heldSeconds)} in all`);
 }
 
 const showLatest = latest(show);

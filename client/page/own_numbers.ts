@@ -25,6 +25,7 @@ const FIELDS = [
 export class OwnNumbers {
   readonly #fields = new Fields(FIELDS);
   readonly #section = byId("own", HTMLElement);
+  readonly #assigned = byId("assigned", HTMLElement);
   readonly #refusal = byId("refusal", HTMLElement);
   readonly #about = byId("about", HTMLDetailsElement);
   #chart: LineChart | undefined;
@@ -38,6 +39,7 @@ export class OwnNumbers {
     this.#losses = new LossSeries();
     this.#exchanges = 0;
     this.#refusal.hidden = true;
+    this.#assigned.hidden = true;
     for (const name of FIELDS) this.#fields.write(name, name === "samples" || name === "verdicts" ? "" : "–");
     this.#fields.write("staleness-spread", "");
     this.#fields.write("received", "");
@@ -82,6 +84,12 @@ export class OwnNumbers {
   /** How the coordinator counts it. */
   share(replica: ReplicaView | undefined): void {
     if (replica !== undefined) this.#fields.write("share", percent(replica.share));
+  }
+
+  /** What the coordinator asks of this replica, where it is something else than of everybody. */
+  assigned(words: string | undefined): void {
+    this.#assigned.hidden = words === undefined;
+    setText(this.#assigned, words ?? "");
   }
 
   time(seconds: number): void {

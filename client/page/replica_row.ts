@@ -2,7 +2,7 @@
 
 import type { ReplicaView } from "../../shared/run_view.ts";
 import { make, setText } from "./dom.ts";
-import { decimal, percent, short, whole } from "./format.ts";
+import { decimal, duration, percent, short, whole } from "./format.ts";
 import { StalenessBars } from "./staleness_bars.ts";
 
 const BACKENDS: Record<ReplicaView["backend"], string> = { webgpu: "WebGPU", wasm: "WASM", none: "no backend" };
@@ -13,12 +13,15 @@ export class ReplicaRow {
   readonly #presence = make("i", "presence");
   readonly #device = make("span", "device");
   readonly #backend = make("span", "small");
+  readonly #group = numberCell("Group", "if-groups");
+  readonly #work = numberCell("Steps × images", "if-work");
   readonly #speed = numberCell("Images/s");
   readonly #samples = numberCell("Images");
   readonly #share = numberCell("Share");
   readonly #exchanges = numberCell("Exchanges");
   readonly #applied = numberCell("Applied");
   readonly #refused = numberCell("Refused");
+  readonly #waited = numberCell("Waited", "if-waits");
   readonly #staleness = numberCell("Staleness: mean · p50 · p99 · max");
   readonly #bars = new StalenessBars();
 
@@ -36,12 +39,15 @@ export class ReplicaRow {
     this.element.append(
       head,
       device,
+      this.#group,
+      this.#work,
       this.#speed,
       this.#samples,
       this.#share,
       this.#exchanges,
       this.#applied,
       this.#refused,
+      this.#waited,
       this.#staleness,
       bars,
     );
@@ -54,6 +60,11 @@ export class ReplicaRow {
     setText(this.#id, replica.id);
     setText(this.#device, replica.device);
     setText(this.#backend, `${BACKENDS[replica.backend]}${replica.connected ? "" : ", left"}`);
+    // Counted from 1 for people.
+    setText(this.#group, replica.group === null ? "–" : whole(replica.group + 1));
+    const work = `${whole(replica.communicationPeriod)} × ${whole(replica.batchShare)}`;
+    setText(this.#work, replica.connected ? work : "–");
+    setText(this.#waited, duration(replica.heldSeconds));
     setText(this.#speed, replica.connected ? whole(replica.samplesPerSecond) : "–");
     setText(this.#samples, short(replica.samples));
     setText(this.#share, percent(replica.share));
@@ -69,8 +80,9 @@ export class ReplicaRow {
   }
 }
 
-function numberCell(label: string): HTMLTableCellElement {
-  const cell = make("td", "number");
+/** `shownIf`: the class of a column that is only there where it says something (replica_table.ts). */
+function numberCell(label: string, shownIf = ""): HTMLTableCellElement {
+  const cell = make("td", `number ${shownIf}`.trim());
   cell.dataset["label"] = label;
   return cell;
 }

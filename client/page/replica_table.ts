@@ -6,6 +6,8 @@ import { counted } from "./format.ts";
 import { ReplicaRow } from "./replica_row.ts";
 
 const SHOWN_AT_FIRST = 50;
+/** Of waiting, by one replica. */
+const WORTH_TELLING_SECONDS = 1;
 
 export class ReplicaTable {
   readonly #body = byId("rows", HTMLTableSectionElement);
@@ -27,6 +29,7 @@ export class ReplicaTable {
     this.#replicas = replicas;
     this.#box.hidden = replicas.length === 0;
     this.#nobody.hidden = replicas.length > 0;
+    this.#showColumns(replicas);
     const ordered = replicas.toSorted(byPresenceAndShare);
     const shown = this.#all ? ordered : ordered.slice(0, SHOWN_AT_FIRST);
     const hidden = ordered.length - shown.length;
@@ -44,6 +47,22 @@ export class ReplicaTable {
       const there = this.#body.children.item(index);
       if (there !== row.element) this.#body.insertBefore(row.element, there);
     });
+  }
+
+  /** Columns that would say the same of everybody stay away. */
+  #showColumns(replicas: readonly ReplicaView[]): void {
+    const here = replicas.filter(({ connected }) => connected);
+    const works = new Set(here.map(({ communicationPeriod, batchShare }) => `${communicationPeriod} ${batchShare}`));
+    const { classList } = this.#box;
+    classList.toggle(
+      "has-groups",
+      here.some(({ group }) => group !== null),
+    );
+    classList.toggle("has-work", works.size > 1);
+    classList.toggle(
+      "has-waits",
+      replicas.some(({ heldSeconds }) => heldSeconds >= WORTH_TELLING_SECONDS),
+    );
   }
 
   #rowOf(id: string): ReplicaRow {

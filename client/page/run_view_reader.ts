@@ -19,6 +19,10 @@ const replica = v.object({
   refused: number,
   staleness,
   share: number,
+  group: v.nullable(number),
+  communicationPeriod: number,
+  batchShare: number,
+  heldSeconds: number,
 });
 
 const historyPoint = v.object({
@@ -28,6 +32,15 @@ const historyPoint = v.object({
   testLoss: number,
   trainLoss: number,
   images: number,
+});
+
+const decision = v.object({
+  seconds: number,
+  phase: v.string(),
+  groups: number,
+  momentum: number,
+  learningRate: number,
+  reason: v.string(),
 });
 
 /** Fields that a newer coordinator adds are dropped, not refused. */
@@ -57,6 +70,14 @@ const schema: v.GenericSchema<unknown, RunView> = v.object({
   staleness,
   replicas: v.array(replica),
   history: v.array(historyPoint),
+  groups: v.nullable(number),
+  hyperparameters: v.object({
+    learningRate: number,
+    momentum: number,
+    communicationPeriod: number,
+    groups: v.nullable(number),
+  }),
+  autotune: v.array(decision),
 });
 
 export function readRunView(text: string): RunView | undefined {

@@ -11,7 +11,7 @@ import { adviceFor, surroundings } from "./browser_advice.ts";
 import { Controls, isAtRest, type Wish } from "./controls.ts";
 import { DevicePanel } from "./device_panel.ts";
 import { byId, Fields, setText } from "./dom.ts";
-import { explain } from "./explanation.ts";
+import { explain, explainAssignment } from "./explanation.ts";
 import { counted, duration, loss, percent, whole } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
@@ -41,14 +41,22 @@ let progress: ReplicaProgress | undefined;
 
 const showProgress = latest((newest: ReplicaProgress) => {
   own.show(newest, stopwatch.seconds(performance.now()));
+  showAssignment();
   showTitle();
 });
 
 const showView = latest((newest: RunView) => {
   runCard.show(newest, replica);
   own.share(newest.replicas.find((one) => one.id === replica));
+  showAssignment();
   showTitle();
 });
+
+function showAssignment(): void {
+  if (settings === undefined || progress?.assignment === undefined) return;
+  const group = view?.replicas.find((one) => one.id === replica)?.group ?? null;
+  own.assigned(explainAssignment(settings, progress.assignment, group, view?.groups ?? null));
+}
 
 function obey(wish: Wish): void {
   switch (wish) {
