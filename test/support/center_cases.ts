@@ -11,7 +11,10 @@ import {
   type CenterSlot,
   type PushJob,
 } from "../../coordinator/center/center.ts";
-import type { CenterShape } from "../../coordinator/center/center_memory.ts";
+import { ApplierCore } from "../../coordinator/center/applier.ts";
+import { CenterMemory, type CenterShape } from "../../coordinator/center/center_memory.ts";
+import { Control } from "../../coordinator/center/control.ts";
+import { compileKernels, instantiateKernels } from "../../coordinator/center/kernels.ts";
 import { Random } from "../../shared/random.ts";
 
 export const MAX_MAGNITUDE = 10_000;
@@ -86,4 +89,45 @@ export function moved(center: Float32Array, x: Float32Array, movingRate: number)
 /** For comparing bit for bit, so that 0 and -0 differ and a NaN would show. */
 export function bitsOf(values: Float32Array): Buffer {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** NaN where anything is NaN. */
+export function largestError(actual: Float32Array, expected: Float64Array): number {
+  return Math.max(...Array.from(actual, (value, k) => Math.abs(value - (expected[k] ?? Number.NaN))));
+}
+
+export interface SoloCore {
+  readonly core: ApplierCore;
+  readonly memory: CenterMemory;
+  /** A new area with these values. */
+  areaOf(values: Float32Array): number;
+  /** Copies. */
+  values(area: number): Float32Array<ArrayBuffer>;
+  center(): Float32Array<ArrayBuffer>;
+}
+
+/** The applier as the simulator has it: without threads, over a memory of its own. */
+export async function openCore({ initial, layout }: CenterCase): Promise<SoloCore> {
+  const memory = new CenterMemory(layout ?? shapeOf(initial.length));
+  const kernels = instantiateKernels(await compileKernels(), memory.memory);
+  const settings = {
+    layout: memory.layout,
+    applier: "lock-free",
+    maxMagnitude: MAX_MAGNITUDE,
+    index: 0,
+    threads: 1,
+  } as const;
+  const values = (area: number): Float32Array<ArrayBuffer> => new Float32Array(memory.values(area));
+  memory.values(memory.layout.center).set(initial);
+  return {
+    core: new ApplierCore(kernels, new Control(memory.memory.buffer), settings),
+    memory,
+    areaOf: (pushed) => {
+      const area = memory.takeArea();
+      memory.values(area).set(pushed);
+      return area;
+    },
+    values,
+    center: () => values(memory.layout.center),
+  };
 }
