@@ -11,7 +11,6 @@ export class AutotuneCard {
   readonly #list = byId("decisions", HTMLOListElement);
   readonly #more = byId("more-decisions", HTMLButtonElement);
   #decisions: readonly AutotuneDecision[] = [];
-  #shown = 0;
   #all = false;
 
   constructor() {
@@ -32,9 +31,8 @@ export class AutotuneCard {
   #draw(): void {
     const newestFirst = this.#decisions.toReversed();
     const shown = this.#all ? newestFirst : newestFirst.slice(0, SHOWN_AT_FIRST);
-    this.#shown = shown.length;
     this.#list.replaceChildren(...shown.map(entryOf));
-    const hidden = this.#decisions.length - this.#shown;
+    const hidden = this.#decisions.length - shown.length;
     this.#more.hidden = hidden === 0;
     setText(this.#more, `Show ${counted(hidden, "earlier choice", "earlier choices")}`);
   }
@@ -44,7 +42,7 @@ function entryOf({ seconds, phase, groups, momentum, learningRate, reason }: Aut
   const entry = make("li");
   const head = make("p", "decision");
   const values = `${counted(groups, "group", "groups")} · learning rate ${figure(learningRate)} · momentum ${figure(momentum)}`;
-  head.append(make("span", "when", clock(seconds)), make("b", "", values), make("span", "chip", phase));
+  head.append(make("span", "when", clock(seconds)), make("span", "chip", phase), make("b", "", values));
   entry.append(head, make("p", "small", reason));
   return entry;
 }
