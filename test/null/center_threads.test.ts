@@ -13,6 +13,7 @@ import {
   differenceJob,
   elasticJob,
   heldBy,
+  largestError,
   moved,
   openCenter,
   payloadOf,
@@ -128,6 +129,64 @@ test("[X9] lock-free, under one in a hundred element updates is lost and none is
   const arrived = parameters.reduce((sum, count) => sum + count, 0);
   // Only what one thread holds in registers, sixteen elements, can be lost to the other at a time; threads start apart.
   expect(1 - arrived / (pushes * elements)).toBeLessThan(0.01);
+});
+
+const descent = { learningRate: 1, momentum: 0, weightDecay: 0, delayCompensation: 0, isLayerwise: false };
+
+/** Every one of these adds one to each element of the center. */
+const ADDING_ONE = [
+  { title: "differences", sign: 1, job: differenceJob() },
+  { title: "updates", sign: 1, job: differenceJob({ content: "update", move: { kind: "update", rate: 1 } }) },
+  { title: "gradients", sign: -1, job: differenceJob({ content: "gradient", move: { kind: "gradient", ...descent } }) },
+] as const;
+
+test.each(ADDING_ONE)("[X9] compare-and-swap, no element update of $title is lost", async ({ sign, job: push }) => {
+  const elements = 100_003;
+  const initial = new Float32Array(elements);
+  const center = await openCenter({ initial, applier: "compare-and-swap", threads: 2 });
+  const slots = Array.from({ length: 4 }, () => center.openSlot());
+  const ones = payloadOf(initial.map(() => sign));
+  const pushes = await pushTogether(center, () => slots.map((slot) => ({ slot, payload: ones, push })), 25);
+  expect(center.statistics().overlappedApplies).toBeGreaterThan(0);
+  expect(center.snapshot().parameters).toEqual(initial.map(() => pushes));
+});
+
+test("[X6] compare-and-swap, every answer is of the moment of its own move", async () => {
+  const elements = 100_003;
+  const center = await openCenter({ initial: new Float32Array(elements), applier: "compare-and-swap", threads: 2 });
+  const slots = Array.from({ length: 4 }, () => center.openSlot());
+  const ones = payloadOf(new Float32Array(elements).fill(1));
+  const push = differenceJob({ content: "update", move: { kind: "update", rate: 1 } });
+  const answers = new Float64Array(elements);
+  let pushes = 0;
+  while (center.statistics().overlappedApplies === 0 || pushes < 40) {
+    await Promise.all(slots.map((slot) => center.push(slot, ones, push)));
+    for (const slot of slots) heldBy(slot).forEach((value, k) => (answers[k]! += value));
+    pushes += slots.length;
+  }
+  // What an element was answered with are the numbers from 1 to `pushes`, each once.
+  expect(answers.every((sum) => sum === (pushes * (pushes + 1)) / 2)).toBe(true);
+});
+
+test("[X4] compare-and-swap, the center moves by the sum of the elastic differences of all answers", async () => {
+  const elements = 50_003;
+  const initial = vector(elements, 1);
+  const center = await openCenter({ initial, applier: "compare-and-swap", threads: 2 });
+  const slots = [2, 3, 4, 5].map(() => center.openSlot());
+  const expected = Float64Array.from(initial);
+  const payload = vector(elements, 6);
+  let pushes = 0;
+  while (center.statistics().overlappedApplies === 0 || pushes < 32) {
+    const bases = slots.map(heldBy);
+    await Promise.all(slots.map((slot) => center.push(slot, payloadOf(payload), job)));
+    for (const [index, slot] of slots.entries()) {
+      const [x, used] = [decoded(bases[index]!, payload), heldBy(slot)];
+      for (let k = 0; k < elements; k++) expected[k]! += Math.fround(0.3) * (x[k]! - used[k]!);
+    }
+    pushes += slots.length;
+  }
+  // Three operations for each push, each off by 2^-24 of values below 8; a lost move would be off by 0.01 and more.
+  expect(largestError(center.snapshot().parameters, expected)).toBeLessThan(pushes * 3 * 8 * 2 ** -24);
 });
 
 describe.each(APPLIERS)("%s", (applier) => {
