@@ -2,6 +2,7 @@
 
 import { afterEach, expect, test } from "vitest";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { LiveRun } from "../support/live_replicas.ts";
 
 let open: LiveRun[] = [];
@@ -12,25 +13,52 @@ afterEach(async () => {
   await Promise.all(closing.map((each) => each.close()));
 });
 
-async function live(settings: Partial<RunSettings>): Promise<LiveRun> {
-  const created = await LiveRun.create(settings);
+async function live(settings: Partial<RunSettings>, solver?: Partial<SolverSettings>): Promise<LiveRun> {
+  const created = await LiveRun.create(settings, solver);
   open.push(created);
   return created;
 }
 
-/** In a barrier, who joins or returns while a round is closing has a gradient of the round before: TOO_STALE. */
-const CASES: readonly (readonly [name: string, settings: Partial<RunSettings>, versions: number, refusals?: number])[] =
-  [
-    ["ea-wild", { solver: "ea-wild", momentum: 0.9, learningRate: 0.01 }, 120],
-    ["async-easgd", { solver: "async-easgd" }, 120],
-    ["async-easgd in two round trips", { solver: "async-easgd", exchange: "two-round-trip" }, 120],
-    ["async-measgd", { solver: "async-measgd", momentum: 0.9, learningRate: 0.01 }, 120],
-    ["sync-sgd", { solver: "sync-sgd", momentum: 0.9, learningRate: 0.02 }, 200, 2],
-  ];
+interface Case {
+  /** What is special about it besides the solver. */
+  readonly how?: string;
+  readonly settings: Partial<RunSettings> & Pick<RunSettings, "solver">;
+  readonly solver?: Partial<SolverSettings>;
+  readonly versions: number;
+  /** In a barrier, who joins or returns while a round is closing has a push of the round before: TOO_STALE. */
+  readonly refusals?: number;
+}
 
-for (const [name, settings, versions, refusals = 0] of CASES) {
-  test(`Two replicas bring the center from nothing to 80 % with ${name}`, async () => {
-    const run = await live(settings);
+const CASES: readonly Case[] = [
+  { settings: { solver: "sync-sgd", momentum: 0.9, learningRate: 0.02 }, versions: 200, refusals: 2 },
+  { settings: { solver: "async-sgd", learningRate: 0.1 }, versions: 300 },
+  { settings: { solver: "async-msgd", momentum: 0.5, learningRate: 0.04 }, versions: 300 },
+  { settings: { solver: "hogwild-sgd", learningRate: 0.1 }, versions: 300 },
+  { settings: { solver: "downpour" }, versions: 60 },
+  { settings: { solver: "original-easgd" }, versions: 120 },
+  { settings: { solver: "sync-easgd" }, versions: 60, refusals: 2 },
+  { settings: { solver: "async-easgd" }, versions: 120 },
+  { how: " in two round trips", settings: { solver: "async-easgd", exchange: "two-round-trip" }, versions: 120 },
+  { settings: { solver: "async-measgd", momentum: 0.9, learningRate: 0.01 }, versions: 120 },
+  {
+    settings: { solver: "eamsgd", momentum: 0.9, learningRate: 0.01, optimizer: { kind: "nesterov" } },
+    versions: 120,
+  },
+  { settings: { solver: "ea-wild", momentum: 0.9, learningRate: 0.01 }, versions: 120 },
+  { settings: { solver: "diloco" }, solver: { outerLearningRate: 0.7, outerMomentum: 0.5 }, versions: 40, refusals: 2 },
+  { settings: { solver: "async-diloco" }, solver: { outerLearningRate: 0.7, outerMomentum: 0.5 }, versions: 80 },
+  {
+    how: " in one compute group, by shares of the batch",
+    settings: { solver: "async-msgd", momentum: 0.5, learningRate: 0.04, batchParts: 10 },
+    solver: { groups: 1 },
+    versions: 150,
+    refusals: 2,
+  },
+];
+
+for (const { how = "", settings, solver, versions, refusals = 0 } of CASES) {
+  test(`Two replicas bring the center from nothing to 80 % with ${settings.solver}${how}`, async () => {
+    const run = await live(settings, solver);
     expect(await run.accuracy()).toBeLessThan(0.4);
     const replicas = [await run.join(1), await run.join(2)];
     await run.until(versions);
