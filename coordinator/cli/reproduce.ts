@@ -14,11 +14,13 @@ interface ReproduceOptions {
   readonly quick?: boolean;
   readonly seeds?: string;
   readonly only?: string;
+  readonly maxSeconds?: string;
   readonly runsFolder: string;
   readonly json?: boolean;
 }
 
 const HIGHEST_SEEDS = 1000;
+const HIGHEST_SECONDS = 100_000;
 
 export function addReproduce(program: Command, done: (exitCode: ExitCode) => void): void {
   program
@@ -28,6 +30,7 @@ export function addReproduce(program: Command, done: (exitCode: ExitCode) => voi
     .option("--quick", "fewer seeds, sizes and grids: at most 2 minutes")
     .option("--seeds <N>", "how many seeds are reported, instead of the paper's own number")
     .option("--only <EXPERIMENT>", "one of the paper's experiments instead of all")
+    .option("--max-seconds <S>", "what is not measured by then stays inconclusive")
     .option("--runs-folder <FOLDER>", "the report goes into .reproductions below it", FIELDS.runsFolder.initial)
     .option(...JSON_FLAG)
     .addHelpText(
@@ -44,7 +47,8 @@ async function run(name: string, options: ReproduceOptions): Promise<ExitCode> {
   const { folder, claims } = await reproduce({
     paper,
     isQuick: options.quick ?? false,
-    seeds: seedsOf(options.seeds),
+    seeds: wholeNumber("--seeds", options.seeds, HIGHEST_SEEDS),
+    maxSeconds: wholeNumber("--max-seconds", options.maxSeconds, HIGHEST_SECONDS),
     only: options.only,
     runsFolder: options.runsFolder,
     note: (line) => output.note(line),
@@ -65,9 +69,9 @@ async function run(name: string, options: ReproduceOptions): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-function seedsOf(given: string | undefined): number | undefined {
+function wholeNumber(flag: string, given: string | undefined, highest: number): number | undefined {
   if (given === undefined) return undefined;
-  const seeds = Number(given);
-  if (/^\d+$/.test(given) && seeds >= 1 && seeds <= HIGHEST_SEEDS) return seeds;
-  throw new ConfigError(`--seeds is "${given}"; accepted is a whole number from 1 to ${HIGHEST_SEEDS}.`);
+  const value = Number(given);
+  if (/^\d+$/.test(given) && value >= 1 && value <= highest) return value;
+  throw new ConfigError(`${flag} is "${given}"; accepted is a whole number from 1 to ${highest}.`);
 }

@@ -5,6 +5,8 @@
 
 import { setMaxListeners } from "node:events";
 import { Piscina } from "piscina";
+import type { SimulationReport } from "../simulate/report.ts";
+import type { Scenario } from "../simulate/scenario.ts";
 
 /** The reproduction's time is over; what was still waiting or running has been ended. */
 export class OutOfTime extends Error {
@@ -41,6 +43,10 @@ export class TaskPool {
 
   get secondsLeft(): number {
     return Math.max(0, (this.#endMs - performance.now()) / 1000);
+  }
+
+  simulate(scenario: Scenario): Promise<SimulationReport> {
+    return this.run(new URL("../simulate/task.ts", import.meta.url), scenario);
   }
 
   /** Calls the default export of `module` with a copy of `input` in a worker thread, and gives a copy of its result. */

@@ -14,6 +14,8 @@ export interface ReproductionRequest {
   readonly seeds: number | undefined;
   /** One experiment's name; undefined: all. */
   readonly only: string | undefined;
+  /** A cap; undefined: two minutes for a reduced run, less its start and its report, and longer for a full one. */
+  readonly maxSeconds: number | undefined;
   readonly runsFolder: string;
   readonly note: (line: string) => void;
 }
@@ -35,7 +37,7 @@ const FULL_SECONDS = 25 * 60;
 const PROGRESS_INTERVAL_MS = 5000;
 
 export async function reproduce(request: ReproductionRequest): Promise<Reproduction> {
-  const { paper, isQuick, seeds, only, runsFolder, note } = request;
+  const { paper, isQuick, seeds, only, maxSeconds, runsFolder, note } = request;
   const chosen = paper.experiments.filter(({ name }) => only === undefined || name === only);
   if (chosen.length === 0) {
     throw new ConfigError(
@@ -47,7 +49,7 @@ export async function reproduce(request: ReproductionRequest): Promise<Reproduct
   const progress = new Progress(note);
   const pool = new TaskPool({
     threads: Math.min(MOST_THREADS, availableParallelism()),
-    seconds: isQuick ? QUICK_SECONDS : FULL_SECONDS,
+    seconds: maxSeconds ?? (isQuick ? QUICK_SECONDS : FULL_SECONDS),
     onProgress: (done, asked) => progress.update(done, asked),
   });
   const setting = {

@@ -1,0 +1,146 @@
+/**
+ * Races in virtual time: several contestants under the same circumstances, each with the settings that its own grid found best,
+ * until the center reaches an accuracy.
+ */
+
+import type { SimulationReport } from "../simulate/report.ts";
+import type { Scenario } from "../simulate/scenario.ts";
+import { findingOf } from "./findings.ts";
+import type { ExperimentContext, Finding } from "./paper.ts";
+import { meanOf, pairedRatio, type Estimate, type Expectation } from "./statistics.ts";
+import { tune } from "./tuning.ts";
+
+export interface Contestant {
+  readonly name: string;
+  /** What makes it this contestant. */
+  readonly scenario: Scenario;
+  /** Settings to choose from. */
+  readonly grid: readonly Scenario[];
+}
+
+export interface Race {
+  /** Everything that the contestants have in common. */
+  readonly circumstances: Scenario;
+  readonly targetAccuracy: number;
+  /** A run that has not reached the target by then has missed it. */
+  readonly limitSeconds: number;
+}
+
+/** How one contestant fared, seed by seed. */
+export interface Raced {
+  readonly name: string;
+  readonly settings: Scenario;
+  /** To the target; of runs that missed it the limit. */
+  readonly virtualSeconds: readonly number[];
+  readonly missed: number;
+  readonly centerSteps: readonly number[];
+  readonly localSteps: readonly number[];
+  readonly megabytes: readonly number[];
+  readonly meanStaleness: readonly number[];
+  readonly lockUtilisation: readonly number[];
+  readonly gridScores: readonly { readonly point: Scenario; readonly score: number }[];
+}
+
+export async function raceAll(
+  context: ExperimentContext,
+  race: Race,
+  contestants: readonly Contestant[],
+): Promise<Raced[]> {
+  return Promise.all(contestants.map((contestant) => raceOne(context, race, contestant)));
+}
+
+async function raceOne(context: ExperimentContext, race: Race, contestant: Contestant): Promise<Raced> {
+  const { targetAccuracy, limitSeconds: virtualSeconds } = race;
+  const scenarioOf = (settings: Scenario, seed: number): Scenario => {
+    const bounds = { targetAccuracy, targets: [targetAccuracy], virtualSeconds };
+    return { ...race.circumstances, ...contestant.scenario, ...settings, ...bounds, seed };
+  };
+  const { best, scores } = await tune(context, {
+    points: contestant.grid,
+    scenarioOf,
+    // Of those that miss the target the one that comes nearest.
+    scoreOf: (report) => secondsOf(report) ?? virtualSeconds * (2 - (report.accuracy ?? 0)),
+  });
+  const reports = await Promise.all(context.seeds.map((seed) => context.pool.simulate(scenarioOf(best, seed))));
+  return {
+    name: contestant.name,
+    settings: best,
+    virtualSeconds: reports.map((report) => secondsOf(report) ?? virtualSeconds),
+    missed: reports.filter((report) => secondsOf(report) === undefined).length,
+    centerSteps: reports.map((report) => report.centerSteps),
+    localSteps: reports.map((report) => report.localSteps),
+    megabytes: reports.map(({ bytesUp, bytesDown }) => (bytesUp + bytesDown) / 1e6),
+    meanStaleness: reports.map(({ staleness }) => staleness.mean),
+    lockUtilisation: reports.map(({ lock }) => lock.utilisation),
+    gridScores: scores,
+  };
+}
+
+function secondsOf(report: SimulationReport): number | undefined {
+  return report.targets[0]?.virtualSeconds ?? undefined;
+}
+
+/** The time of `first` over that of `second`, on the same seeds. */
+export function timeRatio(first: Raced, second: Raced): Estimate {
+  return pairedRatio(first.virtualSeconds, second.virtualSeconds);
+}
+
+/**
+ * A claim about `timeRatio(first, second)`. A run of the second that missed the target counts with the limit, which is less than its
+ * time: that can only be to the first's disadvantage. Where the first missed it, nothing is proven in its favour.
+ */
+export function timeFinding(id: string, first: Raced, second: Raced, expectation: Expectation, note?: string): Finding {
+  const words = [note, missedSentence(first), missedSentence(second)].filter((part) => part !== undefined).join(" ");
+  const finding = findingOf(id, timeRatio(first, second), expectation, words === "" ? undefined : words);
+  if (first.missed === 0 || finding.verdict !== "reproduced") return finding;
+  return { ...finding, verdict: "inconclusive", seedsToDecide: null };
+}
+
+function missedSentence({ name, missed, virtualSeconds }: Raced): string | undefined {
+  if (missed === 0) return undefined;
+  return `${name} missed the target in ${missed} of ${virtualSeconds.length} runs.`;
+}
+
+/** For a table: settings, time with its interval, steps, staleness. */
+export const RACE_COLUMNS = [
+  "solver",
+  "settings",
+  "virtual s to target",
+  "interval",
+  "missed",
+  "center steps",
+  "local steps",
+  "MB",
+  "staleness",
+  "lock in use",
+] as const;
+
+export function raceRow(raced: Raced): (string | number)[] {
+  const time = meanOf(raced.virtualSeconds);
+  const mean = (values: readonly number[]): number => meanOf(values).mean;
+  return [
+    raced.name,
+    settingsText(raced.settings),
+    time.mean,
+    raced.virtualSeconds.length > 1 ? `${time.low.toFixed(2)} to ${time.high.toFixed(2)}` : "-",
+    raced.missed,
+    Math.round(mean(raced.centerSteps)),
+    Math.round(mean(raced.localSteps)),
+    mean(raced.megabytes),
+    mean(raced.meanStaleness),
+    mean(raced.lockUtilisation),
+  ];
+}
+
+const SHORT_NAMES: Readonly<Record<string, string>> = {
+  learningRate: "lr",
+  momentum: "mu",
+  elasticRate: "beta",
+  communicationPeriod: "tau",
+};
+
+function settingsText(settings: Scenario): string {
+  return Object.entries(settings)
+    .map(([field, value]) => `${SHORT_NAMES[field] ?? field} ${String(value)}`)
+    .join(", ");
+}
