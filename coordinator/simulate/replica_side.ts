@@ -1,0 +1,256 @@
+/**
+ * The replicas' side of a simulated run: local steps, when a push is due, what an answer does, who comes and goes. As a real
+ * replica: it looks after its exchange between two steps, and trains on meanwhile where its solver does.
+ */
+
+import type { CenterSide } from "./center_side.ts";
+import type { Answer, Push } from "./messages.ts";
+import type { VirtualReplica } from "./virtual_replica.ts";
+import type { World } from "./world.ts";
+
+/** How far a replica goes on alone while its exchange is in flight, as a real one does. */
+const STEPS_ALONE = 1000;
+const PERIODS_ALONE = 100;
+/** Pushes that are not finite, one after the other, before a run counts as diverged: then a real replica gives up. */
+const DIVERGENCES_IN_A_ROW = 5;
+
+export class ReplicaSide {
+  readonly #world: World;
+  readonly #center: CenterSide;
+  readonly #overlaps: boolean;
+
+  constructor(world: World, center: CenterSide) {
+    this.#world = world;
+    this.#center = center;
+    this.#overlaps = world.scenario.overlap ?? world.rule.trainsMeanwhile;
+  }
+
+  /** It asks for the center; `isAtStart`: it has it already, as everybody has. */
+  join(replica: VirtualReplica, isAtStart: boolean): void {
+    const world = this.#world;
+    replica.join(world.nowSeconds);
+    const { membership } = replica;
+    if (isAtStart) return this.#welcome(replica, world.nowSeconds);
+    world.inAnyCaseAt(world.links.arrivalEmpty(replica.index, world.nowSeconds), () => {
+      if (!replica.isStill(membership)) return;
+      this.#welcome(replica, world.links.arrivalDown(replica.index, world.nowSeconds));
+    });
+  }
+
+  leave(replica: VirtualReplica): void {
+    const world = this.#world;
+    if (!replica.isPresent) return;
+    const wasMember = replica.isMember;
+    world.tally.lostSteps += replica.stepsSincePush;
+    this.#endWait(replica);
+    replica.leave(world.nowSeconds);
+    for (const answer of [replica.answer, replica.pulled]) if (answer) world.arithmetic.release(answer.center);
+    world.arithmetic.forget(replica);
+    if (!wasMember) return;
+    replica.isMember = false;
+    world.left(replica);
+    this.#center.left(replica);
+  }
+
+  /** The center has become another, and all vectors are gone: everybody starts from it. */
+  restartAll(): void {
+    const world = this.#world;
+    for (const replica of world.replicas) {
+      if (!replica.isMember) continue;
+      world.tally.lostSteps += replica.stepsSincePush;
+      this.#endWait(replica);
+      replica.vectors = undefined;
+      replica.base = undefined;
+      replica.forgetWork(world.nowSeconds);
+      this.#begin(replica);
+    }
+  }
+
+  /** The center's answer to `replica` is there. */
+  answered(replica: VirtualReplica, membership: number, answer: Answer): void {
+    if (!replica.isStill(membership)) {
+      this.#world.arithmetic.release(answer.center);
+      return;
+    }
+    replica.answer = answer;
+    if (replica.runningSteps > 0) return;
+    this.#endWait(replica);
+    this.#betweenSteps(replica);
+  }
+
+  /** At the center; the replica itself begins when it has the answer. */
+  #welcome(replica: VirtualReplica, arrivalSeconds: number): void {
+    const { membership } = replica;
+    replica.isMember = true;
+    this.#world.joined(replica);
+    this.#center.joined(replica);
+    const version = this.#world.arithmetic.version;
+    const center = this.#world.arithmetic.centerCopy();
+    const leftSeconds = this.#world.nowSeconds;
+    this.#world.at(arrivalSeconds, () => {
+      if (!replica.isStill(membership)) return this.#world.arithmetic.release(center);
+      replica.answeredSeconds = leftSeconds;
+      replica.baseVersion = version;
+      this.#world.arithmetic.begin(replica, center);
+      this.#endWait(replica);
+      replica.assignment = this.#center.assignmentOf(replica);
+      this.#startSteps(replica);
+    });
+  }
+
+  #begin(replica: VirtualReplica): void {
+    const { arithmetic } = this.#world;
+    replica.baseVersion = arithmetic.version;
+    arithmetic.begin(replica, arithmetic.centerCopy());
+    replica.assignment = this.#center.assignmentOf(replica);
+    this.#startSteps(replica);
+  }
+
+  #startSteps(replica: VirtualReplica): void {
+    const world = this.#world;
+    // Where nothing on the way takes time, the answer has come already, and the next steps have begun.
+    if (replica.runningSteps > 0) return;
+    const steps = this.#stepsToTake(replica);
+    if (steps === 0) {
+      replica.waitingSinceSeconds = world.nowSeconds;
+      return;
+    }
+    const share = replica.assignment.samples / world.settings.batch;
+    const seconds = replica.clock.seconds(steps, share);
+    const { membership } = replica;
+    replica.runningSteps = steps;
+    world.at(world.nowSeconds + seconds, () => {
+      if (replica.isStill(membership)) this.#stepped(replica, steps, seconds);
+    });
+  }
+
+  /** One by one while something is in flight, because an answer may come; else all until the next push. */
+  #stepsToTake(replica: VirtualReplica): number {
+    const { communicationPeriod } = replica.assignment;
+    if (replica.exchange === "none") return Math.max(1, communicationPeriod - replica.stepsSincePush);
+    if (!this.#overlaps) return 0;
+    const most = this.#world.rule.isAwaited
+      ? communicationPeriod
+      : Math.max(STEPS_ALONE, PERIODS_ALONE * communicationPeriod);
+    return replica.stepsSincePush < most ? 1 : 0;
+  }
+
+  #stepped(replica: VirtualReplica, steps: number, seconds: number): void {
+    const { tally, scenario } = this.#world;
+    replica.runningSteps = 0;
+    replica.steps += steps;
+    replica.busySeconds += seconds;
+    replica.stepsSincePush += steps;
+    replica.untrainedSteps += steps;
+    tally.localSteps += steps;
+    if (scenario.steps !== null && tally.localSteps >= scenario.steps) this.#world.end("steps");
+    this.#betweenSteps(replica);
+  }
+
+  #betweenSteps(replica: VirtualReplica): void {
+    const { answer } = replica;
+    if (answer) {
+      replica.answer = undefined;
+      this.#take(replica, answer);
+    }
+    if (replica.exchange === "none" && replica.stepsSincePush >= replica.assignment.communicationPeriod) {
+      if (this.#world.rule.isTwoRoundTrip) this.#pull(replica);
+      else this.#push(replica, undefined);
+    }
+    this.#startSteps(replica);
+  }
+
+  #take(replica: VirtualReplica, answer: Answer): void {
+    const { arithmetic } = this.#world;
+    if (replica.exchange === "pulling") {
+      replica.pulled = answer;
+      replica.baseVersion = answer.version;
+      this.#push(replica, answer);
+      return;
+    }
+    replica.exchange = "none";
+    replica.answeredSeconds = answer.leftSeconds;
+    if (answer.restart) return this.#restart(replica, answer);
+    replica.divergences = 0;
+    const { pulled } = replica;
+    replica.pulled = undefined;
+    if (pulled) {
+      // The second round trip's answer is empty: the replica moves by what it computed itself.
+      arithmetic.settle(replica, pulled.center, pulled.pull);
+      arithmetic.release(answer.center);
+    } else {
+      replica.baseVersion = answer.version;
+      arithmetic.settle(replica, answer.center, answer.pull);
+    }
+    replica.assignment = this.#center.assignmentOf(replica);
+  }
+
+  /** SPEC X11: the center as its parameters. */
+  #restart(replica: VirtualReplica, { center, version, restart }: Answer): void {
+    const { arithmetic, tally, nowSeconds } = this.#world;
+    const { divergences, answeredSeconds } = replica;
+    tally.lostSteps += replica.stepsSincePush;
+    if (replica.pulled) arithmetic.release(replica.pulled.center);
+    arithmetic.forget(replica);
+    replica.forgetWork(nowSeconds);
+    replica.answeredSeconds = answeredSeconds;
+    replica.divergences = restart === "diverged" ? divergences + 1 : 0;
+    replica.baseVersion = version;
+    arithmetic.begin(replica, center);
+    replica.assignment = this.#center.assignmentOf(replica);
+    if (replica.divergences >= DIVERGENCES_IN_A_ROW) this.#world.end("diverged");
+    this.#startSteps(replica);
+  }
+
+  #pull(replica: VirtualReplica): void {
+    const { links, nowSeconds } = this.#world;
+    const { membership } = replica;
+    replica.exchange = "pulling";
+    this.#world.at(links.arrivalEmpty(replica.index, nowSeconds), () => {
+      const { arithmetic, nowSeconds: leftSeconds } = this.#world;
+      const center = arithmetic.centerCopy();
+      const { version } = arithmetic;
+      const { movingRate: pull } = replica.assignment;
+      this.#world.at(this.#world.links.arrivalDown(replica.index, leftSeconds), () =>
+        this.answered(replica, membership, { center, version, pull, restart: undefined, leftSeconds }),
+      );
+    });
+  }
+
+  #push(replica: VirtualReplica, pulled: Answer | undefined): void {
+    const { arithmetic, rule, links, nowSeconds } = this.#world;
+    const { stepsSincePush: steps, assignment } = replica;
+    let base: Push["base"];
+    let vector: Push["vector"];
+    if (rule.takesGradients) {
+      replica.untrainedSteps = 0;
+      if (replica.base) base = arithmetic.retain(replica.base);
+    } else {
+      arithmetic.train(replica);
+      vector = arithmetic.take(replica, pulled?.center, pulled?.pull ?? 1);
+    }
+    const { lossSum } = replica;
+    replica.lossSum = 0;
+    replica.exchange = "pushed";
+    replica.stepsSincePush = 0;
+    const push = replica.pushOf({
+      steps,
+      samples: steps * assignment.samples,
+      lossSum,
+      base,
+      examples: rule.takesGradients ? arithmetic.examplesFor(replica) : undefined,
+      vector,
+    });
+    // Along a tree the hops begin when everybody has pushed.
+    const treeSeconds = this.#center.reducesAlongTree ? 0 : undefined;
+    const arrival = links.arrivalUp(replica.index, nowSeconds, treeSeconds);
+    this.#world.at(arrival, () => this.#center.arrived(push));
+  }
+
+  #endWait(replica: VirtualReplica): void {
+    if (replica.runningSteps > 0) return;
+    const { nowSeconds } = this.#world;
+    replica.waitedSeconds += nowSeconds - replica.waitingSinceSeconds;
+    replica.waitingSinceSeconds = nowSeconds;
+  }
+}

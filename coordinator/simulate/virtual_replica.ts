@@ -1,0 +1,123 @@
+/**
+ * A replica in virtual time: where it is in its life, what it was asked to do, and what it has done. `replica_side.ts` lives its
+ * life; its vectors are the arithmetic's.
+ */
+
+import type { Assignment } from "../../shared/solver/assignment.ts";
+import type { Sampler } from "../../shared/sampler.ts";
+import type { Answer, Push } from "./messages.ts";
+import type { StepClock } from "./step_times.ts";
+
+/** Byte offsets in the center's memory, with the counts of the engine's optimizer. */
+export interface OwnVectors {
+  readonly parameters: number;
+  velocity: number | undefined;
+  secondMoment: number | undefined;
+  /** The parameters that were pushed, where steps have been taken since. */
+  sent: number | undefined;
+  updates: number;
+  draws: number;
+}
+
+export class VirtualReplica {
+  readonly index: number;
+  /** Of the present membership. */
+  id: string;
+  readonly clock: StepClock;
+  /** Samples per second: as a volunteer measures it before it joins. */
+  readonly speed: number;
+  /** Grows with each join, so that what was scheduled before a leave is known to be over. */
+  membership = 0;
+  isPresent = false;
+  /** The center knows of it. */
+  isMember = false;
+  assignment: Assignment;
+  baseVersion = 0;
+  sampler: Sampler | undefined;
+  vectors: OwnVectors | undefined;
+  /** The center that it was last answered with. */
+  base: Answer["center"] | undefined;
+  /** Steps since the last push, and those of them that no gradient was computed for yet. */
+  stepsSincePush = 0;
+  untrainedSteps = 0;
+  /** In one go; 0 while it waits. */
+  runningSteps = 0;
+  exchange: "none" | "pulling" | "pushed" = "none";
+  /** Where the exchange takes two round trips: the center that its difference was computed with. */
+  pulled: Answer | undefined;
+  /** It came while a step was running. */
+  answer: Answer | undefined;
+  /** The last answer left the center then. */
+  answeredSeconds = 0;
+  waitingSinceSeconds = 0;
+  joinedSeconds = 0;
+  /** Of the steps since the last push. */
+  lossSum = 0;
+  /** Pushes in a row that were not finite. */
+  divergences = 0;
+
+  steps = 0;
+  samples = 0;
+  exchanges = 0;
+  waitedSeconds = 0;
+  busySeconds = 0;
+  presentSeconds = 0;
+
+  constructor(index: number, clock: StepClock, assignment: Assignment) {
+    this.index = index;
+    this.id = `${index}.0`;
+    this.clock = clock;
+    this.assignment = assignment;
+    this.speed = assignment.samples / clock.meanSeconds;
+  }
+
+  /** One that comes back is a new replica. */
+  join(nowSeconds: number): void {
+    this.membership++;
+    this.id = `${this.index}.${this.membership}`;
+    this.isPresent = true;
+    this.sampler = undefined;
+    this.joinedSeconds = nowSeconds;
+    this.forgetWork(nowSeconds);
+  }
+
+  leave(nowSeconds: number): void {
+    this.isPresent = false;
+    this.presentSeconds += nowSeconds - this.joinedSeconds;
+  }
+
+  /** What was under way is over; it begins with the next answer. */
+  forgetWork(nowSeconds: number): void {
+    this.stepsSincePush = 0;
+    this.untrainedSteps = 0;
+    this.runningSteps = 0;
+    this.exchange = "none";
+    this.pulled = undefined;
+    this.answer = undefined;
+    this.answeredSeconds = nowSeconds;
+    this.waitingSinceSeconds = nowSeconds;
+    this.lossSum = 0;
+    this.divergences = 0;
+  }
+
+  /** Whether a membership goes on. */
+  isStill(membership: number): boolean {
+    return this.isPresent && this.membership === membership;
+  }
+
+  /** Expected until its next push, of what it was asked to do. */
+  get expectedSeconds(): number {
+    return (this.assignment.communicationPeriod * this.assignment.samples) / this.speed;
+  }
+
+  pushOf(fields: Omit<Push, "replica" | "membership" | "baseVersion" | "begunSeconds" | "assignment">): Push {
+    return {
+      replica: this,
+      membership: this.membership,
+      baseVersion: this.baseVersion,
+      begunSeconds: this.answeredSeconds,
+      assignment: this.assignment,
+      ...fields,
+    };
+  }
+}
