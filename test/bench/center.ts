@@ -51,6 +51,14 @@ interface SizeReport {
   readonly leanFractionOfMemcpy: number;
   readonly lostUpdateFraction: number;
   readonly lostUpdateFractionSameStart: number;
+  /** Always 0, from the same start too. */
+  readonly lostUpdateFractionCas: number;
+  readonly casOverLocked: number;
+  readonly gradientFractionOfMemcpy: number;
+  /** Three vectors are read and written. */
+  readonly momentumFractionOfMemcpy: number;
+  readonly gradientLockFreeOverLocked: number;
+  readonly gradientCasOverLocked: number;
   readonly elementsPerSecond: Record<Variant, number>;
 }
 
@@ -62,7 +70,7 @@ interface Rig {
 }
 
 async function openRig(module: WasmModule, elements: number, areasEach: number): Promise<Rig> {
-  const memory = new CenterMemory(elements);
+  const memory = new CenterMemory({ elements, trainableElements: elements, tensors: [] });
   const areas = Array.from({ length: areasEach * 2 }, () => memory.takeArea());
   const ones = memory.takeArea();
   memory.values(ones).fill(1);
@@ -128,10 +136,14 @@ async function countedRounds(
 }
 
 /** The part of "add one to every element" that two racing threads did not leave in the center. */
-async function lostUpdateFraction(rig: Rig, elements: number, staggered: boolean): Promise<number> {
+async function lostUpdateFraction(
+  rig: Rig,
+  elements: number,
+  how: { readonly staggered: boolean; readonly isAtomic: boolean },
+): Promise<number> {
   const center = rig.memory.values(rig.memory.layout.center);
   center.fill(0);
-  await rig.run({ kind: "add-ones", passes: ADD_ONES_PASSES, staggered, ones: rig.ones });
+  await rig.run({ kind: "add-ones", passes: ADD_ONES_PASSES, ...how, ones: rig.ones });
   let arrived = 0;
   for (let k = 0; k < elements; k++) arrived += center[k]!;
   return 1 - arrived / (2 * ADD_ONES_PASSES * elements);
@@ -152,8 +164,14 @@ async function measureSize(module: WasmModule, size: (typeof SIZES)[number], eff
     lockFreeOverOneThread: of((round) => round.swapLockFree / round.swapOne),
     halvesScaling: of((round) => round.swapHalves / round.swapOne),
     leanFractionOfMemcpy: of((round) => round.leanOne / round.copyOne),
-    lostUpdateFraction: await lostUpdateFraction(rig, elements, true),
-    lostUpdateFractionSameStart: await lostUpdateFraction(rig, elements, false),
+    lostUpdateFraction: await lostUpdateFraction(rig, elements, { staggered: true, isAtomic: false }),
+    lostUpdateFractionSameStart: await lostUpdateFraction(rig, elements, { staggered: false, isAtomic: false }),
+    lostUpdateFractionCas: await lostUpdateFraction(rig, elements, { staggered: false, isAtomic: true }),
+    casOverLocked: of((round) => round.swapCas / round.swapLocked),
+    gradientFractionOfMemcpy: of((round) => round.descendOne / round.copyOne),
+    momentumFractionOfMemcpy: of((round) => round.momentumOne / round.copyOne),
+    gradientLockFreeOverLocked: of((round) => round.descendLockFree / round.descendLocked),
+    gradientCasOverLocked: of((round) => round.descendCas / round.descendLocked),
     elementsPerSecond: Object.fromEntries(
       VARIANTS.map((variant) => [variant, of((round) => round[variant])]),
     ) as SizeReport["elementsPerSecond"],
@@ -178,8 +196,25 @@ const ROW_NAMES: Record<Variant, string> = {
   leanOne: "add only, 1 thread",
   swapLocked: "apply, 2 threads locked",
   swapLockFree: "apply, 2 threads lock-free",
+  swapCas: "apply, 2 threads compare-and-swap",
   swapHalves: "apply, 2 threads own halves",
+  descendOne: "gradient, 1 thread",
+  momentumOne: "gradient with momentum, 1 thread",
+  descendLocked: "gradient, 2 threads locked",
+  descendLockFree: "gradient, 2 threads lock-free",
+  descendCas: "gradient, 2 threads compare-and-swap",
 };
+
+const RATIOS = [
+  "lockFreeOverOneThread",
+  "halvesScaling",
+  "leanFractionOfMemcpy",
+  "casOverLocked",
+  "gradientFractionOfMemcpy",
+  "momentumFractionOfMemcpy",
+  "gradientLockFreeOverLocked",
+  "gradientCasOverLocked",
+] as const;
 
 function line(name: string, text: string): void {
   console.error(`  ${name.padEnd(48)} ${text}`);
@@ -198,11 +233,10 @@ function print(report: SizeReport, effort: Effort): void {
     line(goal, `${value.toFixed(2)}   goal ${least.toFixed(2)}   ${value >= least ? "reached" : "MISSED"}`);
   }
   line("bandwidthOfMemcpy (16 B against 8 B an element)", report.bandwidthOfMemcpy.toFixed(2));
-  line("lockFreeOverOneThread", report.lockFreeOverOneThread.toFixed(2));
-  line("halvesScaling", report.halvesScaling.toFixed(2));
-  line("leanFractionOfMemcpy", report.leanFractionOfMemcpy.toFixed(2));
+  for (const ratio of RATIOS) line(ratio, report[ratio].toFixed(2));
   line("lostUpdateFraction", report.lostUpdateFraction.toExponential(1));
   line("lostUpdateFraction from the same start", report.lostUpdateFractionSameStart.toExponential(1));
+  line("lostUpdateFraction with compare-and-swap", report.lostUpdateFractionCas.toExponential(1));
 }
 
 const { values: flags } = parseArgs({

@@ -7,7 +7,20 @@ import type { CenterLayout } from "../../../coordinator/center/center_memory.ts"
 import type { WasmMemory, WasmModule } from "../../../coordinator/center/wasm_api.ts";
 
 /** One round measures each of these, each moving two vectors' worth of elements. */
-export const VARIANTS = ["copyOne", "swapOne", "leanOne", "swapLocked", "swapLockFree", "swapHalves"] as const;
+export const VARIANTS = [
+  "copyOne",
+  "swapOne",
+  "leanOne",
+  "swapLocked",
+  "swapLockFree",
+  "swapCas",
+  "swapHalves",
+  "descendOne",
+  "momentumOne",
+  "descendLocked",
+  "descendLockFree",
+  "descendCas",
+] as const;
 export type Variant = (typeof VARIANTS)[number];
 
 export interface RigData {
@@ -23,8 +36,14 @@ export interface RigData {
 
 export type ToRig =
   | { readonly kind: "rounds"; readonly rounds: number }
-  /** Adds a vector of ones `passes` times with the production kernel, from the staggered or from the same start. */
-  | { readonly kind: "add-ones"; readonly passes: number; readonly staggered: boolean; readonly ones: number };
+  /** Adds a vector of ones `passes` times with the lock-free or the compare-and-swap kernel, from the staggered or from the same start. */
+  | {
+      readonly kind: "add-ones";
+      readonly passes: number;
+      readonly staggered: boolean;
+      readonly isAtomic: boolean;
+      readonly ones: number;
+    };
 
 /** From the first thread only: milliseconds by round and variant; empty after `add-ones`. */
 export type FromRig = readonly (readonly number[])[];

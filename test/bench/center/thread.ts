@@ -25,11 +25,21 @@ function nextArea(): number {
   return areas[turn++ % areas.length]!;
 }
 
+/** One kernel on `count` elements of center and area. */
+type Pass = (center: number, area: number, count: number) => void;
+
+const swap: Pass = (target, area, count) => kernels.swapElastic(target, area, count, RATE);
+const swapAtomic: Pass = (target, area, count) => kernels.casElastic(target, area, count, RATE, false);
+/** A rate of zero costs what any other does, and keeps the values from dying away over thousands of rounds. */
+const descend: Pass = (target, area, count) => kernels.descend(target, area, count, 0, 0);
+const descendAtomic: Pass = (target, area, count) => kernels.casDescend(target, area, count, 0, 0);
+const momentum: Pass = (target, area, count) =>
+  kernels.stepMomentum(target, area, velocity + (target - center), count, 0, 0.9, 0);
+
 /** A whole pass from `start` to the end and from the beginning to there. */
-function swapFrom(start: number): void {
-  const area = nextArea();
-  kernels.swapElastic(center + start * 4, area + start * 4, paddedElements - start, RATE);
-  if (start > 0) kernels.swapElastic(center, area, start, RATE);
+function sweep(pass: Pass, start: number, area = nextArea()): void {
+  pass(center + start * 4, area + start * 4, paddedElements - start);
+  if (start > 0) pass(center, area, start);
 }
 
 function swapOwnHalf(): void {
@@ -37,9 +47,9 @@ function swapOwnHalf(): void {
   kernels.swapElastic(center + start * 4, nextArea() + start * 4, count, RATE);
 }
 
-function swapUnderLock(): void {
+function underLock(pass: Pass): void {
   control.lock();
-  swapFrom(0);
+  sweep(pass, 0);
   control.unlock();
 }
 
@@ -53,11 +63,17 @@ function twice(pass: () => void): () => void {
 const work: Record<Variant, { threads: 1 | 2; run: () => void }> = {
   // Vectors that no swap touches are the targets, so that the center is neither warmed nor cooled by them.
   copyOne: { threads: 1, run: twice(() => kernels.copy(velocity, nextArea(), paddedElements)) },
-  swapOne: { threads: 1, run: twice(() => swapFrom(0)) },
-  leanOne: { threads: 1, run: twice(() => kernels.addInto(accumulator, nextArea(), paddedElements)) },
-  swapLocked: { threads: 2, run: swapUnderLock },
-  swapLockFree: { threads: 2, run: () => swapFrom(index * middle) },
+  swapOne: { threads: 1, run: twice(() => sweep(swap, 0)) },
+  leanOne: { threads: 1, run: twice(() => kernels.addWeighted(accumulator, nextArea(), paddedElements, 1)) },
+  swapLocked: { threads: 2, run: () => underLock(swap) },
+  swapLockFree: { threads: 2, run: () => sweep(swap, index * middle) },
+  swapCas: { threads: 2, run: () => sweep(swapAtomic, index * middle) },
   swapHalves: { threads: 2, run: twice(swapOwnHalf) },
+  descendOne: { threads: 1, run: twice(() => sweep(descend, 0)) },
+  momentumOne: { threads: 1, run: twice(() => sweep(momentum, 0)) },
+  descendLocked: { threads: 2, run: () => underLock(descend) },
+  descendLockFree: { threads: 2, run: () => sweep(descend, index * middle) },
+  descendCas: { threads: 2, run: () => sweep(descendAtomic, index * middle) },
 };
 
 /** Both threads have the same clock: hrtime counts from the start of the machine. */
@@ -77,13 +93,16 @@ function measure(variant: Variant): number {
   return meeting.elapsedMs(threads);
 }
 
-function addOnes(passes: number, start: number, ones: number): void {
+function addOnes({ passes, staggered, isAtomic, ones }: Extract<ToRig, { kind: "add-ones" }>): void {
   const area = areas[0]!;
+  const start = staggered ? index * middle : 0;
+  const add: Pass = isAtomic
+    ? (target, source, count) => kernels.casAdd(target, source, count, 1, true)
+    : (target, source, count) => kernels.swapDifference(target, source, count, 1);
   meeting.meet();
   for (let pass = 0; pass < passes; pass++) {
     kernels.copy(area, ones, paddedElements);
-    kernels.swapDifference(center + start * 4, area + start * 4, paddedElements - start, 1);
-    if (start > 0) kernels.swapDifference(center, area, start, 1);
+    sweep(add, start, area);
   }
   meeting.meet();
 }
@@ -95,7 +114,7 @@ port.on("message", (message: ToRig) => {
       timesMs = Array.from({ length: message.rounds }, () => VARIANTS.map(measure));
       break;
     case "add-ones":
-      addOnes(message.passes, message.staggered ? index * middle : 0, message.ones);
+      addOnes(message);
       break;
     default:
       message satisfies never;
