@@ -11,7 +11,7 @@ async function joined(...options: ConstructorParameters<typeof ReplicaStage>): P
 }
 
 describe("Assignments", () => {
-  test("The welcome's assignment holds, not what the run began with", async () => {
+  test("[X18] The welcome's assignment holds, not what the run began with", async () => {
     const stage = new ReplicaStage({ solver: "ea-wild", momentum: 0.5 });
     stage.assignment = { ...stage.assignment, communicationPeriod: 2, learningRate: 0.25, momentum: 0.125 };
     await stage.join();
@@ -21,7 +21,7 @@ describe("Assignments", () => {
     expect(stage.program.momenta.slice(0, 2)).toEqual([0.125, 0.125]);
   });
 
-  test("[S6] An answer changes period, samples, learning rate and momentum from the next step on", async () => {
+  test("[X18] An answer changes period, samples, learning rate and momentum from the next step on", async () => {
     const stage = await joined({ momentum: 0.5 }, { parts: 4 });
     const { header } = await stage.nextPush();
     stage.assignment = {
@@ -44,7 +44,7 @@ describe("Assignments", () => {
     expect(stage.program.momenta[header.steps + late]).toBe(-0.25);
   });
 
-  test("[X15] A gradient is taken over the share that the answer assigns, and told as its weight", async () => {
+  test("[X18] A gradient is taken over the share that the answer assigns, and told as its weight", async () => {
     const stage = await joined({ solver: "sync-sgd" }, { parts: 4 });
     expect((await stage.nextPush()).header).toMatchObject({ steps: 1, samples: 4 });
     stage.assignment = { ...stage.assignment, samples: 1 };
@@ -54,7 +54,7 @@ describe("Assignments", () => {
     expect(await stage.numbers()).toMatchObject({ localSteps: 2, samples: 5 });
   });
 
-  test("A center that was asked for, and a resumed welcome, bring one too", async () => {
+  test("[X18] A center that was asked for, and a resumed welcome, bring one too", async () => {
     const stage = await joined({ exchange: "two-round-trip" });
     await stage.trainTo(TAU);
     await stage.turn();
@@ -92,7 +92,7 @@ describe("Assignments", () => {
 
 describe("What cannot be done", () => {
   for (const samples of [3, 8]) {
-    test(`${samples} samples of a batch of 4 in parts of 2 end the participation with a sentence`, async () => {
+    test(`[X18] ${samples} samples of a batch of 4 in parts of 2 end the participation with a sentence`, async () => {
       const stage = new ReplicaStage({}, { parts: 2 });
       stage.assignment = { ...stage.assignment, samples };
       await stage.join();
@@ -106,7 +106,7 @@ describe("What cannot be done", () => {
     });
   }
 
-  test("A device in place of a lost one that cannot do what is assigned says so too", async () => {
+  test("[X18] A device in place of a lost one that cannot do what is assigned says so too", async () => {
     const stage = await joined({}, { parts: 4 });
     stage.assignment = { ...stage.assignment, samples: 3 };
     await stage.nextPush();

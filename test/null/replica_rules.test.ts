@@ -51,7 +51,7 @@ describe("What is pushed", () => {
 
 describe("While an exchange is in flight", () => {
   for (const solver of solversWhere(({ trainsMeanwhile }) => trainsMeanwhile)) {
-    test(`[X2] A replica of ${solver} trains on`, async () => {
+    test(`[X17] A replica of ${solver} trains on`, async () => {
       const stage = await joined(solver);
       await stage.nextPush();
       await stage.trainTo(4 * TAU);
@@ -60,7 +60,7 @@ describe("While an exchange is in flight", () => {
   }
 
   for (const solver of solversWhere(({ trainsMeanwhile }) => !trainsMeanwhile)) {
-    test(`[X15] A replica of ${solver} waits for the answer, at rest, and Stop ends the wait at once`, async () => {
+    test(`[X17] A replica of ${solver} waits for the answer, at rest, and Stop ends the wait at once`, async () => {
       const stage = await joined(solver);
       const { header } = await stage.nextPush();
       const { steps } = stage.program;
@@ -76,7 +76,7 @@ describe("While an exchange is in flight", () => {
       expect(stage.ending).toEqual({ kind: "stopped" });
     });
 
-    test(`[X15] A replica of ${solver} goes on from the answer`, async () => {
+    test(`[X17] A replica of ${solver} goes on from the answer`, async () => {
       const stage = await joined(solver);
       await stage.nextPush();
       await stage.answer(1, filled(0.5), { pull: 1 });
@@ -87,7 +87,7 @@ describe("While an exchange is in flight", () => {
     });
   }
 
-  test("[H7] Who is waited for leaves when it pauses; who is not keeps its place", async () => {
+  test("[X17] Who is waited for leaves when it pauses; who is not keeps its place", async () => {
     for (const solver of SOLVER_NAMES) {
       const stage = await joined(solver);
       await stage.nextPush();
@@ -99,7 +99,7 @@ describe("While an exchange is in flight", () => {
 });
 
 describe("An update", () => {
-  test("[X4] The answer is the center, and the steps taken meanwhile are kept on top of it", async () => {
+  test("[X16] The answer is the center, and the steps taken meanwhile are kept on top of it", async () => {
     const stage = await joined("downpour");
     await stage.nextPush();
     await stage.trainTo(TAU + 2);
@@ -159,7 +159,7 @@ describe("An update", () => {
     expect(vectorIn(push)[0]).toBeCloseTo(MOVED + (1 - from) * MOVED, 6);
   });
 
-  test("[X4] The answer to an update of a lost device gives the new one the center", async () => {
+  test("[X16] The answer to an update of a lost device gives the new one the center", async () => {
     const stage = await joined("downpour");
     await stage.nextPush();
     const spare = spareProgram();
