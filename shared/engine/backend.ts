@@ -1,6 +1,7 @@
 /**
  * The engine's one narrow seam: a backend turns a plan into a program, and a program is everything that a replica, an
- * evaluator or a test may ask of a device. `webgpu/` and `wasm/` stand behind it; nobody outside knows which.
+ * evaluator or a test may ask of a device. `webgpu/` and `wasm/` stand behind it, and `hybrid/`, which makes one of both; nobody
+ * outside knows which.
  *
  * All vectors that cross it have the layout's `elements` (parameters, difference, gradient, center).
  */
@@ -12,7 +13,7 @@ import type { TuningOptions, TuningResult } from "./tuning.ts";
 
 type BackendName = "webgpu" | "wasm";
 
-export interface Backend {
+export interface Backend<P extends Program = Program> {
   readonly name: BackendName;
   /** The device in words, for people: the adapter's description, or the kind of WASM. */
   readonly device: string;
@@ -23,7 +24,7 @@ export interface Backend {
   /** Why a plan cannot, or should not, run on this device: `fit.ts` finds one that can. Left out where everything runs. */
   misfit?(plan: Plan): Misfit | undefined;
   /** Makes every buffer, pipeline and bind group that the plan needs. Rejects with a sentence that names the operation. */
-  compile(plan: Plan): Promise<Program>;
+  compile(plan: Plan): Promise<P>;
   /**
    * Measures which kernels are fastest for `plan`, where a backend has several: open programs of this very plan take them
    * between two steps and keep their state, and those compiled later begin with them. Steps may go on meanwhile. Rejects

@@ -4,9 +4,10 @@
  * Everything here is synchronous; `wasm_backend.ts` compiles such programs (`compileVirtual`).
  */
 
-import type { Evaluation, Program, Taken, TakenLoss } from "../backend.ts";
+import type { Evaluation, Taken, TakenLoss } from "../backend.ts";
 import { hasSecondMoment } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
+import type { GradientSource } from "../shares.ts";
 
 const VECTORS = ["parameters", "base", "sent", "velocity", "secondMoment"] as const;
 const COUNTS = ["updates", "draws", "steps", "examples", "lossSum"] as const;
@@ -29,18 +30,11 @@ export interface ReplicaCounts {
 /** A replica outside a program; whoever holds it may read and change it. */
 export interface ReplicaState extends ReplicaVectors, ReplicaCounts {}
 
-/** The mean gradient at some parameters, and the mean loss there. */
-export interface GradientAt {
-  /**
-   * Of the layout's elements; in place of running statistics what the parameters have to lose to become them (SPEC E9). A view
-   * into the program's memory, valid until its next call.
-   */
-  readonly gradient: Float32Array;
-  readonly meanLoss: number;
-}
-
-/** A program that holds one of many replicas at a time. */
-export interface VirtualProgram extends Program {
+/**
+ * A program that holds one of many replicas at a time. After `gradientAt` another one must be loaded before it steps on: its
+ * replica has the parameters that were handed in.
+ */
+export interface VirtualProgram extends GradientSource {
   /** Copies the replica out: into `into`, or into a new state. */
   saveReplica(into?: ReplicaState): ReplicaState;
   /** The program's replica becomes this one, bit for bit. */
@@ -49,12 +43,7 @@ export interface VirtualProgram extends Program {
   takeDifferenceNow(): Taken;
   takeGradientNow(): Taken;
   takeLossNow(): TakenLoss;
-  /**
-   * The gradient of any whole number of the plan's parts, at any parameters. The program's replica has these parameters
-   * afterwards: another one must be loaded before it steps on. Its losses so far stay.
-   */
-  gradientAt(parameters: Float32Array, examples: Uint32Array): GradientAt;
-  /** Forward only, likewise. */
+  /** As `evaluate`, on any whole number of the plan's parts, at any parameters: like `gradientAt`. */
   evaluateAt(parameters: Float32Array, examples: Uint32Array): Evaluation;
 }
 
@@ -80,8 +69,9 @@ export function emptyReplicaState(plan: Plan): ReplicaState {
   return newReplicaState(plan, new Float32Array(plan.layout.elements));
 }
 
+/** But for those that one of both does not hold: a simulated replica without momentum keeps no velocity. */
 export function copyVectors(from: ReplicaVectors, to: ReplicaVectors): void {
-  for (const name of VECTORS) to[name].set(from[name]);
+  for (const name of VECTORS) if (from[name].length > 0 && to[name].length > 0) to[name].set(from[name]);
 }
 
 export function copyCounts(from: ReplicaCounts, to: ReplicaCounts): void {

@@ -22,7 +22,10 @@ export interface WasmSources {
 }
 
 /** Threads need shared memory: in a page that is cross-origin isolated, or in Node. */
-export async function createWasmBackend({ plain, relaxed }: WasmSources, threading?: Threading): Promise<Backend> {
+export async function createWasmBackend(
+  { plain, relaxed }: WasmSources,
+  threading?: Threading,
+): Promise<Backend<VirtualProgram>> {
   const { fused, module } = await takeModule({ plain, relaxed });
   const threads = threading?.threads ?? 1;
   return {

@@ -20,11 +20,11 @@ import {
   copyCounts,
   copyVectors,
   emptyReplicaState,
-  type GradientAt,
   type ReplicaCounts,
   type ReplicaState,
   type VirtualProgram,
 } from "./replica_states.ts";
+import type { GradientAt, Share } from "../shares.ts";
 import { updateInvocations } from "./update_invocations.ts";
 import type { WasmModule } from "./webassembly.ts";
 
@@ -212,11 +212,12 @@ class WasmProgram implements VirtualProgram {
     copyCounts(state, this.#counts);
   }
 
-  gradientAt(parameters: Float32Array, examples: Uint32Array): GradientAt {
+  gradientAt(parameters: Float32Array, examples: Uint32Array, share?: Share): GradientAt {
     checkVector(this.plan, "parameters", parameters);
     const { vector } = this.#open;
     vector.parameters.set(parameters);
-    const lossSum = this.#gradient(examples);
+    if (share) this.#counts.draws = share.draw;
+    const lossSum = this.#gradient(examples, share?.stepExamples);
     this.#placeStatistics(parameters);
     return { gradient: vector.gradient, meanLoss: lossSum / examples.length };
   }
@@ -252,14 +253,15 @@ class WasmProgram implements VirtualProgram {
   }
 
   /**
-   * Leaves the mean gradient of the examples, of any number of parts, and returns the sum of their losses. A part is a whole
-   * pass: LeNet's batch of 64 in 8 parts takes 1.25 times as long as in one (2-core Xeon 2.5 GHz, Node 24, 2026-11-21).
+   * Leaves the gradient of any number of parts, scaled for a mean over `of` examples, and returns the sum of these parts'
+   * losses. A part is a whole pass: LeNet's batch of 64 in 8 parts takes 1.25 times as long as in one (2-core Xeon 2.5 GHz,
+   * Node 24, 2026-11-21).
    */
-  #gradient(examples: Uint32Array): number {
+  #gradient(examples: Uint32Array, of = examples.length): number {
     const parts = checkParts(this.plan, examples);
     const { gradient, gradientSum } = this.#map;
     const { instance, losses, draw, stepExamples, vector } = this.#open;
-    stepExamples[0] = examples.length;
+    stepExamples[0] = of;
     let lossSum = 0;
     for (let part = 0; part < parts; part++) {
       draw[0] = this.#counts.draws++;

@@ -13,6 +13,17 @@ export function imageWords(plan: Plan): number {
   return Math.ceil(elementsOf(plan.model.input) / 4);
 }
 
+/** Images with each row padded to whole words, as the device holds them. */
+export function wholeWords(images: Uint8Array, imageBytes: number, rowBytes: number): Uint8Array {
+  if (imageBytes === rowBytes) return images;
+  const count = images.length / imageBytes;
+  const padded = new Uint8Array(count * rowBytes);
+  for (let image = 0; image < count; image++) {
+    padded.set(images.subarray(image * imageBytes, (image + 1) * imageBytes), image * rowBytes);
+  }
+  return padded;
+}
+
 /** The largest tensor of a slot: the one that a refusal should name. */
 export function slotName(plan: Plan, slot: number): string {
   const [largest] = plan.tensors.filter((tensor) => tensor.slot === slot).toSorted((a, b) => b.elements - a.elements);

@@ -13,6 +13,9 @@ export interface StepPasses {
   readonly gradient: PartPasses;
   /** The same with the update after the last part. */
   readonly update: PartPasses;
+  /** After a share of a step: the other shares' gradient, and the update. */
+  readonly rest: readonly PreparedDispatch[];
+  readonly completion: readonly PreparedDispatch[];
 }
 
 export function passesOf({ forward, lossTotal, backward, addSum, addToSum, update }: Launches): StepPasses {
@@ -22,5 +25,7 @@ export function passesOf({ forward, lossTotal, backward, addSum, addToSum, updat
   return {
     gradient: { ...inside, last, only },
     update: { ...inside, last: [...last, ...update], only: [...only, ...update] },
+    rest: addSum,
+    completion: update,
   };
 }

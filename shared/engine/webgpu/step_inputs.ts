@@ -6,6 +6,7 @@
 
 import { alignUp } from "../../model/layout.ts";
 import { UPDATE_WORDS } from "../optimizer.ts";
+import type { Share } from "../shares.ts";
 import type { PlanMemory } from "./memory.ts";
 
 const WORD_BYTES = 4;
@@ -48,10 +49,10 @@ export class StepInputs {
   }
 
   /**
-   * Fills a slot with a step of any number of parts; part p draws `draw + p`. `settings` are the words of the update
-   * (`updateWords`).
+   * Fills a slot with any number of parts, of a step of so many examples in all; part p draws `draw + p`. `settings` are the
+   * words of the update (`updateWords`).
    */
-  fill(slot: number, examples: Uint32Array, draw: number, settings: readonly number[] = []): void {
+  fill(slot: number, examples: Uint32Array, { stepExamples, draw }: Share, settings: readonly number[] = []): void {
     const { microBatch } = this.#memory.plan;
     const parts = examples.length / microBatch;
     const begin = slot * slotWords(this.#memory.plan);
@@ -60,7 +61,7 @@ export class StepInputs {
     for (let part = 0; part < parts; part++) {
       const at = this.#partAt(slot, part);
       this.#words[at] = draw + part;
-      this.#words[at + 1] = examples.length;
+      this.#words[at + 1] = stepExamples;
       this.#words.set(examples.subarray(part * microBatch, (part + 1) * microBatch), at + EXAMPLES_WORD);
     }
   }

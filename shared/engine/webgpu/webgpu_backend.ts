@@ -4,6 +4,7 @@
  */
 
 import type { Backend, ShaderSources } from "../backend.ts";
+import type { StepOwner } from "../shares.ts";
 import { productKey, type Candidate, type ChooseCandidate } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
 import { DeviceWatch } from "./device_watch.ts";
@@ -33,7 +34,7 @@ export async function createWebGpuBackend(
   device: GPUDevice,
   info: DeviceInfo,
   shaders: ShaderSources,
-): Promise<Backend> {
+): Promise<Backend<StepOwner>> {
   const watch = new DeviceWatch(device);
   // Programs share it: a model compiled again, with another batch say, finds some of its pipelines made.
   const kernels = new Kernels(device, shaders);

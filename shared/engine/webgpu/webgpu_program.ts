@@ -6,21 +6,23 @@
 
 import { elementsOf } from "../../model/model.ts";
 import { checkExamples, checkLoad, checkParts, checkVector } from "../checks.ts";
-import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../backend.ts";
+import type { Evaluation, StepSettings, Taken, TakenLoss } from "../backend.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
+import type { Share, StepOwner } from "../shares.ts";
 import type { DeviceWatch } from "./device_watch.ts";
 import { doExercise } from "./exercise.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
-import { imageWords } from "./buffer_sizes.ts";
-import { PlanMemory, TOTAL_WORDS } from "./memory.ts";
+import { imageWords, wholeWords } from "./buffer_sizes.ts";
+import { PlanMemory } from "./memory.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 import { passesOf, type PartPasses, type StepPasses } from "./part_passes.ts";
 import { prepareAll, runPass, scratchOfPlan, type Launches } from "./launches.ts";
 import { Readback } from "./readback.ts";
+import { NOTHING_COUNTED, RunningLoss, takenOf } from "./running_loss.ts";
 import { STEP_SLOTS, StepInputs } from "./step_inputs.ts";
 import { StepQueue } from "./step_queue.ts";
 
@@ -59,15 +61,7 @@ interface Compiler {
   readonly nowMs: (() => number) | undefined;
 }
 
-/** What a total of losses is of. */
-interface Counted {
-  readonly steps: number;
-  readonly examples: number;
-}
-
-const NOTHING_COUNTED: Counted = { steps: 0, examples: 0 };
-
-export class WebGpuProgram implements Program {
+export class WebGpuProgram implements StepOwner {
   readonly plan: Plan;
   /** For tests and measurements: buffers and launches of this program. */
   readonly memory: PlanMemory;
@@ -80,6 +74,7 @@ export class WebGpuProgram implements Program {
   readonly #loss: Readback;
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
+  readonly #losses: RunningLoss;
   #passes: StepPasses;
   #evaluationPass: readonly PreparedDispatch[];
   readonly #taken: Float32Array<ArrayBuffer>;
@@ -87,8 +82,6 @@ export class WebGpuProgram implements Program {
   #draw = 0;
   /** Since the optimizer's means began at zero. */
   #updates = 0;
-  #stepsSinceTake = 0;
-  #examplesSinceTake = 0;
   #closed = false;
 
   constructor(watch: DeviceWatch, memory: PlanMemory, launches: Launches, compiler: Compiler) {
@@ -105,6 +98,7 @@ export class WebGpuProgram implements Program {
     this.#loss = new Readback(memory.loss);
     this.#taken = new Float32Array(memory.plan.layout.elements);
     this.#inputs = new StepInputs(memory);
+    this.#losses = new RunningLoss(memory);
     this.#steps = new StepQueue({
       queue: this.#queue,
       slots: STEP_SLOTS,
@@ -141,17 +135,34 @@ export class WebGpuProgram implements Program {
   step(examples: Uint32Array, settings: StepSettings): void {
     this.#check();
     const parts = checkParts(this.plan, examples);
-    this.#updates += 1;
-    const words = updateWords(this.plan.optimizer, settings, this.#updates);
-    this.#steps.add(parts, (slot) => this.#inputs.fill(slot, examples, this.#draw, words));
+    const words = this.#nextUpdate(settings);
+    this.#steps.add(parts, (slot) => this.#inputs.fill(slot, examples, this.#shareOf(examples), words));
     this.#count(examples, parts);
+    this.#losses.countStep();
   }
 
   gradientStep(examples: Uint32Array): void {
+    this.gradientShare(examples, this.#shareOf(examples));
+    this.#losses.countStep();
+  }
+
+  gradientShare(examples: Uint32Array, share: Share): void {
     this.#prepare();
     const parts = checkParts(this.plan, examples);
-    this.#runBatch(examples, this.#draw, (encoder) => this.#encodeGradient(encoder, 0, this.#passes.gradient));
+    this.#runBatch(examples, share, (encoder) => this.#encodeGradient(encoder, 0, this.#passes.gradient));
     this.#count(examples, parts);
+  }
+
+  completeStep(rest: Float32Array<ArrayBuffer> | undefined, settings: StepSettings | undefined): void {
+    this.#prepare();
+    const { gradientSum, settings: words } = this.memory;
+    if (this.plan.microBatches === 1) throw new Error("invariant violation: a batch in one part cannot be shared");
+    if (rest) this.#write(gradientSum, rest);
+    if (settings) this.#queue.writeBuffer(words, 0, Float32Array.from(this.#nextUpdate(settings)));
+    const { rest: adding, completion } = this.#passes;
+    const launches = [...(rest ? adding : []), ...(settings ? completion : [])];
+    if (launches.length > 0) this.#submit((encoder) => runPass(encoder, launches));
+    this.#losses.countStep();
   }
 
   takeDifference(): Promise<Taken> {
@@ -163,7 +174,7 @@ export class WebGpuProgram implements Program {
     const lossSum = await this.#readBack(
       this.#loss,
       (encoder, staging) => {
-        counted = this.#encodeLoss(encoder, staging, 0);
+        counted = this.#losses.encodeTaking(encoder, staging, 0);
       },
       (words) => words[0]!,
     );
@@ -194,7 +205,8 @@ export class WebGpuProgram implements Program {
     checkExamples(this.plan, examples);
     const { batch } = this.plan;
     const evaluation = await this.#evaluation.take(
-      (staging) => this.#runBatch(examples, this.#draw, (encoder) => this.#encodeEvaluation(encoder, staging)),
+      (staging) =>
+        this.#runBatch(examples, this.#shareOf(examples), (encoder) => this.#encodeEvaluation(encoder, staging)),
       (words) => ({ correct: sum(words.subarray(batch, 2 * batch)), meanLoss: sum(words.subarray(0, batch)) / batch }),
     );
     this.#check();
@@ -204,7 +216,7 @@ export class WebGpuProgram implements Program {
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
     this.#prepare();
     checkExamples(this.plan, examples);
-    this.#runBatch(examples, 0, (encoder) => this.#inputs.usePart(encoder, 0, 0));
+    this.#runBatch(examples, { ...this.#shareOf(examples), draw: 0 }, (encoder) => this.#inputs.usePart(encoder, 0, 0));
     const { memory, launches } = this;
     await doExercise({ device: this.#watch.device, memory, launches, runPass }, exercise, take);
     this.#check();
@@ -267,8 +279,8 @@ export class WebGpuProgram implements Program {
   }
 
   /** Something with one batch that is not a step of its own; nothing may wait in the slots. */
-  #runBatch(examples: Uint32Array, draw: number, encode: (encoder: GPUCommandEncoder) => void): void {
-    this.#inputs.fill(0, examples, draw);
+  #runBatch(examples: Uint32Array, share: Share, encode: (encoder: GPUCommandEncoder) => void): void {
+    this.#inputs.fill(0, examples, share);
     this.#inputs.upload(this.#queue, 1);
     this.#submit(encode);
   }
@@ -288,10 +300,18 @@ export class WebGpuProgram implements Program {
     }
   }
 
+  #shareOf({ length }: Uint32Array): Share {
+    return { stepExamples: length, draw: this.#draw };
+  }
+
   #count(examples: Uint32Array, parts: number): void {
     this.#draw += parts;
-    this.#stepsSinceTake += 1;
-    this.#examplesSinceTake += examples.length;
+    this.#losses.countExamples(examples.length);
+  }
+
+  #nextUpdate(settings: StepSettings): readonly number[] {
+    this.#updates += 1;
+    return updateWords(this.plan.optimizer, settings, this.#updates);
   }
 
   #encodeEvaluation(encoder: GPUCommandEncoder, staging: GPUBuffer): void {
@@ -314,7 +334,7 @@ export class WebGpuProgram implements Program {
       (encoder, staging) => {
         if (before.length > 0) runPass(encoder, before);
         encoder.copyBufferToBuffer(vector, 0, staging, 0, elements * 4);
-        counted = this.#encodeLoss(encoder, staging, elements * 4);
+        counted = this.#losses.encodeTaking(encoder, staging, elements * 4);
       },
       (words) => {
         this.#taken.set(words.subarray(0, elements));
@@ -322,17 +342,6 @@ export class WebGpuProgram implements Program {
       },
     );
     return { values: this.#taken, ...takenOf(lossSum, counted) };
-  }
-
-  /** The total of losses to the staging buffer, and begun anew; returns how many steps and examples it is of. */
-  #encodeLoss(encoder: GPUCommandEncoder, staging: GPUBuffer, offset: number): Counted {
-    const { total } = this.memory;
-    const counted = { steps: this.#stepsSinceTake, examples: this.#examplesSinceTake };
-    this.#stepsSinceTake = 0;
-    this.#examplesSinceTake = 0;
-    encoder.copyBufferToBuffer(total, 0, staging, offset, TOTAL_WORDS * 4);
-    encoder.clearBuffer(total);
-    return counted;
   }
 
   async #readBack<T>(
@@ -382,21 +391,6 @@ export class WebGpuProgram implements Program {
   }
 }
 
-/** Images with each row padded to whole words, as the device holds them. */
-function wholeWords(images: Uint8Array, imageBytes: number, rowBytes: number): Uint8Array {
-  if (imageBytes === rowBytes) return images;
-  const count = images.length / imageBytes;
-  const padded = new Uint8Array(count * rowBytes);
-  for (let image = 0; image < count; image++) {
-    padded.set(images.subarray(image * imageBytes, (image + 1) * imageBytes), image * rowBytes);
-  }
-  return padded;
-}
-
 function sum(words: Float32Array): number {
   return words.reduce((total, value) => total + value, 0);
-}
-
-function takenOf(lossSum: number, { steps, examples }: Counted): TakenLoss {
-  return { steps, meanLoss: examples === 0 ? 0 : lossSum / examples };
 }
