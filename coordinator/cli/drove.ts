@@ -13,6 +13,7 @@ import { Output } from "./output.ts";
 import { CHECKOUT } from "./places.ts";
 import { addReproduce } from "./reproduce.ts";
 import { addServe } from "./serve.ts";
+import { addSimulate } from "./simulate.ts";
 import { addStatus } from "./status.ts";
 import { addTrain } from "./train.ts";
 
@@ -38,7 +39,7 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
   const done = (code: ExitCode): void => {
     exitCode = code;
   };
-  for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData, addReproduce])
+  for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData, addSimulate, addReproduce])
     add(program, done);
   try {
     await program.parseAsync([...argumentsGiven], { from: "user" });

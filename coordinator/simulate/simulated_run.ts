@@ -11,6 +11,7 @@ import { beginChurn } from "./churn.ts";
 import { ReplicaSide } from "./replica_side.ts";
 import { reportOf, type SimulationReport } from "./report.ts";
 import type { CompleteScenario } from "./scenario.ts";
+import type { CurvePoint } from "./tally.ts";
 import { World } from "./world.ts";
 
 /** What a stretch of training showed. */
@@ -57,6 +58,22 @@ export class SimulatedRun {
 
   get samples(): number {
     return this.#world.tally.samples;
+  }
+
+  get lastPoint(): CurvePoint | undefined {
+    return this.#world.tally.curve.at(-1);
+  }
+
+  /** Of the nearest of its bounds, 0 to 1. */
+  get shareDone(): number {
+    const { nowSeconds, scenario, tally, arithmetic } = this.#world;
+    const shares = [
+      nowSeconds / (scenario.virtualSeconds ?? Infinity),
+      tally.localSteps / (scenario.steps ?? Infinity),
+      arithmetic.version / (scenario.centerSteps ?? Infinity),
+      tally.samples / (scenario.samples ?? Infinity),
+    ];
+    return Math.min(1, Math.max(...shares));
   }
 
   get isOver(): boolean {
