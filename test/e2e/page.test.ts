@@ -236,6 +236,11 @@ test("The operator's page shows the run and its replicas, and the link to share"
   expect(await page.locator("#run").textContent()).toBe("page");
   expect(await page.locator("#link").textContent()).toBe(`${new URL(coordinator.url).origin}/`);
   expect(await page.locator("#rows tr").count()).toBe((await coordinator.view()).replicas.length);
+  expect(await page.locator("#learning-rate").textContent()).toBe("0.03");
+  expect(await page.locator("#period").textContent()).toBe("2");
+  expect(await page.locator("#groups").textContent()).toBe("every replica its own");
+  // Without compute groups and an autotuner nothing speaks of them.
+  expect(await page.locator(".if-groups:visible, #autotune:visible").count()).toBe(0);
   expect(errors).toEqual([]);
   expect([...origins].filter((origin) => origin !== "null")).toEqual([new URL(coordinator.url).origin]);
 });
@@ -251,4 +256,25 @@ test.each(["light", "dark"] as const)("No page is wider than a phone of 360 px, 
   const operator = await visit("/operator", { context });
   await operator.page.locator("#rows tr").first().waitFor({ timeout: REACTION_TIMEOUT_MS });
   expect(await overflowPx(operator.page)).toBe(0);
+});
+
+test("Members of a compute group read on their page and on the operator's which group they are in", async () => {
+  const args = ["--solver", "async-sgd", "--groups", "1", "--backend", "wasm", "--batch", "16"];
+  const ours = await startCoordinator({ args: ["--name", "grouped", "--model", "mlp", ...args] });
+  try {
+    const volunteer = await visit("/", { url: ours.url, context: { viewport: PHONE } });
+    await knowsTheRun(volunteer.page);
+    await pressStart(volunteer.page);
+    const assigned = volunteer.page.locator("#assigned:visible");
+    await assigned.waitFor({ timeout: REACTION_TIMEOUT_MS });
+    expect(await assigned.textContent()).toContain("compute group 1 of 1");
+    expect(await overflowPx(volunteer.page)).toBe(0);
+    const operator = await visit("/operator", { url: ours.url });
+    const group = operator.page.locator("td.if-groups:visible");
+    await group.first().waitFor({ timeout: REACTION_TIMEOUT_MS });
+    expect(await group.first().textContent()).toBe("1");
+    expect(await operator.page.locator("#groups").textContent()).toBe("1");
+  } finally {
+    await ours.stop();
+  }
 });
