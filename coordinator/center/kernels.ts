@@ -72,7 +72,7 @@ export interface Kernels {
     delay: number,
     isBoundary: boolean,
   ) => void;
-  /** swapElastic, or meetElastic where it `isMean`, element by element without losing a move to another thread. */
+  /** swapElastic, or meetElastic where it `isMean`, without losing the move of an element to another thread. */
   readonly casElastic: (center: number, area: number, count: number, rate: number, isMean: boolean) => void;
   /** swapDifference where it `keepsOld`, else addUpdate, likewise. */
   readonly casAdd: (center: number, area: number, count: number, rate: number, keepsOld: boolean) => void;

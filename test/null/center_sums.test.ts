@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
-import type { Center, CenterSlot, CenterSum, PushJob, SumJob } from "../../coordinator/center/center.ts";
+import type { Center, CenterSlot, PushJob, SumJob } from "../../coordinator/center/center.ts";
 import type { CenterMove } from "../../shared/solver/center_rule.ts";
 import { ReferenceCenter } from "../reference/center.ts";
 import {
@@ -277,7 +277,7 @@ test("our own mistakes with sums are called so", async () => {
     }),
   ).rejects.toThrow(mistake);
   await expect(center.applySum(sum, [slot, slot], step(0, 1))).rejects.toThrow(mistake);
-  await expect(center.applySum({ close: () => undefined } as CenterSum, [], step(0, 1))).rejects.toThrow(mistake);
+  await expect(center.applySum({ close: () => undefined }, [], step(0, 1))).rejects.toThrow(mistake);
   await expect(center.restore({ parameters: vector(15, 1) })).rejects.toThrow(mistake);
   await expect(contribute(1)).resolves.toEqual({ verdict: "accumulated" });
   const closed: CenterSlot = center.openSlot();

@@ -100,10 +100,10 @@ export interface SoloCore {
   readonly core: ApplierCore;
   readonly memory: CenterMemory;
   /** A new area with these values. */
-  areaOf(values: Float32Array): number;
+  readonly areaOf: (values: Float32Array) => number;
   /** Copies. */
-  values(area: number): Float32Array<ArrayBuffer>;
-  center(): Float32Array<ArrayBuffer>;
+  readonly values: (area: number) => Float32Array<ArrayBuffer>;
+  readonly center: () => Float32Array<ArrayBuffer>;
 }
 
 /** The applier as the simulator has it: without threads, over a memory of its own. */
