@@ -271,6 +271,13 @@ export class Run implements RunPort {
     this.#sessions.clear();
   }
 
+  /** Resolves when no push is in flight any longer. After `finish` nobody waits for anybody. */
+  async settled(): Promise<void> {
+    for (const replica of this.#roster) {
+      while (replica.inFlight) await replica.inFlight.settled.catch(() => {});
+    }
+  }
+
   view(): RunView {
     const { run, model, data, solver, targetAccuracy } = this.settings;
     const { learningRate, momentum, communicationPeriod, groups } = this.#solver;

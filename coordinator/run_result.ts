@@ -3,6 +3,7 @@
 import type {
   AutotuneDecision,
   HyperparametersView,
+  ReplicaView,
   RunState,
   RunView,
   StalenessSummary,
@@ -68,6 +69,8 @@ export interface RunResult {
 
 export interface ResultFacts {
   readonly reason: string;
+  /** Right before the end, when replicas were still connected and in their groups. */
+  readonly asItWas: RunView;
   /** The last evaluation on all test images. */
   readonly evaluation: { readonly accuracy: number; readonly meanLoss: number } | undefined;
   /** Of the checkpoint. */
@@ -97,16 +100,12 @@ export function resultOf(view: RunView, facts: ResultFacts): RunResult {
     applied: view.applied,
     refused: view.refused,
     refusals: view.refusals,
-    replicas: view.replicas.map(({ device, staleness, connected: _connected, share: _share, ...replica }) => ({
-      ...replica,
-      adapter: device,
-      staleness: summaryOf(staleness),
-    })),
+    replicas: view.replicas.map((replica) => replicaResult(replica, facts.asItWas)),
     staleness: summaryOf(view.staleness),
     overlappedApplies: view.overlappedApplies,
     bytesUp: view.bytesUp,
     bytesDown: view.bytesDown,
-    groups: view.groups,
+    groups: facts.asItWas.groups,
     hyperparameters: view.hyperparameters,
     autotune: view.autotune,
     solver: view.solver,
@@ -114,6 +113,14 @@ export function resultOf(view: RunView, facts: ResultFacts): RunResult {
     data: view.data,
     checkpoint: facts.checkpoint,
   };
+}
+
+function replicaResult(
+  { device, staleness, connected: _connected, share: _share, ...replica }: ReplicaView,
+  { replicas }: RunView,
+): ReplicaResult {
+  const { group, samplesPerSecond } = replicas.find(({ id }) => id === replica.id) ?? replica;
+  return { ...replica, adapter: device, staleness: summaryOf(staleness), group, samplesPerSecond };
 }
 
 function summaryOf({ mean, p50, p99, max }: StalenessView): StalenessSummary {

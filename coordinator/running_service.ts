@@ -130,9 +130,12 @@ export class Service {
     checkpointing.stop();
     // A proof that comes from now on is too late.
     const judged = this.#evaluation.stop();
+    // Nobody is connected any longer then.
+    const asItWas = run.view();
     run.finish(this.#proven ? "reached" : "stopped", reason);
-    // Finishes the pushes in flight; a turn later their lines are in the ledger's queue, and after those their counts in
-    // the view: result and ledger tell the same.
+    // Pushes in flight still count. A turn later their lines are in the ledger's queue, and after those their counts in the
+    // view: result and ledger tell the same.
+    await run.settled();
     await center.close();
     await nextTurn();
     await ledger.close();
@@ -143,6 +146,7 @@ export class Service {
     const { snapshot, evaluation } = await this.#finalCenter();
     const result = resultOf(view, {
       reason,
+      asItWas,
       evaluation,
       version: snapshot.version,
       testImages: dataset.test.count,

@@ -164,8 +164,8 @@ export class LiveRun {
   }
 
   async close(): Promise<void> {
-    // What the end caught in flight is still being applied.
-    await NODE_CLOCK.sleep(100);
+    this.run.finish("stopped", "The test is over.");
+    await this.run.settled();
     await this.center.close();
     if (this.#failures.length > 0) throw new Error("the run failed", { cause: this.#failures });
   }

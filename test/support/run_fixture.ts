@@ -121,6 +121,8 @@ export class RunFixture {
   }
 
   async close(): Promise<void> {
+    this.run.finish("stopped", "The test is over.");
+    await this.run.settled();
     await this.center.close();
   }
 }
