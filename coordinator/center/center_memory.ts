@@ -27,7 +27,7 @@ const MAXIMUM_PAGES = 65_535;
 export type CenterShape = Pick<ParameterLayout, "elements" | "trainableElements" | "tensors">;
 
 /** A trained tensor with the gap behind it, in whole cache lines. */
-export interface TensorRange {
+interface TensorRange {
   readonly fromElement: number;
   readonly toElement: number;
   /** Whether LARS gives it a rate of its own and decays it. */

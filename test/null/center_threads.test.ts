@@ -21,6 +21,7 @@ import {
 } from "../support/center_cases.ts";
 
 const job = elasticJob(0.3);
+const descent = { learningRate: 1, momentum: 0, weightDecay: 0, delayCompensation: 0, isLayerwise: false };
 
 interface Applied {
   readonly result: Extract<PushResult, { verdict: "applied" }>;
@@ -67,6 +68,38 @@ test("[X8] the locked center equals the log of concurrent pushes replayed in ord
   expect(version).toBe(300);
   expect(bitsOf(parameters).equals(bitsOf(replayed))).toBe(true);
   expect(center.statistics()).toEqual({ applies: 300, overlappedApplies: 0 });
+});
+
+test("[X8] so does it under concurrent gradients with momentum, and every answer is the center after its own step", async () => {
+  const initial = vector(2011, 1);
+  const center = await openCenter({ initial, applier: "locked", threads: 3 });
+  const move = { kind: "gradient", ...descent, learningRate: 0.1, momentum: 0.9, weightDecay: 0.01 } as const;
+  const stepping: PushJob = { content: "gradient", baseVersion: 0, move, policy: { kind: "none" } };
+  const logs = await Promise.all(
+    [2, 3, 4, 5, 6, 7].map(async (seed) => {
+      const slot = center.openSlot();
+      const log: { version: number; gradient: Float32Array; answer: Float32Array }[] = [];
+      for (let turn = 0; turn < 20; turn++) {
+        const gradient = vector(2011, seed * 1000 + turn);
+        const { version } = applied(await center.push(slot, payloadOf(gradient), stepping));
+        log.push({ version, gradient, answer: heldBy(slot) });
+      }
+      return log;
+    }),
+  );
+  const [replayed, velocity] = [initial.slice(), new Float32Array(2011)];
+  const [rate, keep, decay] = [Math.fround(0.1), Math.fround(0.9), Math.fround(0.01)];
+  for (const { gradient, answer } of logs.flat().toSorted((one, other) => one.version - other.version)) {
+    for (let k = 0; k < 2011; k++) {
+      const slope = Math.fround(gradient[k]! + Math.fround(decay * replayed[k]!));
+      const step = Math.fround(Math.fround(keep * velocity[k]!) - Math.fround(rate * slope));
+      velocity[k] = step;
+      replayed[k]! += step;
+    }
+    expect(bitsOf(answer).equals(bitsOf(replayed))).toBe(true);
+  }
+  expect(center.version).toBe(120);
+  expect(bitsOf(center.snapshot().velocity).equals(bitsOf(velocity))).toBe(true);
 });
 
 interface Volley {
@@ -130,8 +163,6 @@ test("[X9] lock-free, under one in a hundred element updates is lost and none is
   // Only what one thread holds in registers, sixteen elements, can be lost to the other at a time; threads start apart.
   expect(1 - arrived / (pushes * elements)).toBeLessThan(0.01);
 });
-
-const descent = { learningRate: 1, momentum: 0, weightDecay: 0, delayCompensation: 0, isLayerwise: false };
 
 /** Every one of these adds one to each element of the center. */
 const ADDING_ONE = [

@@ -57,7 +57,7 @@ export class ReferenceCenter {
         this.#trained((k) => {
           const d = -vector[k]!;
           this.velocity[k] = move.momentum * this.velocity[k]! + d;
-          this.center[k]! -= move.learningRate * (d + move.momentum * this.velocity[k]!);
+          this.center[k]! -= move.learningRate * (d + move.momentum * this.velocity[k]);
         });
         return this.#withStatistics(pushed, 1);
       case "delayed-nesterov":
@@ -77,7 +77,7 @@ export class ReferenceCenter {
       let ahead = d;
       if (isLast) {
         this.velocity[k] = move.momentum * this.velocity[k]! + this.#sum[k]!;
-        ahead = d + move.momentum * this.velocity[k]!;
+        ahead = d + move.momentum * this.velocity[k];
         this.#sum[k] = 0;
       }
       this.center[k]! -= move.learningRate * ahead;
