@@ -203,24 +203,27 @@ test.each([
   ["lars", PARTS, { optimizer: { kind: "lars", trust: 0.02 } }],
   ["adamw, clipped", PARTS, { optimizer: { kind: "adamw", clipNorm: 0.01 } }],
   ["momentum, with running statistics, dropout, crops and flips", RANDOM, AUGMENTED],
-] as const)("[E14] Any number of a batch's parts is a batch of that size, exactly, to %s", async (_, model, options) => {
-  for (const step of [0, 1]) {
-    const parts = 1 + step;
-    const some = await begin(planOf(model, { ...options, batch: 6, microBatches: 3 }));
-    const whole = await begin(planOf(model, { ...options, batch: 2 * parts, microBatches: parts }));
-    for (const program of [some, whole]) {
-      for (let times = 0; times < 2; times++) program.step(sharesOf(step), SETTINGS);
+] as const)(
+  "[E14] Any number of a batch's parts is a batch of that size, exactly, to %s",
+  async (_, model, options) => {
+    for (const step of [0, 1]) {
+      const parts = 1 + step;
+      const some = await begin(planOf(model, { ...options, batch: 6, microBatches: 3 }));
+      const whole = await begin(planOf(model, { ...options, batch: 2 * parts, microBatches: parts }));
+      for (const program of [some, whole]) {
+        for (let times = 0; times < 2; times++) program.step(sharesOf(step), SETTINGS);
+      }
+      const parameters = await some.readParameters();
+      expect(parameters).not.toEqual(initialParameters(some.plan.layout, 3));
+      expect(parameters).toEqual(await whole.readParameters());
+      expect(await some.takeLoss()).toEqual(await whole.takeLoss());
+      for (const program of [some, whole]) program.gradientStep(sharesOf(step));
+      expect((await some.takeGradient()).values).toEqual((await whole.takeGradient()).values);
+      some.close();
+      whole.close();
     }
-    const parameters = await some.readParameters();
-    expect(parameters).not.toEqual(initialParameters(some.plan.layout, 3));
-    expect(parameters).toEqual(await whole.readParameters());
-    expect(await some.takeLoss()).toEqual(await whole.takeLoss());
-    for (const program of [some, whole]) program.gradientStep(sharesOf(step));
-    expect((await some.takeGradient()).values).toEqual((await whole.takeGradient()).values);
-    some.close();
-    whole.close();
-  }
-});
+  },
+);
 
 test("Steps of several sizes in one submit equal single submits bit for bit, and their loss is per example", async () => {
   const plan = planOf(RANDOM, { ...AUGMENTED, batch: 6, microBatches: 3 });
