@@ -22,6 +22,7 @@ import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { Service } from "./running_service.ts";
 import { start } from "./server/server.ts";
+import { refuseUnstable, stabilityWarnings } from "./stability/stability_check.ts";
 import { readCheckpoint, type Checkpoint } from "./store/checkpoint.ts";
 import { CheckpointWriter } from "./store/checkpoint_writer.ts";
 import { StoreError } from "./store/durable_file.ts";
@@ -35,11 +36,16 @@ export interface ServiceOptions {
   readonly dataRoot: string;
   /** Go on with the run of the config's name. */
   readonly resume: boolean;
+  /** Measure how curved the loss is before the run, and warn of what is unstable there. What no loss makes stable is refused anyway. */
+  readonly measuresCurvature: boolean;
   /** Our own bugs and the environment's failures while the run goes on. */
   readonly onFailure: (error: unknown) => void;
   /** Warnings in words. */
   readonly onNote: (sentence: string) => void;
 }
+
+/** How many a run without volunteers of its own is expected to have. */
+const FEWEST_REPLICAS = 2;
 
 /** Never goes back, unlike the time of day. */
 const nowMs = (): number => performance.now();
@@ -48,6 +54,12 @@ export async function startService(config: RunConfig, options: ServiceOptions): 
   const layout = checkedLayout(config);
   const dataset = await loadDataset(options.dataRoot, config.data);
   refuseMisfit(config, dataset);
+  const replicas = Math.max(FEWEST_REPLICAS, config.volunteers);
+  refuseUnstable(config, replicas);
+  if (options.measuresCurvature && !options.resume) {
+    const warnings = await stabilityWarnings({ config, layout, dataset, replicas, nowMs });
+    for (const sentence of warnings) options.onNote(sentence);
+  }
   const folder = await RunFolder.open({
     root: config.runsFolder,
     ...(config.name === null ? {} : { name: config.name }),

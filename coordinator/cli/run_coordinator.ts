@@ -37,6 +37,7 @@ export async function runCoordinator(options: RunOptions, defaults: Partial<RunC
     clientFolder: CLIENT_FOLDER,
     dataRoot: dataRoot(config.runsFolder),
     resume: options.resume ?? false,
+    measuresCurvature: true,
     onFailure: (error) => output.note(describeFailure(error)),
     onNote: (sentence) => output.note(sentence),
   });

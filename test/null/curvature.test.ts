@@ -41,7 +41,9 @@ test("A step size that diverges on MNIST is named with its bound before the run,
   };
   expect(await warningsAt(0.01)).toEqual([]);
   const [sentence] = await warningsAt(5);
-  expect(sentence).toMatch(/--learning-rate 5 breaks its bound of stability, 0\.\d+, at the greatest curvature/);
+  expect(sentence).toMatch(
+    /--learning-rate 5 breaks its bound of stability, 0\.\d+ \(at 1\/2 of the greatest curvature/,
+  );
 });
 
 test("A moving rate that no loss makes stable is refused with the bound", () => {

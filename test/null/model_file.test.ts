@@ -137,7 +137,14 @@ test("A model that does not fit the data is refused with both shapes, and leaves
   const model = { ...GOOD, input: { height: 32, width: 32, channels: 3 } };
   await writeFile(join(folder, "colour.json"), JSON.stringify(model));
   const config = await configFrom({ model: join(folder, "colour.json"), runsFolder: join(folder, "runs") });
-  const options = { clientFolder: folder, dataRoot: folder, resume: false, onFailure: () => {}, onNote: () => {} };
+  const options = {
+    clientFolder: folder,
+    dataRoot: folder,
+    resume: false,
+    measuresCurvature: false,
+    onFailure: () => {},
+    onNote: () => {},
+  };
   await expect(startService(config, options)).rejects.toThrow(
     /^--data mnist has images of 28x28x1 in 10 classes, but --model two layers takes 32x32x3 in up to 10; choose a model and a data set that fit\.$/,
   );

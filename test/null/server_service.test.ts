@@ -42,6 +42,7 @@ async function startRun(flags: Record<string, unknown>, resume = false): Promise
     clientFolder,
     dataRoot: join(runsFolder, ".data"),
     resume,
+    measuresCurvature: false,
     onFailure: fail,
     onNote: fail,
   });
