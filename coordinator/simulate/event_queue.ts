@@ -9,10 +9,6 @@ export class EventQueue<E> {
   readonly #events: E[] = [];
   #scheduled = 0;
 
-  get size(): number {
-    return this.#events.length;
-  }
-
   /** Of the next event; infinite where there is none. */
   get nextSeconds(): number {
     return this.#times[0] ?? Infinity;
@@ -20,66 +16,60 @@ export class EventQueue<E> {
 
   schedule(virtualSeconds: number, event: E): void {
     if (Number.isNaN(virtualSeconds)) throw new Error("invariant violation: an event at no time");
-    this.#times.push(virtualSeconds);
-    this.#sequences.push(this.#scheduled++);
-    this.#events.push(event);
-    this.#rise(this.#events.length - 1);
+    this.#rise(this.#events.length, virtualSeconds, this.#scheduled++, event);
   }
 
   /** Takes out the next event. */
   next(): E | undefined {
     const first = this.#events[0];
-    const last = this.#events.length - 1;
-    if (last < 0) return undefined;
-    this.#swap(0, last);
-    this.#times.pop();
-    this.#sequences.pop();
-    this.#events.pop();
-    this.#sink(0);
+    const time = this.#times.pop();
+    const sequence = this.#sequences.pop();
+    const event = this.#events.pop();
+    if (time === undefined || sequence === undefined || event === undefined) return undefined;
+    if (this.#events.length > 0) this.#sink(time, sequence, event);
     return first;
   }
 
-  clear(): void {
-    this.#times.length = 0;
-    this.#sequences.length = 0;
-    this.#events.length = 0;
-  }
-
-  #rise(from: number): void {
-    for (let at = from; at > 0;) {
+  /** Places an event at `at` or, where it comes earlier than those above, higher. */
+  #rise(at: number, time: number, sequence: number, event: E): void {
+    while (at > 0) {
       const parent = (at - 1) >>> 1;
-      if (!this.#isBefore(at, parent)) return;
-      this.#swap(at, parent);
+      // A parent was scheduled earlier, so of equal times it stays first.
+      if (this.#times[parent]! <= time) break;
+      this.#move(parent, at);
       at = parent;
     }
+    this.#put(at, time, sequence, event);
   }
 
-  #sink(from: number): void {
-    for (let at = from; ;) {
+  /** Places an event at the root or below. */
+  #sink(time: number, sequence: number, event: E): void {
+    const times = this.#times;
+    let at = 0;
+    for (;;) {
       const left = 2 * at + 1;
-      if (left >= this.#events.length) return;
+      if (left >= times.length) break;
       const right = left + 1;
-      const least = right < this.#events.length && this.#isBefore(right, left) ? right : left;
-      if (!this.#isBefore(least, at)) return;
-      this.#swap(at, least);
+      const least = right < times.length && this.#isBefore(right, times[left]!, this.#sequences[left]!) ? right : left;
+      if (!this.#isBefore(least, time, sequence)) break;
+      this.#move(least, at);
       at = least;
     }
+    this.#put(at, time, sequence, event);
   }
 
-  #isBefore(a: number, b: number): boolean {
-    const difference = this.#times[a]! - this.#times[b]!;
-    return difference < 0 || (difference === 0 && this.#sequences[a]! < this.#sequences[b]!);
+  #isBefore(at: number, time: number, sequence: number): boolean {
+    const own = this.#times[at]!;
+    return own < time || (own === time && this.#sequences[at]! < sequence);
   }
 
-  #swap(a: number, b: number): void {
-    swap(this.#times, a, b);
-    swap(this.#sequences, a, b);
-    swap(this.#events, a, b);
+  #move(from: number, to: number): void {
+    this.#put(to, this.#times[from]!, this.#sequences[from]!, this.#events[from]!);
   }
-}
 
-function swap<T>(values: T[], a: number, b: number): void {
-  const kept = values[a]!;
-  values[a] = values[b]!;
-  values[b] = kept;
+  #put(at: number, time: number, sequence: number, event: E): void {
+    this.#times[at] = time;
+    this.#sequences[at] = sequence;
+    this.#events[at] = event;
+  }
 }

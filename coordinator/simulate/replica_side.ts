@@ -41,8 +41,8 @@ export class ReplicaSide {
     const world = this.#world;
     if (!replica.isPresent) return;
     const wasMember = replica.isMember;
-    world.tally.lostSteps += replica.stepsSincePush;
     this.#endWait(replica);
+    this.#loseSteps(replica);
     replica.leave(world.nowSeconds);
     for (const answer of [replica.answer, replica.pulled]) if (answer) world.arithmetic.release(answer.center);
     world.arithmetic.forget(replica);
@@ -57,8 +57,8 @@ export class ReplicaSide {
     const world = this.#world;
     for (const replica of world.replicas) {
       if (!replica.isMember) continue;
-      world.tally.lostSteps += replica.stepsSincePush;
       this.#endWait(replica);
+      this.#loseSteps(replica);
       replica.vectors = undefined;
       replica.base = undefined;
       replica.forgetWork(world.nowSeconds);
@@ -119,6 +119,8 @@ export class ReplicaSide {
     const seconds = replica.clock.seconds(steps, share);
     const { membership } = replica;
     replica.runningSteps = steps;
+    replica.runningSinceSeconds = world.nowSeconds;
+    replica.runningForSeconds = seconds;
     world.at(world.nowSeconds + seconds, () => {
       if (replica.isStill(membership)) this.#stepped(replica, steps, seconds);
     });
@@ -138,6 +140,7 @@ export class ReplicaSide {
   #stepped(replica: VirtualReplica, steps: number, seconds: number): void {
     const { tally, scenario } = this.#world;
     replica.runningSteps = 0;
+    replica.waitingSinceSeconds = this.#world.nowSeconds;
     replica.steps += steps;
     replica.busySeconds += seconds;
     replica.stepsSincePush += steps;
@@ -245,6 +248,13 @@ export class ReplicaSide {
     const treeSeconds = this.#center.reducesAlongTree ? 0 : undefined;
     const arrival = links.arrivalUp(replica.index, nowSeconds, treeSeconds);
     this.#world.at(arrival, () => this.#center.arrived(push));
+  }
+
+  #loseSteps(replica: VirtualReplica): void {
+    const { tally, nowSeconds } = this.#world;
+    const interrupted = replica.interrupt(nowSeconds);
+    tally.localSteps += interrupted;
+    tally.lostSteps += replica.stepsSincePush + interrupted;
   }
 
   #endWait(replica: VirtualReplica): void {

@@ -75,12 +75,13 @@ export function reportOf(world: World, wallSeconds: number): SimulationReport {
       const presentSeconds = replica.presentSeconds + (replica.isPresent ? nowSeconds - replica.joinedSeconds : 0);
       const { steps, samples, exchanges, waitedSeconds, busySeconds } = replica;
       const isWaiting = replica.isPresent && replica.runningSteps === 0;
+      const running = replica.runningSteps === 0 ? 0 : nowSeconds - replica.runningSinceSeconds;
       return {
         steps,
         samples,
         exchanges,
         waitedSeconds: waitedSeconds + (isWaiting ? nowSeconds - replica.waitingSinceSeconds : 0),
-        busyShare: presentSeconds === 0 ? 0 : Math.min(1, busySeconds / presentSeconds),
+        busyShare: presentSeconds === 0 ? 0 : (busySeconds + running) / presentSeconds,
         presentSeconds,
       };
     }),

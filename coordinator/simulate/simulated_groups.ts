@@ -25,7 +25,10 @@ interface OpenRound {
   isClosed: boolean;
   /** When the last push came. */
   lastSeconds: number;
+  /** The version that the members were answered with; of a group's first round, that of its first push. */
   baseVersion: number | undefined;
+  /** The group's round after this one. */
+  next: OpenRound | undefined;
 }
 
 interface Group {
@@ -194,6 +197,7 @@ export class SimulatedGroups implements SimulatedOrder {
     for (const replica of open.round.awaited) this.#late.add(replica);
     open.isClosed = true;
     group.open = this.#newRound(group.members, open.baseVersion);
+    open.next = group.open;
     this.#applyIfWhole(open);
   }
 
@@ -241,6 +245,8 @@ export class SimulatedGroups implements SimulatedOrder {
 
   #answer(open: OpenRound, pushes: readonly Push[], result: Applied | TooStale, leftSeconds: number): void {
     const { arithmetic, tally } = this.#world;
+    // The members of the next round have this version; whoever comes with an older one is late.
+    if (result.verdict === "applied" && open.next) open.next.baseVersion = result.centerVersion + 1;
     const treeSeconds = this.#center.reducesAlongTree ? this.#treeSeconds(open, "down") : undefined;
     for (const push of pushes) {
       if (push.base) arithmetic.release(push.base);
@@ -293,6 +299,7 @@ export class SimulatedGroups implements SimulatedOrder {
       isClosed: false,
       lastSeconds: 0,
       baseVersion,
+      next: undefined,
     };
   }
 

@@ -154,7 +154,7 @@ export class SimulatedRun {
     const next = (count: number): void =>
       this.#world.inAnyCaseAt(virtualSeconds * count, () => {
         this.#evaluate();
-        next(count + 1);
+        if (!this.#world.isIdle) next(count + 1);
       });
     next(1);
   }

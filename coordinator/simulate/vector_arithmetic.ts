@@ -13,7 +13,15 @@ import type { VirtualProgram, ReplicaState } from "../../shared/engine/wasm/repl
 import { hasSecondMoment } from "../../shared/engine/optimizer.ts";
 import { randomFor, Sampler } from "../../shared/sampler.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
-import type { Arithmetic, CenterJob, CenterState, Judgement, Pass, TooStale } from "./arithmetic.ts";
+import {
+  OBJECT_BYTES,
+  type Arithmetic,
+  type CenterJob,
+  type CenterState,
+  type Judgement,
+  type Pass,
+  type TooStale,
+} from "./arithmetic.ts";
 import type { Judge } from "./judge.ts";
 import type { Parcel, Push } from "./messages.ts";
 import type { OwnVectors, VirtualReplica } from "./virtual_replica.ts";
@@ -35,8 +43,6 @@ export interface VectorOptions {
 const NO_VECTOR = new Float32Array(0);
 /** What a sampler keeps for each example. */
 const SAMPLER_BYTES = 4;
-/** What a replica is without its vectors: about this. */
-export const OBJECT_BYTES = 1024;
 
 export class VectorArithmetic implements Arithmetic {
   readonly #options: VectorOptions;

@@ -42,6 +42,8 @@ export class VirtualReplica {
   untrainedSteps = 0;
   /** In one go; 0 while it waits. */
   runningSteps = 0;
+  runningSinceSeconds = 0;
+  runningForSeconds = 0;
   exchange: "none" | "pulling" | "pushed" = "none";
   /** Where the exchange takes two round trips: the center that its difference was computed with. */
   pulled: Answer | undefined;
@@ -79,6 +81,17 @@ export class VirtualReplica {
     this.sampler = undefined;
     this.joinedSeconds = nowSeconds;
     this.forgetWork(nowSeconds);
+  }
+
+  /** Steps of those that are running that would be done by now; the rest is never taken. */
+  interrupt(nowSeconds: number): number {
+    const seconds = nowSeconds - this.runningSinceSeconds;
+    if (this.runningSteps === 0) return 0;
+    const done = Math.floor((this.runningSteps * seconds) / this.runningForSeconds);
+    this.runningSteps = 0;
+    this.busySeconds += seconds;
+    this.steps += done;
+    return done;
   }
 
   leave(nowSeconds: number): void {

@@ -105,12 +105,18 @@ export class World {
     this.links = Object.assign(this.#newLinks(), { bytesUp, bytesDown });
   }
 
+  /** Whether nothing is going to happen. */
+  get isIdle(): boolean {
+    return this.#queue.nextSeconds === Infinity;
+  }
+
   /** Lets things happen until then, or until `isEnough`. Returns false where nothing is left to happen. */
   advanceTo(virtualSeconds: number, isEnough: () => boolean): boolean {
     while (this.endedBy === undefined && !isEnough()) {
+      if (this.isIdle && virtualSeconds === Infinity) return false;
       if (this.#queue.nextSeconds > virtualSeconds) {
-        if (virtualSeconds < Infinity) this.nowSeconds = virtualSeconds;
-        return virtualSeconds < Infinity;
+        this.nowSeconds = virtualSeconds;
+        return true;
       }
       this.nowSeconds = this.#queue.nextSeconds;
       const next = this.#queue.next();
