@@ -3,6 +3,7 @@
  * before `start` (SPEC E4).
  */
 
+import type { BackendName, BackendWish } from "../shared/backends.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
 import type { StalenessSummary } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
@@ -17,7 +18,7 @@ export type ToWorker =
       /** Base of the shard addresses. */
       readonly dataUrl: string;
       /** What the volunteer's link or a command asks for; `auto` measures. */
-      readonly backend: "auto" | "webgpu" | "wasm";
+      readonly backend: BackendWish;
       /** Of WASM; where left out, half of the processors. */
       readonly threads: number | undefined;
       /** The share of the time in which it computes, above 0 and up to 1; undefined: all of it. */
@@ -43,7 +44,7 @@ export type Phase =
   | "failed";
 
 export interface BackendMeasurement {
-  readonly backend: "webgpu" | "wasm";
+  readonly backend: BackendName;
   readonly device: string;
   /** Undefined where it could not be measured; `note` then says why. */
   readonly samplesPerSecond: number | undefined;
@@ -53,7 +54,7 @@ export interface BackendMeasurement {
 }
 
 export interface BackendChoice {
-  readonly backend: "webgpu" | "wasm";
+  readonly backend: BackendName;
   readonly device: string;
   /** One sentence for the volunteer: what was measured, and why this one. */
   readonly reason: string;

@@ -5,6 +5,7 @@
  */
 
 import * as v from "valibot";
+import type { BackendWish } from "../shared/backends.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
@@ -39,7 +40,7 @@ export interface RunConfig extends SolverSettings {
   readonly applier: ApplierChoice;
   /** Omnivore's optimizer chooses groups, momentum and learning rate as the run goes. */
   readonly autotune: boolean;
-  readonly backend: "auto" | "webgpu" | "wasm";
+  readonly backend: BackendWish;
   readonly seed: number;
   /** A share of the test images, 0 to 1. */
   readonly targetAccuracy: number | null;

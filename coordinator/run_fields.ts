@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { BACKEND_WISHES } from "../shared/backends.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
 import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
@@ -296,12 +297,12 @@ export const FIELDS = {
     help: "choose compute groups, momentum and learning rate as the run goes (gradient solvers)",
   },
   backend: {
-    schema: v.picklist(["auto", "webgpu", "wasm"]),
+    schema: v.picklist(BACKEND_WISHES),
     initial: "auto",
     fromText: asIs,
-    accepted: `"auto", "webgpu" or "wasm"`,
+    accepted: `"auto", "webgpu", "wasm" or "hybrid"`,
     placeholder: "NAME",
-    help: "what volunteers compute on: auto (the faster one, measured), webgpu or wasm",
+    help: "what volunteers compute on: auto (the fastest, measured), webgpu, wasm or hybrid (both)",
   },
   seed: {
     schema: wholeBetween(0, 2 ** 32 - 1),

@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { REPORTED_BACKENDS } from "../shared/backends.ts";
 import type { HistoryPoint, ReplicaView } from "../shared/run_view.ts";
 import type { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { Roster } from "./roster.ts";
@@ -25,7 +26,7 @@ const schema = v.object({
   ),
   bytesUp: amount,
   bytesDown: amount,
-  replicas: v.array(v.object({ id: v.string(), backend: v.picklist(["webgpu", "wasm", "none"]), device: v.string() })),
+  replicas: v.array(v.object({ id: v.string(), backend: v.picklist(REPORTED_BACKENDS), device: v.string() })),
 });
 
 export interface RunRecord {

@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { BACKEND_WISHES } from "./backends.ts";
 import { LIMITS } from "./wire/codes.ts";
 import { modelSchema } from "./model/schema.ts";
 import { SOLVER_NAMES } from "./solver/catalogue.ts";
@@ -67,8 +68,7 @@ const schema = v.strictObject({
   optimizer: v.strictObject({ kind: v.picklist(OPTIMIZER_KINDS), clipNorm: v.exactOptional(positive) }),
   augmentation: augmentationSchema,
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  /** `auto` measures both backends and takes the faster. */
-  backend: v.picklist(["auto", "webgpu", "wasm"]),
+  backend: v.picklist(BACKEND_WISHES),
   targetAccuracy: v.nullable(amount),
   /** Address under which the answers to the entrance exam are (SPEC E11), immutable. Without one none is held. */
   exam: v.exactOptional(text),

@@ -3,6 +3,7 @@
  * `/api/events`), to `drove status` and to the progress bar. Types only; a newer view replaces an older one whole.
  */
 
+import type { ReportedBackend } from "./backends.ts";
 import type { SolverName } from "./solver/catalogue.ts";
 
 export interface StalenessSummary {
@@ -19,7 +20,7 @@ export interface StalenessView extends StalenessSummary {
 
 export interface ReplicaView {
   readonly id: string;
-  readonly backend: "webgpu" | "wasm" | "none";
+  readonly backend: ReportedBackend;
   readonly device: string;
   /** False once it left; its contribution stays. */
   readonly connected: boolean;

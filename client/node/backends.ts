@@ -1,6 +1,7 @@
 /** Opens the backends in Node: reads the kernels' sources from the checkout, and says in plain words what is missing. */
 
 import { readdir, readFile } from "node:fs/promises";
+import type { GradientSource, StepOwner } from "../../shared/engine/shares.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { openAdapter } from "../participation/adapter.ts";
 import type { OpenedBackend } from "../participation/surroundings.ts";
@@ -12,7 +13,7 @@ import { NODE_CLOCK } from "./node_clock.ts";
 const WASM_FOLDER = new URL("../../shared/engine/wasm/build/", import.meta.url);
 const SHADER_FOLDER = new URL("../../shaders/", import.meta.url);
 
-export async function openWasm(threads = 1): Promise<OpenedBackend> {
+export async function openWasm(threads = 1): Promise<OpenedBackend<GradientSource>> {
   const suffix = threads > 1 ? "_shared" : "";
   try {
     const [plain, relaxed] = await Promise.all(
@@ -28,7 +29,7 @@ export async function openWasm(threads = 1): Promise<OpenedBackend> {
 }
 
 /** `load` gives WebGPU's entry point. */
-export async function openWebGpu(load: () => Promise<GPU> = loadDawn): Promise<OpenedBackend> {
+export async function openWebGpu(load: () => Promise<GPU> = loadDawn): Promise<OpenedBackend<StepOwner>> {
   let gpu: GPU;
   try {
     gpu = await load();

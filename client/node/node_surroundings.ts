@@ -2,6 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import { Random } from "../../shared/random.ts";
+import { openHybrid } from "../participation/hybrid.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
 import { sentenceOf } from "../replica/replica.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
@@ -23,7 +24,11 @@ export function createSurroundings(
     fetch: (path) => coordinator.fetch(path, abort.signal),
     connect: connectBySocket(coordinator),
     winners: new FileOfWinners(),
-    openBackend: (name) => (name === "webgpu" ? openWebGpu() : openWasm(threads)),
+    openBackend: (name, speeds) => {
+      if (name === "webgpu") return openWebGpu();
+      if (name === "wasm") return openWasm(threads);
+      return openHybrid(openWebGpu, () => openWasm(threads), NODE_CLOCK, speeds);
+    },
     warn: (problem) => say(sentenceOf(problem)),
     advice: { noBackend: "`drove doctor` says what this machine lacks.", noDevice: "Start it again." },
   };

@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { isBackendWish } from "../../shared/backends.ts";
 import type { FromWorker, Phase } from "../messages.ts";
 import { Participation } from "../participation/participation.ts";
 import { sentenceOf } from "../replica/replica.ts";
@@ -45,7 +46,7 @@ interface Wish {
 }
 
 async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }: Wish): Promise<number> {
-  const backend = asked === "webgpu" || asked === "wasm" ? asked : "auto";
+  const backend = isBackendWish(asked) ? asked : "auto";
   const coordinator = new Coordinator(url, trust);
   const abort = new AbortController();
   const stop = stopRequest();

@@ -3,8 +3,8 @@
  * the volunteer can do about it. Looks at names only; it asks no device.
  */
 
+import type { BackendWish } from "../../shared/backends.ts";
 import { isLoopback } from "./addresses.ts";
-import type { BackendWish } from "./training.ts";
 
 export interface Surroundings {
   readonly secureContext: boolean;
@@ -28,8 +28,8 @@ export function surroundings(): Surroundings {
 export function adviceFor(around: Surroundings, backend: BackendWish): string | undefined {
   if (backend === "wasm" || (around.hasWebGpu && around.secureContext)) return undefined;
   const consequence =
-    backend === "webgpu"
-      ? "This run or link asks for WebGPU only, so training cannot start here."
+    backend === "webgpu" || backend === "hybrid"
+      ? "This run or link asks for WebGPU, so training cannot start here."
       : "Training still works, on the processor (WASM), only slower.";
   if (!around.secureContext && !isLoopback(around.hostname)) {
     const local = `http://localhost${around.port === "" ? "" : `:${around.port}`}`;

@@ -1,4 +1,4 @@
-/** Which device computes, why this one, and what both backends reached when they were measured. */
+/** Which device computes, why this one, and what the backends reached when they were measured. */
 
 import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
 import { adapterAdvice } from "./browser_advice.ts";
@@ -8,6 +8,7 @@ import { whole } from "./format.ts";
 const NAMES: Record<BackendMeasurement["backend"], string> = {
   webgpu: "WebGPU",
   wasm: "WASM",
+  hybrid: "Hybrid",
 };
 
 export class DevicePanel {

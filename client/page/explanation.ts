@@ -1,11 +1,11 @@
 /** A run's settings in plain words: what is trained, for whom, with what, and what that takes of a volunteer's machine. */
 
+import type { BackendWish } from "../../shared/backends.ts";
 import { layoutOf } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import { SOLVERS, type Order, type Rule } from "../../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../../shared/solver/replica_rule.ts";
-import type { BackendWish } from "./training.ts";
 import { bytes, counted, percent, whole } from "./format.ts";
 
 export interface Explanation {
@@ -34,9 +34,11 @@ const ORDERS: Record<Order, string> = {
 };
 
 const COMPUTES: Record<BackendWish, string> = {
-  auto: "It trains on the GPU through WebGPU, or on the processor through WebAssembly: both are measured, and the faster one is used.",
+  auto: "It trains on the GPU through WebGPU, or on the processor through WebAssembly: or on both at once: they are measured, and the fastest is used.",
   webgpu: "It trains on the GPU through WebGPU, as this run or your link asks for.",
   wasm: "It trains on the processor through WebAssembly, as this run or your link asks for.",
+  hybrid:
+    "It trains on the GPU through WebGPU and on the processor through WebAssembly at once, as this run or your link asks for.",
 };
 
 /**

@@ -5,7 +5,12 @@ import { make, setText } from "./dom.ts";
 import { decimal, duration, percent, short, whole } from "./format.ts";
 import { StalenessBars } from "./staleness_bars.ts";
 
-const BACKENDS: Record<ReplicaView["backend"], string> = { webgpu: "WebGPU", wasm: "WASM", none: "no backend" };
+const BACKENDS: Record<ReplicaView["backend"], string> = {
+  webgpu: "WebGPU",
+  wasm: "WASM",
+  hybrid: "WebGPU and WASM",
+  none: "no backend",
+};
 
 export class ReplicaRow {
   readonly element = make("tr");

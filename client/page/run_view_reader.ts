@@ -1,6 +1,7 @@
 /** The door for what the coordinator publishes: JSON text becomes a `RunView`, or nothing. */
 
 import * as v from "valibot";
+import { REPORTED_BACKENDS } from "../../shared/backends.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { SOLVER_NAMES } from "../../shared/solver/catalogue.ts";
 
@@ -9,7 +10,7 @@ const staleness = v.object({ mean: number, p50: number, p99: number, max: number
 
 const replica = v.object({
   id: v.string(),
-  backend: v.picklist(["webgpu", "wasm", "none"]),
+  backend: v.picklist(REPORTED_BACKENDS),
   device: v.string(),
   connected: v.boolean(),
   samples: number,

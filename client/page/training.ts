@@ -4,10 +4,9 @@
  */
 
 import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
+import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { addressOf, socketAddress } from "./addresses.ts";
-
-export type BackendWish = "auto" | "webgpu" | "wasm";
 
 export interface DeviceWish {
   readonly backend: BackendWish;

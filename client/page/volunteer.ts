@@ -4,6 +4,7 @@
  */
 
 import type { BackendChoice, Phase, ReplicaProgress } from "../messages.ts";
+import { isBackendWish, type BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
@@ -21,7 +22,7 @@ import { RunFeed } from "./run_feed.ts";
 import { requestRunSettings } from "./run_settings_request.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { startTheme } from "./theme.ts";
-import { Training, type BackendWish } from "./training.ts";
+import { Training } from "./training.ts";
 
 startTheme();
 
@@ -149,7 +150,7 @@ function dutyCycleWish(): number | undefined {
 
 function backendWish(known: RunSettings): BackendWish {
   const asked = link.get("backend");
-  return asked === "webgpu" || asked === "wasm" ? asked : known.backend;
+  return isBackendWish(asked) && asked !== "auto" ? asked : known.backend;
 }
 
 function introduce(known: RunSettings): void {
@@ -239,11 +240,11 @@ new RunFeed({
 }).start();
 
 const asked = link.get("backend");
-if (asked !== null && asked !== "webgpu" && asked !== "wasm" && asked !== "auto") {
+if (asked !== null && !isBackendWish(asked)) {
   notices.show(
     "link",
     "advice",
-    `The link asks for the backend “${asked}”, which does not exist. It is ignored; use webgpu, wasm or auto.`,
+    `The link asks for the backend “${asked}”, which does not exist. It is ignored; use webgpu, wasm, hybrid or auto.`,
   );
 }
 

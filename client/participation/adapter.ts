@@ -1,6 +1,7 @@
 /** Turns a WebGPU entry point, a browser's or Dawn's, into a backend: picks the adapter, asks for what kernels can use. */
 
 import type { Backend, ShaderSources } from "../../shared/engine/backend.ts";
+import type { StepOwner } from "../../shared/engine/shares.ts";
 import { createWebGpuBackend } from "../../shared/engine/webgpu/webgpu_backend.ts";
 import type { Clock } from "../replica/clock.ts";
 import { within } from "./measurement.ts";
@@ -9,7 +10,11 @@ import { within } from "./measurement.ts";
 const ADAPTER_MS = 8000;
 
 /** Undefined where there is no adapter; rejects where it gives no device. */
-export async function openAdapter(gpu: GPU, shaders: ShaderSources, clock: Clock): Promise<Backend | undefined> {
+export async function openAdapter(
+  gpu: GPU,
+  shaders: ShaderSources,
+  clock: Clock,
+): Promise<Backend<StepOwner> | undefined> {
   const adapter = await within(
     ADAPTER_MS,
     clock,

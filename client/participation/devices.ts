@@ -1,19 +1,22 @@
 /**
- * The device that trains: measures the backends, keeps the faster that passes the entrance exam, and builds another one when it is lost. Owns every
+ * The device that trains: measures the backends, keeps the fastest that passes the entrance exam, and builds another one when it is lost. Owns every
  * backend that it opened; only the program of the chosen one keeps its memory.
  */
 
+import type { BackendName, BackendWish } from "../../shared/backends.ts";
 import type { Backend, Program } from "../../shared/engine/backend.ts";
 import { planFor } from "../../shared/engine/fit.ts";
+import type { Speeds } from "../../shared/engine/hybrid/balance.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { ExampleRange } from "../../shared/sampler.ts";
 import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
-import { chooseBackend, titleOf, type AskedBackend } from "./choice.ts";
+import { chooseBackend, titleOf } from "./choice.ts";
 import { ExamError, type Exam } from "./exam.ts";
 import type { Examples, Shard } from "./examples.ts";
+import { speedsOf, whyAlone } from "./hybrid.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
 import type { Advice, OpenedBackend, Surroundings } from "./surroundings.ts";
 import { recallWinners, tuneBackend, type TunerOptions } from "./tuning.ts";
@@ -21,7 +24,7 @@ import { recallWinners, tuneBackend, type TunerOptions } from "./tuning.ts";
 export interface DevicesOptions {
   readonly settings: RunSettings;
   readonly plan: Plan;
-  readonly asked: AskedBackend;
+  readonly asked: BackendWish;
   readonly examples: Examples;
   readonly clock: Clock;
   readonly openBackend: Surroundings["openBackend"];
@@ -34,8 +37,6 @@ export interface DevicesOptions {
   /** What nobody waits for. */
   readonly warn?: Surroundings["warn"];
 }
-
-type BackendName = Backend["name"];
 
 interface Candidate extends Measured {
   readonly backend: Backend | undefined;
@@ -74,8 +75,9 @@ export class Devices {
     const shard = await examples.first();
     const candidates: Candidate[] = [];
     // One after the other: a GPU in software is the same processor.
-    for (const name of asked === "auto" ? (["wasm", "webgpu"] as const) : [asked])
-      candidates.push(await this.#try(name, shard));
+    const alone = asked === "auto" || asked === "hybrid" ? (["wasm", "webgpu"] as const) : [asked];
+    for (const name of alone) candidates.push(await this.#try(name, shard));
+    if (alone.length > 1) candidates.push(...(await this.#tryBoth(shard, candidates)));
     for (;;) {
       this.#measured = candidates.map(({ measurement }) => measurement);
       const choice = chooseBackend(this.#measured, asked, advice.noBackend);
@@ -154,22 +156,32 @@ export class Devices {
     }
   }
 
-  async #try(name: BackendName, shard: Shard): Promise<Candidate> {
+  /** Both devices together, where they may be worth it; nothing where one of them cannot train. */
+  async #tryBoth(shard: Shard, alone: readonly Candidate[]): Promise<readonly Candidate[]> {
+    const { plan, asked } = this.#options;
+    const speeds = speedsOf(alone.map(({ measurement }) => measurement));
+    const gpu = alone.find(({ backend }) => backend?.name === "webgpu")?.backend;
+    if (asked !== "hybrid") {
+      if (!speeds || !gpu) return [];
+      const reason = whyAlone(plan, gpu, speeds);
+      if (reason !== undefined) return [unmeasured("hybrid", reason)];
+    }
+    return [await this.#try("hybrid", shard, speeds)];
+  }
+
+  async #try(name: BackendName, shard: Shard, speeds?: Speeds): Promise<Candidate> {
     const { settings, asked, clock, between } = this.#options;
     await between();
-    const backend = await this.#open(name);
-    if ("note" in backend) {
-      const measurement = { backend: name, device: titleOf(name), samplesPerSecond: undefined, note: backend.note };
-      return { measurement, program: undefined, backend: undefined };
-    }
+    const backend = await this.#open(name, speeds);
+    if ("note" in backend) return unmeasured(name, backend.note);
     const bounds = asked === "auto" ? BOUNDS : ASKED_BOUNDS;
     const plan = this.#planFor(backend);
     const measured = await measure(backend, { plan, seed: settings.seed, shard, clock, between, bounds });
     return { ...measured, backend };
   }
 
-  async #open(name: BackendName): Promise<OpenedBackend> {
-    const backend = await this.#options.openBackend(name);
+  async #open(name: BackendName, speeds?: Speeds): Promise<OpenedBackend> {
+    const backend = await this.#options.openBackend(name, speeds);
     if ("note" in backend) return backend;
     this.#backends.push(backend);
     // Whoever stopped meanwhile has closed what was open then.
@@ -242,6 +254,11 @@ export class Devices {
       ...(exam === undefined ? {} : { exam }),
     });
   }
+}
+
+function unmeasured(name: BackendName, note: string): Candidate {
+  const measurement = { backend: name, device: titleOf(name), samplesPerSecond: undefined, note };
+  return { measurement, program: undefined, backend: undefined };
 }
 
 /** At most twice as many steps wait on the device. A WASM step never waits; in software two are plenty. */

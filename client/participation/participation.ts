@@ -3,12 +3,12 @@
  * Every ending is told in words, and everything that was opened is closed again.
  */
 
+import type { BackendWish } from "../../shared/backends.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { FromWorker, Phase } from "../messages.ts";
 import type { Device } from "../replica/local_training.ts";
 import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
-import type { AskedBackend } from "./choice.ts";
 import { Devices } from "./devices.ts";
 import { Exam } from "./exam.ts";
 import { Examples, examplesOf } from "./examples.ts";
@@ -17,7 +17,7 @@ import type { Surroundings } from "./surroundings.ts";
 export interface ParticipationOptions {
   readonly settings: RunSettings;
   /** What the volunteer asks for; with `auto` the run's own wish decides. */
-  readonly backend: AskedBackend;
+  readonly backend: BackendWish;
   /** The share of the time in which its replica computes; all of it where left out. */
   readonly dutyCycle?: number | undefined;
   readonly surroundings: Surroundings;

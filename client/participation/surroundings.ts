@@ -3,7 +3,9 @@
  * time, fetching, sockets and devices are handed in.
  */
 
-import type { Backend } from "../../shared/engine/backend.ts";
+import type { BackendName } from "../../shared/backends.ts";
+import type { Backend, Program } from "../../shared/engine/backend.ts";
+import type { Speeds } from "../../shared/engine/hybrid/balance.ts";
 import type { Winners } from "../../shared/engine/tuning.ts";
 import type { Random } from "../../shared/random.ts";
 import type { Clock } from "../replica/clock.ts";
@@ -26,7 +28,7 @@ export interface StopSignal {
 }
 
 /** A backend, or a sentence that says what is missing and what helps. */
-export type OpenedBackend = Backend | { readonly note: string };
+export type OpenedBackend<P extends Program = Program> = Backend<P> | { readonly note: string };
 
 export interface Surroundings {
   readonly clock: Clock;
@@ -38,7 +40,8 @@ export interface Surroundings {
   readonly connect: ConnectLink;
   /** Where the winners of tuning are kept; nowhere where left out. */
   readonly winners?: Winners;
-  readonly openBackend: (name: "webgpu" | "wasm") => Promise<OpenedBackend>;
+  /** `speeds`: of both alone, for a hybrid to begin with. */
+  readonly openBackend: (name: BackendName, speeds?: Speeds) => Promise<OpenedBackend>;
   /** What nobody waits for and a developer may want to know. */
   readonly warn: (problem: unknown) => void;
   readonly advice: Advice;

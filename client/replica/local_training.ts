@@ -3,6 +3,7 @@
  * what was done since the last exchange. Survives the device: `useDevice` puts a new one in the place of a lost one.
  */
 
+import type { BackendName } from "../../shared/backends.ts";
 import type { Program, Taken } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { randomFor, Sampler, type ExampleRange } from "../../shared/sampler.ts";
@@ -12,7 +13,7 @@ import type { Work } from "./exchange.ts";
 
 /** A compiled program on a device, with its examples. */
 export interface Device {
-  readonly backend: "webgpu" | "wasm";
+  readonly backend: BackendName;
   /** In words. */
   readonly description: string;
   /** Measured before joining. */

@@ -1,5 +1,6 @@
 /** Opens the backends of a browser: finds the adapter, fetches the kernels' sources, and says in plain words what is missing. */
 
+import type { GradientSource, StepOwner } from "../../shared/engine/shares.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import plainUrl from "../../shared/engine/wasm/build/plain.wasm?url";
 import plainSharedUrl from "../../shared/engine/wasm/build/plain_shared.wasm?url";
@@ -18,7 +19,7 @@ const SHADERS: ReadonlyMap<string, string> = new Map(
 );
 
 /** Several threads need a page that is cross-origin isolated. */
-export async function openWasm(threads: number): Promise<OpenedBackend> {
+export async function openWasm(threads: number): Promise<OpenedBackend<GradientSource>> {
   const isShared = threads > 1 && crossOriginIsolated;
   const urls = isShared ? [plainSharedUrl, relaxedSharedUrl] : [plainUrl, relaxedUrl];
   try {
@@ -32,7 +33,7 @@ export async function openWasm(threads: number): Promise<OpenedBackend> {
   }
 }
 
-export async function openWebGpu(clock: Clock): Promise<OpenedBackend> {
+export async function openWebGpu(clock: Clock): Promise<OpenedBackend<StepOwner>> {
   // The types promise it; older browsers and plain http: pages lack it.
   const gpu = navigator.gpu as GPU | undefined;
   if (!gpu) return { note: isSecureContext ? NO_WEBGPU : NOT_SECURE };

@@ -2,6 +2,7 @@
 
 import { Random } from "../../shared/random.ts";
 import type { ToWorker } from "../messages.ts";
+import { openHybrid } from "../participation/hybrid.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
 import { defaultThreads } from "./helper_threads.ts";
@@ -16,6 +17,8 @@ export function createSurroundings({
 }: Pick<Extract<ToWorker, { kind: "start" }>, "dataUrl" | "socketUrl" | "threads">): Surroundings {
   const clock = createWorkerClock();
   const abort = new AbortController();
+  const gpu = (): ReturnType<typeof openWebGpu> => openWebGpu(clock);
+  const cpu = (): ReturnType<typeof openWasm> => openWasm(threads ?? defaultThreads());
   return {
     clock,
     abort,
@@ -23,7 +26,10 @@ export function createSurroundings({
     fetch: (path) => fetch(new URL(path, dataUrl), { signal: abort.signal }),
     connect: connectBySocket(socketUrl),
     winners: new StoredWinners(),
-    openBackend: (name) => (name === "webgpu" ? openWebGpu(clock) : openWasm(threads ?? defaultThreads())),
+    openBackend: (name, speeds) => {
+      if (name === "webgpu") return gpu();
+      return name === "wasm" ? cpu() : openHybrid(gpu, cpu, clock, speeds);
+    },
     warn: (problem) => console.warn(problem),
     advice: { noBackend: "Try a current Chrome, Edge or Firefox.", noDevice: "Reload the page." },
   };

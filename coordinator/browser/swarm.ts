@@ -7,6 +7,7 @@
  * two tabs take 260 MB, four 310. Work per processor second differs by less than the noise (35 against 39 dispatches).
  */
 
+import type { BackendWish } from "../../shared/backends.ts";
 import { BrowserError } from "./find.ts";
 import { RawBrowser } from "./raw_browser.ts";
 
@@ -15,7 +16,7 @@ export interface SwarmRequest {
   /** The coordinator's address, as volunteers open it. */
   readonly url: string;
   readonly volunteers: number;
-  readonly backend: "auto" | "webgpu" | "wasm";
+  readonly backend: BackendWish;
   /** Of WASM, of each volunteer. */
   readonly threads: number;
   /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */

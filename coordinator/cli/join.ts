@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { isBackendWish, type BackendWish } from "../../shared/backends.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { BrowserError, locateBrowser } from "../browser/find.ts";
 import { probeBrowser, type BrowserProbe } from "../browser/probe.ts";
@@ -35,12 +36,10 @@ interface End {
   readonly exitCode: ExitCode;
 }
 
-type Backend = "auto" | "webgpu" | "wasm";
-
 interface Wanted {
   readonly url: URL;
   readonly volunteers: number;
-  readonly backend: Backend;
+  readonly backend: BackendWish;
   readonly threads: number;
   readonly dutyCycle: number;
   readonly trust: string | undefined;
@@ -71,7 +70,11 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .argument("<URL>", "the run's link, such as http://127.0.0.1:8080")
     .option("--volunteers <N>", "how many", "1")
     .option("--node", "without a browser: in Node, on this machine's GPU (Dawn) or on WASM")
-    .option("--backend <NAME>", "what they compute on: auto (the faster one, measured), webgpu or wasm", "auto")
+    .option(
+      "--backend <NAME>",
+      "what they compute on: auto (the fastest, measured), webgpu, wasm or hybrid (both)",
+      "auto",
+    )
     .option("--threads <N>", "of WASM, for each volunteer (default: this machine's processors shared among them)")
     .option("--duty-cycle <SHARE>", "the share of the time in which they compute, above 0 and up to 1", "1")
     .option(...TRUST_FLAG)
@@ -213,8 +216,7 @@ function dutyCycleOf(text: string): number {
   throw new ConfigError(`--duty-cycle is "${text}"; accepted is a share of the time above 0 and up to 1, such as 0.5.`);
 }
 
-function backendOf(text: string): Backend {
-  const found = FIELDS.backend.schema.options.find((name) => name === text);
-  if (found) return found;
+function backendOf(text: string): BackendWish {
+  if (isBackendWish(text)) return text;
   throw new ConfigError(`--backend is "${text}"; accepted is ${FIELDS.backend.accepted}.`);
 }

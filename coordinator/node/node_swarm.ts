@@ -5,13 +5,14 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { BackendWish } from "../../shared/backends.ts";
 
 export interface NodeSwarmRequest {
   /** `client/node/volunteer.ts`. */
   readonly program: string;
   readonly url: string;
   readonly volunteers: number;
-  readonly backend: "auto" | "webgpu" | "wasm";
+  readonly backend: BackendWish;
   /** Of WASM, of each volunteer. */
   readonly threads: number;
   /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */

@@ -6,12 +6,11 @@
  * All vectors that cross it have the layout's `elements` (parameters, difference, gradient, center).
  */
 
+import type { BackendName } from "../backends.ts";
 import type { Exercise, TakeWords } from "./exercise.ts";
 import type { Misfit } from "./fit.ts";
 import type { Plan } from "./plan.ts";
 import type { TuningOptions, TuningResult } from "./tuning.ts";
-
-type BackendName = "webgpu" | "wasm";
 
 export interface Backend<P extends Program = Program> {
   readonly name: BackendName;

@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { REPORTED_BACKENDS } from "../backends.ts";
 import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
 import { LIMITS, type RefusalCode } from "./codes.ts";
@@ -13,7 +14,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const finite = v.pipe(v.number(), v.finite());
-const backendName = v.picklist(["webgpu", "wasm", "none"]);
+const backendName = v.picklist(REPORTED_BACKENDS);
 const contents = ["parameters", "difference", "gradient", "update"] as const satisfies readonly PushContent[];
 const recovery = v.picklist(["none", "rebase", "restart"]);
 

@@ -85,7 +85,7 @@ describe.concurrent("drove", () => {
     ],
     [
       ["join", "localhost:1", "--backend", "cuda"],
-      'drove: --backend is "cuda"; accepted is "auto", "webgpu" or "wasm".',
+      'drove: --backend is "cuda"; accepted is "auto", "webgpu", "wasm" or "hybrid".',
     ],
   ])("Wrong usage %j is one sentence with the way out, and exit code 2", async ([args, sentence]) => {
     const { exitCode, stdout, stderr } = await drove(...args);

@@ -144,7 +144,7 @@ test.for<[Flags, RegExp]>([
   [{ staleness: "scale" }, /^--staleness is "scale"; accepted is "none", "scale:S0"/],
   [{ staleness: "bound:-1" }, /^--staleness is \{"kind":"bound","limit":-1\} \(at "limit"\); accepted/],
   [{ staleness: "scale:0" }, /^--staleness .* \(at "halfRateStaleness"\); accepted/],
-  [{ backend: "cuda" }, /^--backend is "cuda"; accepted is "auto", "webgpu" or "wasm"\.$/],
+  [{ backend: "cuda" }, /^--backend is "cuda"; accepted is "auto", "webgpu", "wasm" or "hybrid"\.$/],
   [{ optimizer: "adam" }, /^--optimizer is "adam"; accepted is "momentum" .*"nesterov", "lars" or "adamw"\.$/],
   [{ clipNorm: "0" }, /^--clip-norm is 0; accepted is a number above 0/],
   [{ schedule: "cosine" }, /^--schedule is "cosine"; accepted is "constant", "step:EVERY:FACTOR"/],

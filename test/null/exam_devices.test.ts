@@ -102,6 +102,8 @@ function stage(
         ...backend,
         name,
         device: `the ${name} of a test`,
+        // Both are the same processor, as they truly are here.
+        isFallback: name === "webgpu",
         misfit: ({ microBatches }) =>
           halving.includes(name) && microBatches < 2 ? { reason: "It is too large.", isRefused: true } : undefined,
         compile: async (plan) => {

@@ -3,8 +3,11 @@
 import { describe, expect, test } from "vitest";
 import type { BackendMeasurement } from "../../client/messages.ts";
 import { chooseBackend } from "../../client/participation/choice.ts";
+import { speedsOf, whyAlone } from "../../client/participation/hybrid.ts";
 import { measure, type MeasurementOptions } from "../../client/participation/measurement.ts";
 import type { Backend } from "../../shared/engine/backend.ts";
+import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
+import { MODELS } from "../../shared/model/catalogue.ts";
 import { HandClock } from "../support/hand_clock.ts";
 import { QuadraticProgram } from "../support/quadratic_program.ts";
 import { TINY_MODEL } from "../support/tiny_run.ts";
@@ -72,6 +75,77 @@ describe("Choice", () => {
     expect(chooseBackend([NONE], "webgpu", ADVICE)).toEqual({
       problem: expect.stringMatching(/no WebGPU.*ask for WASM/),
     });
+  });
+});
+
+const GPU: BackendMeasurement = {
+  backend: "webgpu",
+  device: "a small GPU",
+  samplesPerSecond: 1000,
+  note: undefined,
+};
+
+/** Both together. */
+function hybridAt(samplesPerSecond: number | undefined, note?: string): BackendMeasurement {
+  return { backend: "hybrid", device: "a small GPU together with WASM SIMD", samplesPerSecond, note };
+}
+
+function planOf(model: keyof typeof MODELS, batch = 64): Plan {
+  return compilePlan(MODELS[model], { batch, datasetExamples: 64, normalisation: { mean: [0], deviation: [1] } });
+}
+
+describe("A GPU and a CPU together", () => {
+  test("train where that is faster than the better one alone, and the reason says by how much", () => {
+    expect(chooseBackend([WASM, GPU, hybridAt(1300)], "auto", ADVICE)).toMatchObject({
+      backend: "hybrid",
+      reason:
+        "WASM SIMD: 820 samples/s. WebGPU on a small GPU: 1,000 samples/s. Hybrid on a small GPU together with WASM SIMD: " +
+        "1,300 samples/s. Hybrid is 1.3 times faster than WebGPU here.",
+    });
+  });
+
+  test("do not where the gain is smaller than a measurement's error, and the reason says so", () => {
+    expect(chooseBackend([WASM, GPU, hybridAt(1030)], "auto", ADVICE)).toMatchObject({
+      backend: "webgpu",
+      reason: expect.stringMatching(/WebGPU alone is taken: both together are no more than 1\.03 times faster here\.$/),
+    });
+    expect(chooseBackend([WASM, GPU, hybridAt(600)], "auto", ADVICE)).toMatchObject({
+      backend: "webgpu",
+      reason: expect.stringMatching(/WebGPU is 1\.2 times faster than WASM here\.$/),
+    });
+  });
+
+  test("train where they are asked for, or a sentence says why not", () => {
+    expect(chooseBackend([WASM, GPU, hybridAt(600)], "hybrid", ADVICE)).toMatchObject({
+      backend: "hybrid",
+      reason: expect.stringMatching(/600 samples\/s\. Hybrid was asked for\.$/),
+    });
+    expect(chooseBackend([WASM, NONE, hybridAt(undefined, "There is no adapter.")], "hybrid", ADVICE)).toEqual({
+      problem: expect.stringMatching(
+        /^Hybrid was asked for, but cannot train here\. There is no adapter\. .*ask for WASM/,
+      ),
+    });
+  });
+
+  test("are not even tried where they cannot win: in software, with batch norms, or far apart in speed", () => {
+    const fast = { isFallback: false };
+    expect(whyAlone(planOf("lenet"), fast, [1000, 820])).toBeUndefined();
+    expect(whyAlone(planOf("lenet"), { isFallback: true }, [90, 820])).toMatch(/WebGPU is software here/);
+    expect(whyAlone(planOf("resnet-20"), fast, [1000, 820])).toMatch(/batch norms trains on one device/);
+    expect(whyAlone(planOf("lenet", 1), fast, [1000, 820])).toMatch(/batch of one example/);
+    expect(whyAlone(planOf("lenet"), fast, [40_000, 820])).toMatch(/would be 0\.\d+ times as fast as the better one/);
+    expect(speedsOf([WASM, GPU])).toEqual([1000, 820]);
+    expect(speedsOf([WASM, NONE])).toBeUndefined();
+  });
+
+  test("that were not tried are in the reason, and in no refusal", () => {
+    const note = "WebGPU is software here, on the very processor that WASM computes on.";
+    expect(chooseBackend([WASM, SOFTWARE, hybridAt(undefined, note)], "auto", ADVICE)).toMatchObject({
+      backend: "wasm",
+      reason: expect.stringContaining(`Hybrid was not measured: ${note} WASM is 9.1 times faster here.`),
+    });
+    const broken = [{ ...WASM, exam: "It failed." }, NONE, hybridAt(undefined, note)];
+    expect(chooseBackend(broken, "auto", ADVICE)).toEqual({ problem: expect.not.stringContaining("Hybrid") });
   });
 });
 

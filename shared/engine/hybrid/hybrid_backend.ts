@@ -16,11 +16,6 @@ export interface HybridOptions {
   readonly speeds?: Speeds;
 }
 
-/** TEMPORARY */
-export interface HybridBackend extends Omit<Backend<HybridProgram>, "name"> {
-  readonly name: "hybrid";
-}
-
 const STATISTICS: Misfit = {
   reason:
     "A GPU and a CPU share a batch in parts, and a batch norm would see the parts in place of the batch: a model with batch norms trains on one device.",
@@ -29,7 +24,7 @@ const STATISTICS: Misfit = {
 const INDIVISIBLE: Misfit = { reason: "A batch of one example cannot be shared by two devices.", isRefused: true };
 
 /** The backend owns both from here on: `close` closes them. */
-export function createHybridBackend({ owner, helper, clock, speeds = [1, 1] }: HybridOptions): HybridBackend {
+export function createHybridBackend({ owner, helper, clock, speeds = [1, 1] }: HybridOptions): Backend<HybridProgram> {
   const misfit = (plan: Plan): Misfit | undefined => {
     const unshared = whyUnshared(plan);
     if (unshared) return unshared;
@@ -65,7 +60,7 @@ export function createHybridBackend({ owner, helper, clock, speeds = [1, 1] }: H
 }
 
 /** Why no two devices may share this plan's batches. */
-function whyUnshared({ layout, batch }: Plan): Misfit | undefined {
+export function whyUnshared({ layout, batch }: Plan): Misfit | undefined {
   if (layout.trainableElements < layout.elements) return STATISTICS;
   return batch === 1 ? INDIVISIBLE : undefined;
 }
