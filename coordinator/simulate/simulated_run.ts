@@ -56,6 +56,11 @@ export class SimulatedRun {
     return this.#world.nowSeconds;
   }
 
+  /** Of the center. */
+  get version(): number {
+    return this.#world.arithmetic.version;
+  }
+
   get samples(): number {
     return this.#world.tally.samples;
   }
