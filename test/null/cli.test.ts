@@ -75,13 +75,17 @@ describe.concurrent("drove", () => {
     [["serve", "--tls-cert", "a.pem"], "drove: --tls-cert needs its private key; add --tls-key FILE."],
     [["serve", "--resume"], "drove: --resume goes on with a run of yours; say which with --name."],
     [
-      ["train", "--solver", "diloco"],
-      'drove: The solver "diloco" is in the catalogue but this version does not train with it yet; use ea-wild, async-easgd, async-measgd or sync-sgd.',
+      ["train", "--solver", "async-sgd", "--momentum", "0.9"],
+      "drove: --momentum is 0.9, but the solver async-sgd has no momentum; leave it out, or use async-msgd.",
     ],
     [["status", "ftp://x"], 'drove: "ftp://x" is no link of a run; accepted is one such as http://127.0.0.1:8080.'],
     [
       ["join", "localhost:1", "--volunteers", "0"],
       'drove: --volunteers is "0"; accepted is a whole number from 1 to 64.',
+    ],
+    [
+      ["join", "localhost:1", "--duty-cycle", "10"],
+      'drove: --duty-cycle is "10"; accepted is a share of the time above 0 and up to 1, such as 0.5.',
     ],
     [
       ["join", "localhost:1", "--backend", "cuda"],
