@@ -77,7 +77,7 @@ export class Replica {
     this.speed = this.speed === 0 ? seen : SPEED_KEPT * this.speed + (1 - SPEED_KEPT) * seen;
   }
 
-  view(samplesOfAll: number, nowMs: number): Omit<ReplicaView, "group"> {
+  view(samplesOfAll: number, nowMs: number, group: number | null): ReplicaView {
     const connected = this.connection !== undefined;
     return {
       id: this.id,
@@ -91,6 +91,7 @@ export class Replica {
       refused: this.refused,
       staleness: this.staleness.view(),
       share: samplesOfAll === 0 ? 0 : this.samples / samplesOfAll,
+      group,
       communicationPeriod: this.assignment?.communicationPeriod ?? 0,
       batchShare: this.assignment?.samples ?? 0,
       heldSeconds: this.heldMs / 1000,

@@ -19,22 +19,9 @@ import { orderKindOf, orderOf, type ExchangeOrder, type OrderResult } from "./or
 import { Places } from "./places.ts";
 import { placeOf, Roster, type Connection, type Replica, type Settled } from "./roster.ts";
 import type { RestoredRun, RunRecord } from "./run_record.ts";
+import type { LedgerEntry } from "./store/ledger.ts";
 import { Tally, type EvaluationRecord } from "./tally.ts";
 import { Session, type Joined, type RunPort } from "./session.ts";
-
-export interface LedgerEntry {
-  /** ISO 8601. */
-  readonly at: string;
-  readonly incarnation: number;
-  readonly replica: string;
-  readonly exchange: number;
-  readonly verdict: "applied" | RefusalCode;
-  readonly staleness: number | null;
-  /** Of the center: right after this apply, or when it was refused. */
-  readonly version: number;
-  readonly steps: number;
-  readonly samples: number;
-}
 
 /** The ledger as the run needs it: a line is on disk when the promise resolves (SPEC X14). */
 interface LedgerPort {

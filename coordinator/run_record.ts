@@ -8,7 +8,7 @@ import { REPORTED_BACKENDS } from "../shared/backends.ts";
 import type { HistoryPoint, ReplicaView } from "../shared/run_view.ts";
 import type { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { Roster } from "./roster.ts";
-import type { LedgerEntry } from "./run.ts";
+import type { LedgerEntry } from "./store/ledger.ts";
 
 const amount = v.pipe(v.number(), v.finite());
 

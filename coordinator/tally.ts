@@ -110,10 +110,7 @@ export class Tally {
   view(isOver: boolean, groupOf: (replica: Replica) => number | null): CountedView {
     const nowMs = this.#nowMs();
     const samples = this.#samples;
-    const replicas = [...this.#roster].map((replica) => ({
-      ...replica.view(samples, nowMs),
-      group: groupOf(replica),
-    }));
+    const replicas = [...this.#roster].map((replica) => replica.view(samples, nowMs, groupOf(replica)));
     const total = (count: (replica: (typeof replicas)[number]) => number): number =>
       replicas.reduce((sum, replica) => sum + count(replica), 0);
     const newest = this.#history.at(-1);

@@ -27,17 +27,23 @@ export function addStatus(program: Command, done: (exitCode: ExitCode) => void):
 }
 
 function describe(view: RunView): string[] {
-  const { staleness } = view;
+  const { staleness, hyperparameters, groups } = view;
+  const chosen = view.autotune.at(-1);
   return [
     `${view.run}: ${view.state}, ${view.model} on ${view.data} with ${view.solver}, incarnation ${view.incarnation}`,
     `accuracy ${percent(view.accuracy)} (target ${percent(view.targetAccuracy)}), training loss ${view.trainLoss?.toFixed(4) ?? "-"}`,
     `${thousands(view.seconds)} s, version ${view.version}, ${thousands(view.samples)} samples at ${thousands(view.samplesPerSecond)}/s, ` +
       `${thousands(view.exchanges)} exchanges, ${thousands(view.refused)} refused`,
     `staleness mean ${staleness.mean.toFixed(2)}, median ${staleness.p50}, 99th percentile ${staleness.p99}, maximum ${staleness.max}`,
+    `learning rate ${hyperparameters.learningRate}, momentum ${hyperparameters.momentum}, period ${hyperparameters.communicationPeriod}` +
+      (groups === null ? "" : `, ${groups} compute groups`),
+    ...(chosen ? [`autotune (${chosen.phase}): ${chosen.reason}`] : []),
     ...view.replicas.map(
       (replica) =>
         `  ${replica.id} ${replica.connected ? "connected" : "left"}: ${replica.backend} on ${replica.device}, ` +
-        `${thousands(replica.samples)} samples at ${thousands(replica.samplesPerSecond)}/s, ${thousands(replica.exchanges)} exchanges`,
+        `${thousands(replica.samples)} samples at ${thousands(replica.samplesPerSecond)}/s, ${thousands(replica.exchanges)} exchanges, ` +
+        `waited ${thousands(replica.heldSeconds)} s` +
+        (replica.group === null ? "" : `, group ${replica.group}: ${replica.batchShare} samples a step`),
     ),
   ];
 }

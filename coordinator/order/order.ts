@@ -41,9 +41,9 @@ export interface ExchangeOrder {
 export interface OrderPort {
   readonly center: Center;
   /** As they are now. */
-  settings(): SolverSettings;
-  connected(): readonly Replica[];
-  nowMs(): number;
+  readonly settings: () => SolverSettings;
+  readonly connected: () => readonly Replica[];
+  readonly nowMs: () => number;
 }
 
 type Kind = "direct" | "round-robin" | "grouped";

@@ -26,7 +26,7 @@ const MOST_PARTS = 8;
 /** Groups of about equal total speed: the fastest first, each to the group that is slowest so far. */
 export function dividedIntoGroups(members: readonly Paced[], groups: number): Map<string, number> {
   const speeds = knownSpeeds(members);
-  const totals = new Array<number>(groups).fill(0);
+  const totals = Array.from({ length: groups }, () => 0);
   const grouping = new Map<string, number>();
   const byFalling = members.map((member, at) => ({ member, speed: speeds[at] ?? 0 }));
   for (const { member, speed } of byFalling.toSorted((a, b) => b.speed - a.speed)) {
@@ -68,7 +68,7 @@ function imbalanceOf(members: readonly Paced[], grouping: Grouping, groups: numb
 
 function totalSpeeds(members: readonly Paced[], grouping: Grouping, groups: number): number[] {
   const speeds = knownSpeeds(members);
-  const totals = new Array<number>(groups).fill(0);
+  const totals = Array.from({ length: groups }, () => 0);
   for (const [at, { id }] of members.entries()) {
     const group = grouping.get(id);
     if (group !== undefined) totals[group] = (totals[group] ?? 0) + (speeds[at] ?? 0);

@@ -213,9 +213,11 @@ test("What a gradient solver's center can do is accepted: lars, weight decay, de
   expect(readConfig({ flags: { ...flags, groups: "4", autotune: true } })).toMatchObject({ groups: 4, autotune: true });
 });
 
+function rateOf(flags: Flags): number {
+  return solverSettingsOf(readConfig({ flags: { learningRate: "0.01", batch: "256", ...flags } })).learningRate;
+}
+
 test("A learning rate that was found for another batch is scaled in proportion to the samples of one step", () => {
-  const rateOf = (flags: Flags): number =>
-    solverSettingsOf(readConfig({ flags: { learningRate: "0.01", batch: "256", ...flags } })).learningRate;
   expect(rateOf({})).toBe(0.01);
   expect(rateOf({ scaledFrom: "64" })).toBeCloseTo(0.04, 12);
   expect(rateOf({ scaledFrom: "64", solver: "async-sgd", groups: "2" })).toBeCloseTo(0.04, 12);
@@ -224,9 +226,11 @@ test("A learning rate that was found for another batch is scaled in proportion t
   expect(rateOf({ scaledFrom: "64", solver: "sync-sgd", volunteers: "4", groups: "1" })).toBeCloseTo(0.04, 12);
 });
 
+function partsOf(flags: Flags): number {
+  return settingsFor(readConfig({ flags }), { run: "a", data: DATA, layout: layoutOf(MODELS.lenet) }).batchParts;
+}
+
 test("A batch is done in parts only where shares of it are given", () => {
-  const partsOf = (flags: Flags): number =>
-    settingsFor(readConfig({ flags }), { run: "a", data: DATA, layout: layoutOf(MODELS.lenet) }).batchParts;
   expect(partsOf({ solver: "async-sgd" })).toBe(1);
   expect(partsOf({ groups: "2" })).toBe(1);
   expect(partsOf({ solver: "async-sgd", groups: "2" })).toBe(8);

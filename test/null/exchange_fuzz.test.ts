@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { Random } from "../../shared/random.ts";
 import { movedBy } from "../../shared/solver/rule.ts";
 import type { Applier } from "../../coordinator/center/center.ts";
-import type { LedgerEntry } from "../../coordinator/run.ts";
+import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
 import { frameBytes, pushHeader, RunFixture, vectorOf, type Peer } from "../support/run_fixture.ts";
 import { TINY_LAYOUT } from "../support/tiny_run.ts";
 

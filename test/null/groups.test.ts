@@ -108,7 +108,7 @@ describe("Work", () => {
     expect(sharesOf([3, 1], 8)).toEqual([6, 2]);
     expect(sharesOf([100, 1, 1], 8)).toEqual([6, 1, 1]);
     expect(sharesOf([2, 1, 1], 8)).toEqual([4, 2, 2]);
-    expect(sharesOf([1, 1, 1], 8).toSorted()).toEqual([2, 3, 3]);
+    expect(sharesOf([1, 1, 1], 8).toSorted((a, b) => a - b)).toEqual([2, 3, 3]);
     expect(sharesOf([5], 8)).toEqual([8]);
   });
   test("[G5] Shares sum up to the parts, or to one each where there are more replicas than parts", () => {

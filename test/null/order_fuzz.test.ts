@@ -5,7 +5,7 @@
  */
 
 import { expect, test } from "vitest";
-import type { LedgerEntry } from "../../coordinator/run.ts";
+import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
 import { Random } from "../../shared/random.ts";
 import type { SolverName } from "../../shared/solver/catalogue.ts";
 import { frameBytes, pushHeader, RunFixture, vectorOf, type Peer } from "../support/run_fixture.ts";
@@ -146,7 +146,7 @@ function replayed(
   return center;
 }
 
-async function scenario(seed: number, solver: SolverName, isRetuned: boolean): Promise<void> {
+async function runScenario(seed: number, solver: SolverName, isRetuned: boolean): Promise<void> {
   const random = new Random(seed);
   const ledger: LedgerEntry[] = [];
   const fixture = await RunFixture.create({
@@ -161,11 +161,11 @@ async function scenario(seed: number, solver: SolverName, isRetuned: boolean): P
     { length: REPLICAS },
     (_, at) => new FuzzReplica(fixture, new Random(seed * 97 + at), made),
   );
-  let isOver = false;
-  const ended = Promise.all(replicas.map((replica) => replica.takePart())).finally(() => (isOver = true));
+  const end = { isReached: false };
+  const ended = Promise.all(replicas.map((replica) => replica.takePart())).finally(() => (end.isReached = true));
   const kept = [fixture.run.snapshot()];
   const restored: Float32Array[] = [];
-  for (let turn = 1; !isOver; turn++) {
+  for (let turn = 1; !end.isReached; turn++) {
     await breathe();
     fixture.nowMs += TURN_MS;
     fixture.run.tick();
@@ -202,9 +202,9 @@ async function scenario(seed: number, solver: SolverName, isRetuned: boolean): P
 const SEEDS = Array.from({ length: 6 }, (_, index) => 2000 + index);
 
 test.each(SEEDS)("[G7] [X12] [X16] compute groups that change, seed %i", async (seed) => {
-  await scenario(seed, "async-msgd", true);
+  await runScenario(seed, "async-msgd", true);
 });
 
 test.each(SEEDS.slice(0, 3))("[X15] [X16] a barrier, seed %i", async (seed) => {
-  await scenario(seed, "sync-sgd", false);
+  await runScenario(seed, "sync-sgd", false);
 });

@@ -4,7 +4,8 @@
  */
 
 import { Center, type Applier } from "../../coordinator/center/center.ts";
-import { Run, type LedgerEntry, type RunOptions } from "../../coordinator/run.ts";
+import { Run, type RunOptions } from "../../coordinator/run.ts";
+import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
 import { initialParameters } from "../../shared/model/layout.ts";
