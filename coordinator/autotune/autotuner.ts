@@ -1,0 +1,291 @@
+/**
+ * Omnivore's optimizer (Hadjis et al. 2016, algorithm 1) over a run that goes on: a cold start that times the hardware and
+ * searches widely, then epochs of training with a narrow search between two of them. It chooses compute groups, momentum and learning
+ * rate, and says why; `trials.ts` is all it sees of the run. Deterministic given that. How a search goes is in `search.ts`.
+ *
+ * Otherwise than there: trials that win were training and are kept, a search may cost at most its share of the run's time,
+ * momentum may be negative, and replicas may join and leave.
+ */
+
+import type { AutotuneDecision } from "../../shared/run_view.ts";
+import { groupsWorthTrying, neighboursOf, RATE_STEP, startOf, type Room } from "./candidates.ts";
+import {
+  chooseGroups,
+  fitHardware,
+  groupChoices,
+  updateSeconds,
+  type GroupsChosen,
+  type UpdateTiming,
+} from "./hardware_model.ts";
+import { BLOWN_UP, Progress } from "./progress.ts";
+import { groupsReason, halvedReason, membershipReason, searchReason } from "./reasons.ts";
+import { HALVING, search, type SearchResult } from "./search.ts";
+import { explicitMomentum, MOMENTA, totalMomentum, USUAL_MOMENTUM } from "./statistical_model.ts";
+import type { Trials, Tuning } from "./trials.ts";
+
+export interface AutotunerOptions<Snapshot> {
+  readonly trials: Trials<Snapshot>;
+  /** Where the cold start looks first. */
+  readonly learningRate: number;
+  /** Of an earlier incarnation of the run: training goes on with it, without a cold start. */
+  readonly resumed?: Tuning;
+  /** Of the run's time that searches may lose: Omnivore's 10 %. */
+  readonly searchShare?: number;
+  /** A trial's first round, in updates. */
+  readonly trialUpdates?: number;
+  /** What the first look at the clock takes; doubled until updates have been seen. */
+  readonly firstSeconds?: number;
+  readonly onDecision: (decision: AutotuneDecision) => void;
+}
+
+const SEARCH_SHARE = 0.1;
+const TRIAL_UPDATES = 16;
+const FIRST_SECONDS = 0.01;
+/** Timed at each number of groups before the first choice. */
+const TIMED_UPDATES = 8;
+const MOST_TIMED = 96;
+/** Kept of each group size; the oldest go first. */
+const TIMINGS_KEPT = 400;
+/** Of an epoch, in shortest trials: between two looks at replicas and loss. */
+const SLICE_TRIALS = 2;
+/** An epoch is at least this share of the run so far. */
+const EPOCH_GROWTH = 0.5;
+/** However still training stands, an epoch is so many times as long as what the search before it lost. */
+const LEAST_EPOCH = 5;
+const MOST_COLD_STARTS = 6;
+const DOUBLINGS = 40;
+/** Losses this close count as equal once training runs (Omnivore's released code); in the cold start only equal ones do. */
+const STEADY_TIE = 1.01;
+/** Candidates of a search, as far as its cost is planned. */
+const TRIED_USUALLY = 10;
+
+type Width = "cold" | "steady";
+
+export class Autotuner<Snapshot> {
+  readonly #trials: Trials<Snapshot>;
+  readonly #options: AutotunerOptions<Snapshot>;
+  readonly #share: number;
+  #timings = new Map<number, readonly UpdateTiming[]>();
+  #tuning: Tuning;
+  #replicas: number;
+  #totalMomentum = USUAL_MOMENTUM;
+  #lostSeconds = 0;
+  #lastLostSeconds = 0;
+  /** In the present epoch, or the last one. */
+  #trainedSeconds = 0;
+  #isOver = false;
+
+  /** Spent on trials that were thrown away. */
+  get lostSeconds(): number {
+    return this.#lostSeconds;
+  }
+
+  constructor(options: AutotunerOptions<Snapshot>) {
+    this.#options = options;
+    this.#trials = options.trials;
+    this.#share = options.searchShare ?? SEARCH_SHARE;
+    this.#replicas = this.#trials.replicas();
+    this.#tuning = options.resumed ?? { groups: 1, momentum: 0, learningRate: options.learningRate };
+    if (options.resumed) this.#totalMomentum = totalMomentum(options.resumed.momentum, options.resumed.groups);
+  }
+
+  /** Until the run is over. */
+  async run(): Promise<void> {
+    if (this.#options.resumed) {
+      await this.#choose("resumed", this.#tuning, "the run goes on with what was chosen before it stopped");
+      await this.#timeUpdates();
+    } else {
+      await this.#timeHardware();
+      await this.#search("cold");
+    }
+    while (!this.#isOver) {
+      await this.#train(this.#epochSeconds());
+      if (!this.#isOver) await this.#search("steady");
+    }
+  }
+
+  /** A little training at every number of groups, the most asynchronous first: what the model is fitted to. */
+  async #timeHardware(): Promise<void> {
+    const start = await this.#trials.snapshot();
+    const startLoss = await this.#trials.loss();
+    let { learningRate } = this.#tuning;
+    for (const groups of groupChoices(this.#trials.replicas()).toReversed()) {
+      for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
+        this.#tuning = { groups, momentum: explicitMomentum(this.#totalMomentum, groups), learningRate };
+        await this.#trials.retune(this.#tuning);
+        if ((await this.#timeUpdates()) && (await this.#trials.loss()) < BLOWN_UP * startLoss) break;
+        learningRate /= RATE_STEP ** 2;
+        await this.#trials.restart(start);
+      }
+    }
+  }
+
+  /** Trains until enough updates are timed; false where that diverges. */
+  async #timeUpdates(): Promise<boolean> {
+    // The first to arrive are the fast ones: every group is seen more than once.
+    const wanted = Math.min(MOST_TIMED, Math.max(TIMED_UPDATES, 3 * this.#tuning.groups));
+    let seconds = this.#options.firstSeconds ?? FIRST_SECONDS;
+    for (let doubling = 0; doubling < DOUBLINGS; doubling++) {
+      const stretch = await this.#trials.advance(seconds);
+      this.#isOver ||= stretch.isOver;
+      if (stretch.diverged) return false;
+      if (this.#isOver || this.#trials.timings().length >= wanted) break;
+      seconds *= 2;
+    }
+    this.#keepTimings();
+    return true;
+  }
+
+  async #search(width: Width): Promise<void> {
+    if (this.#isOver) return;
+    this.#replicas = this.#trials.replicas();
+    const chosen = this.#chosenGroups();
+    if (width === "cold") await this.#choose("groups", this.#adjusted(chosen.groups), groupsReason(chosen));
+    let mostGroups = Math.max(chosen.groups, Math.min(this.#tuning.groups, this.#replicas));
+    for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
+      const result = await this.#searchOnce(width, mostGroups);
+      this.#isOver ||= result.end === "run-over";
+      if (result.end === "nothing-works") {
+        const learningRate = this.#tuning.learningRate / RATE_STEP ** 3;
+        await this.#choose("search", { ...this.#tuning, learningRate }, searchReason(result));
+        continue;
+      }
+      if (!result.best || this.#isOver) return;
+      const { tuning } = result.best;
+      this.#totalMomentum = totalMomentum(tuning.momentum, tuning.groups);
+      await this.#choose("search", tuning, searchReason(result));
+      const fewer = Math.floor(tuning.groups / 2);
+      if (result.end !== "found" || fewer === 0 || !isTooAsynchronous(result, fewer)) return;
+      mostGroups = fewer;
+      await this.#choose("halved", this.#adjusted(fewer), halvedReason(tuning.groups, fewer));
+    }
+  }
+
+  async #searchOnce(width: Width, mostGroups: number): Promise<SearchResult> {
+    const room = this.#room(width, mostGroups);
+    const result = await search(this.#trials, await this.#trials.snapshot(), {
+      candidates: startOf(this.#tuning, room),
+      ...(width === "steady" ? { incumbent: this.#tuning } : {}),
+      firstSeconds: this.#trialSeconds(),
+      tie: width === "cold" ? 1 : STEADY_TIE,
+      startLoss: await this.#trials.loss(),
+      beyond: (best, tried) => neighboursOf(best, tried, room),
+    });
+    this.#lostSeconds += result.lostSeconds;
+    this.#lastLostSeconds = result.lostSeconds;
+    return result;
+  }
+
+  /** An epoch: until its time is over, or until training stands still and the last search has been made up for. */
+  async #train(seconds: number): Promise<void> {
+    const begin = this.#trials.now();
+    this.#trainedSeconds = 0;
+    const progress = new Progress();
+    let good = await this.#trials.snapshot();
+    await this.#followReplicas();
+    while (this.#trainedSeconds < seconds) {
+      const stretch = await this.#trials.advance(SLICE_TRIALS * this.#leastTrialSeconds());
+      this.#isOver ||= stretch.isOver;
+      if (this.#isOver) return;
+      this.#trainedSeconds = this.#trials.now() - begin;
+      const loss = stretch.samples > 0 ? await this.#trials.loss() : NaN;
+      if (stretch.diverged || progress.hasBlownUp(loss)) {
+        await this.#trials.restart(good);
+        const learningRate = this.#tuning.learningRate / RATE_STEP;
+        const reason = `training diverged at learning rate ${this.#tuning.learningRate}: back to the last good state`;
+        await this.#choose("recovery", { ...this.#tuning, learningRate }, reason);
+        continue;
+      }
+      if (stretch.samples > 0) {
+        progress.add(loss);
+        good = await this.#trials.snapshot();
+      }
+      await this.#followReplicas();
+      if (progress.standsStill && this.#trainedSeconds > LEAST_EPOCH * this.#lastLostSeconds) break;
+    }
+    this.#keepTimings();
+  }
+
+  /** Other replicas, other group sizes: the model says how many groups are worth it now. */
+  async #followReplicas(): Promise<void> {
+    const replicas = this.#trials.replicas();
+    if (replicas === this.#replicas || replicas === 0) return;
+    const before = this.#replicas;
+    this.#keepTimings();
+    const chosen = this.#chosenGroups();
+    this.#replicas = replicas;
+    if (chosen.groups >= this.#tuning.groups && this.#tuning.groups !== before) return;
+    if (chosen.groups === this.#tuning.groups) return;
+    await this.#choose("replicas", this.#adjusted(chosen.groups), membershipReason(before, replicas, chosen));
+  }
+
+  async #choose(phase: string, tuning: Tuning, reason: string): Promise<void> {
+    this.#tuning = tuning;
+    await this.#trials.retune(tuning);
+    this.#options.onDecision({ seconds: this.#trials.now(), phase, ...tuning, reason });
+  }
+
+  #room(width: Width, mostGroups: number): Room {
+    const secondsPerUpdate = (groups: number): number => this.#secondsPerUpdate(groups);
+    return {
+      groups: groupsWorthTrying(Math.max(1, this.#replicas), mostGroups, secondsPerUpdate),
+      isCold: width === "cold",
+    };
+  }
+
+  /** The same total momentum with other groups. */
+  #adjusted(groups: number): Tuning {
+    if (groups === this.#tuning.groups) return this.#tuning;
+    return { ...this.#tuning, groups, momentum: explicitMomentum(this.#totalMomentum, groups) };
+  }
+
+  #chosenGroups(): GroupsChosen {
+    return chooseGroups((groups) => this.#secondsPerUpdate(groups), Math.max(1, this.#trials.replicas()));
+  }
+
+  #secondsPerUpdate(groups: number): number {
+    const model = fitHardware([...this.#timings.values()].flat());
+    if (!model) return this.#options.firstSeconds ?? FIRST_SECONDS;
+    return updateSeconds(model, Math.max(1, this.#trials.replicas()), groups);
+  }
+
+  #keepTimings(): void {
+    for (const [size, timings] of Map.groupBy(this.#trials.timings(), (timing) => timing.groupSize)) {
+      this.#timings.set(size, [...(this.#timings.get(size) ?? []), ...timings].slice(-TIMINGS_KEPT));
+    }
+  }
+
+  /** What the epoch before allows for, but never so short that a trial shows nothing. */
+  #trialSeconds(): number {
+    return Math.max(this.#leastTrialSeconds(), (this.#share * this.#trainedSeconds) / unitsOf(TRIED_USUALLY));
+  }
+
+  #leastTrialSeconds(): number {
+    const updates = this.#options.trialUpdates ?? TRIAL_UPDATES;
+    return updates * this.#secondsPerUpdate(this.#tuning.groups);
+  }
+
+  /** So long that the next search is no more than its share; epochs and their searches grow with the run. */
+  #epochSeconds(): number {
+    const nextSearch = unitsOf(TRIED_USUALLY) * this.#leastTrialSeconds();
+    return Math.max(nextSearch / this.#share, EPOCH_GROWTH * this.#trials.now());
+  }
+}
+
+/** The best momentum is the lowest that is tried, and nobody has seen whether fewer groups are better. */
+function isTooAsynchronous({ best, trials }: SearchResult, fewer: number): boolean {
+  return best?.tuning.momentum === MOMENTA[0] && !trials.some(({ tuning }) => tuning.groups === fewer);
+}
+
+/** What a search costs, in first-round trials. */
+function unitsOf(candidates: number): number {
+  let units = candidates;
+  let length = 1;
+  for (let going = candidates; going > 1;) {
+    going = Math.ceil(going / HALVING);
+    if (going === 1) break;
+    units += going * length * (HALVING - 1);
+    length *= HALVING;
+  }
+  return units;
+}
