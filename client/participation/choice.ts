@@ -40,7 +40,7 @@ function chooseAsked(measured: readonly BackendMeasurement[], asked: BackendName
   return {
     backend: asked,
     device: found.device,
-    reason: `${describe(found)} ${titleOf(asked)} was asked for.`,
+    reason: `${measured.map(describe).join(" ")} ${titleOf(asked)} was asked for.`,
     measured,
   };
 }

@@ -140,6 +140,26 @@ describe("`drove join --node`", () => {
     },
   );
 
+  test.skipIf(withoutDawn !== "")(
+    `A volunteer asked for both devices trains on Dawn and WASM at once, examined, and says what each does alone${withoutDawn}`,
+    async () => {
+      const { child, notes } = joinBy("hybrid");
+      const view = await coordinator.until(
+        "exchanges of a hybrid",
+        (now) => connected(now).some(({ backend, applied }) => backend === "hybrid" && applied >= 2),
+        REACTION_TIMEOUT_MS,
+      );
+      const hybrid = connected(view).find(({ backend }) => backend === "hybrid")!;
+      expect(hybrid.device).toContain(`${dawn.adapter} together with WASM SIMD`);
+      expect(hybrid.refused).toBe(0);
+      expect(notes.join("\n")).toMatch(
+        /WASM SIMD.*: \S+ samples\/s\. WebGPU on .*Hybrid was asked for\. The exam is passed/,
+      );
+      child.kill("SIGTERM");
+      await coordinator.until("it has left", (now) => connected(now).length === 0, REACTION_TIMEOUT_MS);
+    },
+  );
+
   test("Volunteers end when the program that started them is killed", async () => {
     const { child } = joinBy("wasm");
     const trains = await coordinator.until(
