@@ -87,7 +87,8 @@ export class ReplicaSide {
     const version = this.#world.arithmetic.version;
     const center = this.#world.arithmetic.centerCopy();
     const leftSeconds = this.#world.nowSeconds;
-    this.#world.at(arrivalSeconds, () => {
+    // Those who come together are asked for their shares of one whole.
+    this.#world.later(arrivalSeconds, () => {
       if (!replica.isStill(membership)) return this.#world.arithmetic.release(center);
       replica.answeredSeconds = leftSeconds;
       replica.baseVersion = version;

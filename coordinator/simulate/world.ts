@@ -90,7 +90,12 @@ export class World {
   /** Runs `happen` then, or now, where that is now. */
   at(virtualSeconds: number, happen: () => void): void {
     if (virtualSeconds <= this.nowSeconds) happen();
-    else this.#queue.schedule(virtualSeconds, { happen, epoch: this.#epoch });
+    else this.later(virtualSeconds, happen);
+  }
+
+  /** Runs `happen` then, and not before everything that is happening now is done. */
+  later(virtualSeconds: number, happen: () => void): void {
+    this.#queue.schedule(virtualSeconds, { happen, epoch: this.#epoch });
   }
 
   /** Whatever becomes of the replicas' work meanwhile. */
