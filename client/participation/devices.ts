@@ -186,7 +186,7 @@ export class Devices {
     this.#backends.push(backend);
     // Whoever stopped meanwhile has closed what was open then.
     await this.#options.between();
-    await recallWinners(backend, this.#tunerOptions());
+    await recallWinners(backend, this.#tunerOptions(this.#planFor(backend)));
     return backend;
   }
 
@@ -212,7 +212,8 @@ export class Devices {
     this.#program = program;
     this.#options.examples.loadInto(program, shard, loaded, () => this.#program === program);
     const samplesPerSecond = this.#speedOf(backend.name);
-    void this.#tune(backend);
+    // Its very plan: tuning changes the kernels of programs that were compiled from it.
+    void this.#tune(backend, program.plan);
     return {
       backend: backend.name,
       description: backend.device,
@@ -225,9 +226,9 @@ export class Devices {
   }
 
   /** Training begins with the kernels that are guessed or remembered. */
-  async #tune(backend: Backend): Promise<void> {
+  async #tune(backend: Backend, plan: Plan): Promise<void> {
     try {
-      await tuneBackend(backend, this.#tunerOptions());
+      await tuneBackend(backend, this.#tunerOptions(plan));
     } catch (error) {
       // A device that is lost or closed is heard of elsewhere.
       await Promise.race([backend.lost, this.#options.clock.breathe()]);
@@ -235,8 +236,8 @@ export class Devices {
     }
   }
 
-  #tunerOptions(): TunerOptions {
-    const { plan, clock, winners, between, onTuning = () => {} } = this.#options;
+  #tunerOptions(plan: Plan): TunerOptions {
+    const { clock, winners, between, onTuning = () => {} } = this.#options;
     return { plan, clock, winners, between, onTuning };
   }
 

@@ -10,6 +10,7 @@ import { NODE_CLOCK } from "../../client/node/node_clock.ts";
 import type { Device } from "../../client/replica/local_training.ts";
 import type { Backend } from "../../shared/engine/backend.ts";
 import { answerExam } from "../../shared/engine/exam/examine.ts";
+import type { Plan } from "../../shared/engine/plan.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
@@ -43,6 +44,8 @@ interface Stage {
   readonly devices: Devices;
   readonly choices: readonly BackendChoice[];
   readonly asked: readonly string[];
+  /** Plans that a backend was asked to find kernels for. */
+  readonly tuned: readonly Plan[];
 }
 
 type BackendName = Backend["name"];
@@ -73,6 +76,7 @@ function stage(
 ): Stage {
   const choices: BackendChoice[] = [];
   const asked: string[] = [];
+  const tuned: Plan[] = [];
   const fetch = async (path: string): Promise<Fetched> => {
     asked.push(path);
     if (path === "data/0.bin") return new Response(shard());
@@ -106,6 +110,10 @@ function stage(
         isFallback: name === "webgpu",
         misfit: ({ microBatches }) =>
           halving.includes(name) && microBatches < 2 ? { reason: "It is too large.", isRefused: true } : undefined,
+        tune: async (plan) => {
+          tuned.push(plan);
+          return { products: [], spentMs: 0, speedup: 1, isComplete: true };
+        },
         compile: async (plan) => {
           const program = await backend.compile(plan);
           return fault ? broken(program, SETTINGS.seed, fault) : program;
@@ -113,7 +121,7 @@ function stage(
       };
     },
   });
-  return { devices, choices, asked };
+  return { devices, choices, asked, tuned };
 }
 
 function shard(): Uint8Array<ArrayBuffer> {
@@ -142,6 +150,14 @@ describe("Admission", () => {
     expect((await chosen(play)).program.plan.microBatches).toBe(2);
     expect(play.choices[0]!.exam).toMatch(/^The exam is passed:/);
     expect(play.asked.filter((path) => path.startsWith(SETTINGS.exam!))).toEqual([HALVES]);
+  });
+
+  test("Kernels are sought for the very plan that trains, in its parts", async () => {
+    for (const halving of [[], ["webgpu", "wasm"]] as const) {
+      const play = stage({}, undefined, halving);
+      const { program } = await chosen(play);
+      expect(play.tuned.at(-1)).toBe(program.plan);
+    }
   });
 
   test("[E11] Each backend gets the answers for its own number of parts", async () => {
