@@ -5,7 +5,7 @@ import type { CompleteScenario } from "./scenario.ts";
 import type { CurvePoint } from "./tally.ts";
 import type { EndReason, World } from "./world.ts";
 
-export interface ReplicaReport {
+interface ReplicaReport {
   /** Local steps, also those that were never pushed. */
   readonly steps: number;
   /** Of applied pushes. */

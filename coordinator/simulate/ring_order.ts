@@ -48,7 +48,7 @@ export class RingOrder implements SimulatedOrder {
 
   abort(): void {
     this.#held.clear();
-    for (const replica of [...this.#ring]) if (!replica.isMember) this.#remove(replica);
+    for (const replica of this.#ring.filter(({ isMember }) => !isMember)) this.#remove(replica);
   }
 
   groupOf(replica: VirtualReplica): readonly VirtualReplica[] {

@@ -14,7 +14,7 @@ import { isScenarioField, SCENARIO_FIELDS, scenarioFlagOf, type ScenarioField } 
 import type { SlownessFactors, StepTimes } from "./step_times.ts";
 
 /** Who is there when. */
-export type Churn =
+type Churn =
   /** Exponential lifetimes and absences. A replica comes back as a new one would. */
   | { readonly kind: "rates"; readonly meanLifetimeSeconds: number; readonly meanAbsenceSeconds: number }
   /** A replica without a span is there all the time. */

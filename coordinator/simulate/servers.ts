@@ -7,7 +7,7 @@ export class Servers {
   readonly #freeAtSeconds: number[];
 
   constructor(count: number) {
-    this.#freeAtSeconds = new Array<number>(count).fill(0);
+    this.#freeAtSeconds = Array.from({ length: count }, () => 0);
   }
 
   /** When a job that comes at `nowSeconds` and takes `seconds` begins. Jobs come in order of time. */

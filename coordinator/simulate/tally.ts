@@ -17,7 +17,7 @@ export interface CurvePoint {
 }
 
 /** A mean loss over a stretch of training. */
-export class LossWindow {
+class LossWindow {
   #sum = 0;
   #samples = 0;
 

@@ -32,8 +32,8 @@ function scenarioOf(solver: SolverName): Scenario {
   };
 }
 
-function withoutClock({ wallSeconds: _, ...rest }: SimulationReport): unknown {
-  return rest;
+function withoutClock(report: SimulationReport): unknown {
+  return { ...report, wallSeconds: 0 };
 }
 
 describe("In a simulation", () => {
