@@ -96,7 +96,7 @@ async function distance(actual: Program, expected: Program): Promise<number> {
   return relativeError(await actual.readParameters(), Float64Array.from(await expected.readParameters()));
 }
 
-describe("[E14] Steps on both devices", () => {
+describe("[E15] Steps on both devices", () => {
   test.each(OPTIMIZER_CASES)("equal those of one, with $title", async ({ optimizer, settings }) => {
     const plan = planOf({ optimizer });
     const [both, one] = [await hybrid(plan), await alone(plan)];

@@ -95,7 +95,7 @@ function planOf(model: keyof typeof MODELS, batch = 64): Plan {
 }
 
 describe("A GPU and a CPU together", () => {
-  test("train where that is faster than the better one alone, and the reason says by how much", () => {
+  test("[E15] train where that is faster than the better one alone, and the reason says by how much", () => {
     expect(chooseBackend([WASM, GPU, hybridAt(1300)], "auto", ADVICE)).toMatchObject({
       backend: "hybrid",
       reason:
@@ -104,7 +104,7 @@ describe("A GPU and a CPU together", () => {
     });
   });
 
-  test("do not where the gain is smaller than a measurement's error, and the reason says so", () => {
+  test("[E15] do not where the gain is smaller than a measurement's error, and the reason says so", () => {
     expect(chooseBackend([WASM, GPU, hybridAt(1030)], "auto", ADVICE)).toMatchObject({
       backend: "webgpu",
       reason: expect.stringMatching(/WebGPU alone is taken: both together are no more than 1\.03 times faster here\.$/),
