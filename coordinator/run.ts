@@ -63,7 +63,6 @@ export class Run implements RunPort {
   readonly #sessions = new Set<Session>();
   readonly #rule: ReplicaRule;
   readonly #tally: Tally;
-  readonly #decisions: AutotuneDecision[] = [];
   #solver: SolverSettings;
   #order: ExchangeOrder;
   /** Others took their place; what was pushed to them may not have been applied yet. */
@@ -232,7 +231,7 @@ export class Run implements RunPort {
 
   /** The autotuner chose; people are shown what and why. */
   recordDecision(decision: AutotuneDecision): void {
-    this.#decisions.push(decision);
+    this.#tally.decided(decision);
   }
 
   countRefusal(code: RefusalCode): void {
@@ -283,7 +282,6 @@ export class Run implements RunPort {
       ...counted,
       groups: groups === null ? null : inGroups.size,
       hyperparameters: { learningRate, momentum, communicationPeriod, groups },
-      autotune: this.#decisions,
     };
   }
 

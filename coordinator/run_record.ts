@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../shared/backends.ts";
-import type { HistoryPoint, ReplicaView } from "../shared/run_view.ts";
+import type { AutotuneDecision, HistoryPoint, ReplicaView } from "../shared/run_view.ts";
 import type { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { Roster } from "./roster.ts";
 import type { LedgerEntry } from "./store/ledger.ts";
@@ -24,6 +24,19 @@ const schema = v.object({
       images: amount,
     }),
   ),
+  /** Runs of earlier versions have none. */
+  autotune: v.exactOptional(
+    v.array(
+      v.object({
+        seconds: amount,
+        phase: v.string(),
+        groups: amount,
+        momentum: amount,
+        learningRate: amount,
+        reason: v.string(),
+      }),
+    ),
+  ),
   bytesUp: amount,
   bytesDown: amount,
   replicas: v.array(v.object({ id: v.string(), backend: v.picklist(REPORTED_BACKENDS), device: v.string() })),
@@ -32,6 +45,7 @@ const schema = v.object({
 export interface RunRecord {
   readonly seconds: number;
   readonly history: readonly HistoryPoint[];
+  readonly autotune?: readonly AutotuneDecision[];
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly replicas: readonly Pick<ReplicaView, "id" | "backend" | "device">[];

@@ -3,7 +3,7 @@
  * roster, whose replicas keep their own part, and nothing of center or connections.
  */
 
-import type { HistoryPoint, RunView } from "../shared/run_view.ts";
+import type { AutotuneDecision, HistoryPoint, RunView } from "../shared/run_view.ts";
 import { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { RefusalCode } from "../shared/wire/codes.ts";
 import type { Header } from "../shared/wire/messages.ts";
@@ -36,7 +36,6 @@ export type CountedView = Omit<
   | "overlappedApplies"
   | "groups"
   | "hyperparameters"
-  | "autotune"
 >;
 
 export class Tally {
@@ -46,6 +45,7 @@ export class Tally {
   readonly #refusals = new Map<RefusalCode, number>();
   readonly #rate: Rate;
   readonly #trainLoss = { sum: 0, weight: 0 };
+  readonly #decisions: AutotuneDecision[] = [];
   #history: HistoryPoint[] = [];
   #firstExchangeMs: number | undefined = undefined;
   #earlierSeconds = 0;
@@ -60,6 +60,7 @@ export class Tally {
     if (!restored) return;
     this.#earlierSeconds = restored.seconds;
     this.#history = [...restored.history];
+    this.#decisions.push(...(restored.autotune ?? []));
     this.#bytesUp = restored.bytesUp;
     this.#bytesDown = restored.bytesDown;
     restoreRun(restored, roster, this.#staleness, nowMs());
@@ -80,6 +81,10 @@ export class Tally {
     this.#rate.add(header.samples, nowMs);
     this.#trainLoss.sum = this.#trainLoss.sum * LOSS_KEPT + header.meanLoss * header.samples;
     this.#trainLoss.weight = this.#trainLoss.weight * LOSS_KEPT + header.samples;
+  }
+
+  decided(decision: AutotuneDecision): void {
+    this.#decisions.push(decision);
   }
 
   repeated(): void {
@@ -131,6 +136,7 @@ export class Tally {
       staleness: this.#staleness.view(),
       replicas,
       history: this.#history,
+      autotune: this.#decisions,
     };
   }
 
@@ -139,6 +145,7 @@ export class Tally {
     return {
       seconds: this.#seconds,
       history: this.#history,
+      autotune: this.#decisions,
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
       replicas: [...this.#roster].map(({ id, backend, device }) => ({ id, backend, device })),

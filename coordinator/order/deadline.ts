@@ -3,6 +3,7 @@
  * at which it was seen to work.
  */
 
+import { LIMITS } from "../../shared/wire/codes.ts";
 import type { Replica } from "../roster.ts";
 
 /** Of the expected duration. */
@@ -10,9 +11,9 @@ const PATIENCE = 1.5;
 /** For whatever else may hold up a push: a garbage collection, a retransmitted packet. */
 const SLACK_MS = 250;
 
-/** Until the push that is due, from the last answer. 0 where nothing is known of the replica's speed. */
+/** From the last answer until the push that is due. Whoever's speed is unknown has as long as a lease. */
 export function expectedMs({ assignment, speed }: Replica): number {
-  if (!assignment || speed === 0) return 0;
+  if (!assignment || speed === 0) return LIMITS.leaseMs;
   return (1000 * assignment.communicationPeriod * assignment.samples) / speed;
 }
 

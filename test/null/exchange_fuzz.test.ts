@@ -207,10 +207,7 @@ class Scenario {
 
   /** Waits until every accepted push is in the ledger: a center that is being applied to is not compared. */
   async #drain(): Promise<void> {
-    const inThis = (): LedgerEntry[] => this.#appliedNow();
-    await expect
-      .poll(() => this.#fixture.center.version - this.#start.version - inThis().length, { interval: 2 })
-      .toBe(0);
+    await this.#fixture.run.settled();
   }
 
   #appliedNow(): LedgerEntry[] {
