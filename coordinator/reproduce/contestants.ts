@@ -6,6 +6,7 @@
 
 import type { Scenario } from "../simulate/scenario.ts";
 import type { Contestant } from "./races.ts";
+import { gridOf } from "./tuning.ts";
 
 /** eta / (1 - mu). */
 const STEP_LENGTHS = [0.05, 0.1, 0.2, 0.4, 0.8];
@@ -19,59 +20,58 @@ const DEFAULT_ELASTIC_RATE = 0.9;
 
 /** The six asynchronous and round-robin solvers that were there before EA-wild. */
 export const OLDER_SIX: readonly Contestant[] = [
-  { name: "original-easgd", scenario: { solver: "original-easgd" }, grid: elasticGrid() },
-  { name: "hogwild-sgd", scenario: { solver: "hogwild-sgd" }, grid: plainGrid() },
-  { name: "async-sgd", scenario: { solver: "async-sgd" }, grid: plainGrid() },
-  { name: "async-msgd", scenario: { solver: "async-msgd" }, grid: momentumGrid() },
-  { name: "async-easgd", scenario: { solver: "async-easgd" }, grid: elasticGrid() },
-  { name: "async-measgd", scenario: { solver: "async-measgd" }, grid: momentumGrid() },
+  elastic("original-easgd", { solver: "original-easgd" }),
+  plain("hogwild-sgd", { solver: "hogwild-sgd" }),
+  plain("async-sgd", { solver: "async-sgd" }),
+  withMomentum("async-msgd", { solver: "async-msgd" }, MOMENTA, [0.05, 0.1]),
+  elastic("async-easgd", { solver: "async-easgd" }),
+  withMomentum("async-measgd", { solver: "async-measgd" }, MOMENTA, [0.2, 0.4]),
 ];
 
 /** Without momentum: SC17's Hogwild EASGD. */
-export const PLAIN_EA_WILD: Contestant = {
-  name: "ea-wild, mu 0",
-  scenario: { solver: "ea-wild", momentum: 0 },
-  grid: elasticGrid(),
-};
+export const PLAIN_EA_WILD = elastic("ea-wild, mu 0", { solver: "ea-wild", momentum: 0 });
 
 /** With and without momentum of the replica. */
-export const EA_WILD: Contestant = {
-  name: "ea-wild",
-  scenario: { solver: "ea-wild", elasticRate: DEFAULT_ELASTIC_RATE },
-  grid: gridWithMomenta([0, 0.9]),
-};
+export const EA_WILD = withMomentum(
+  "ea-wild",
+  { solver: "ea-wild", elasticRate: DEFAULT_ELASTIC_RATE },
+  [0, 0.9],
+  [0.2, 0.4],
+);
 
-export const SYNC_EASGD: Contestant = {
-  name: "sync-easgd",
-  scenario: { solver: "sync-easgd" },
-  grid: elasticGrid(),
-};
+export const SYNC_EASGD = elastic("sync-easgd", { solver: "sync-easgd" });
 
-export const SYNC_SGD: Contestant = {
-  name: "sync-sgd",
-  scenario: { solver: "sync-sgd" },
-  grid: gridWithMomenta([0, 0.9]),
-};
+export const SYNC_SGD = withMomentum("sync-sgd", { solver: "sync-sgd" }, [0, 0.9], [0.4, 0.8]);
 
-function plainGrid(): Scenario[] {
-  return FINE_STEP_LENGTHS.map((learningRate) => ({ learningRate }));
+function plain(name: string, scenario: Scenario): Contestant {
+  return {
+    name,
+    scenario,
+    grid: gridOf({ learningRate: FINE_STEP_LENGTHS }),
+    quickGrid: gridOf({ learningRate: [0.025, 0.05, 0.07, 0.1] }),
+  };
 }
 
-function elasticGrid(): Scenario[] {
-  return ELASTIC_RATES.flatMap((elasticRate) => STEP_LENGTHS.map((learningRate) => ({ learningRate, elasticRate })));
+function elastic(name: string, scenario: Scenario): Contestant {
+  return {
+    name,
+    scenario,
+    grid: gridOf({ learningRate: STEP_LENGTHS, elasticRate: ELASTIC_RATES }),
+    quickGrid: gridOf({ learningRate: [0.2, 0.4], elasticRate: ELASTIC_RATES }),
+  };
 }
 
-function momentumGrid(): Scenario[] {
-  return gridWithMomenta(MOMENTA);
+function withMomentum(
+  name: string,
+  scenario: Scenario,
+  momenta: readonly number[],
+  quickLengths: readonly number[],
+): Contestant {
+  return { name, scenario, grid: momentumGrid(momenta, STEP_LENGTHS), quickGrid: momentumGrid(momenta, quickLengths) };
 }
 
-function gridWithMomenta(momenta: readonly number[]): Scenario[] {
+function momentumGrid(momenta: readonly number[], lengths: readonly number[]): Scenario[] {
   return momenta.flatMap((momentum) =>
-    STEP_LENGTHS.map((length) => ({ learningRate: Number((length * (1 - momentum)).toPrecision(3)), momentum })),
+    lengths.map((length) => ({ learningRate: Number((length * (1 - momentum)).toPrecision(3)), momentum })),
   );
-}
-
-/** For a reduced run: every other point of each contestant's grid. */
-export function withHalfTheGrid(contestant: Contestant): Contestant {
-  return { ...contestant, grid: contestant.grid.filter((_, index) => index % 2 === 1) };
 }

@@ -6,6 +6,7 @@ const PAPERS: Readonly<Record<string, () => Promise<{ readonly PAPER: Paper }>>>
   "caffe-con-troll": () => import("./caffe_con_troll/paper.ts"),
   hogwild: () => import("./hogwild/paper.ts"),
   hpcasia20: () => import("./hpcasia20/paper.ts"),
+  momentum: () => import("./momentum/paper.ts"),
   sc17: () => import("./sc17/paper.ts"),
   easgd: () => import("./easgd/paper.ts"),
 };

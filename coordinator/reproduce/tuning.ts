@@ -19,6 +19,8 @@ export interface Tuned<T> {
 /** Simulates every point of the grid; of equal ones the first is the best. */
 export async function tune<T>(context: ExperimentContext, grid: Grid<T>): Promise<Tuned<T>> {
   const { points, scenarioOf, scoreOf } = grid;
+  const [only, ...others] = points;
+  if (only !== undefined && others.length === 0) return { best: only, scores: [] };
   const scores = await Promise.all(
     points.map(async (point) => {
       const report = await context.pool.simulate(scenarioOf(point, context.tuningSeed));

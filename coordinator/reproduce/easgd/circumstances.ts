@@ -7,7 +7,7 @@ import { SMALL_MLP } from "../small_mlp.ts";
 export const CIRCUMSTANCES: Scenario = {
   model: SMALL_MLP,
   trainExamples: 2000,
-  testImages: 10_000,
+  testImages: 5000,
   batch: 32,
   stepSeconds: 0.01,
   stepTimes: { kind: "lognormal", sigma: 0.3 },

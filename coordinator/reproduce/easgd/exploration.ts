@@ -10,12 +10,12 @@ import { CIRCUMSTANCES, lowestErrorPercent, SOLVERS } from "./circumstances.ts";
 const PERIOD = 10;
 
 const BUDGET = {
-  quick: { replicas: [4, 16], stepsOfEach: 400, evaluations: 10 },
+  quick: { replicas: [4, 16], stepsOfEach: 300, evaluations: 10 },
   full: { replicas: [4, 8, 16], stepsOfEach: 1000, evaluations: 25 },
 } as const;
 
 const METHODS = ["EASGD", "EAMSGD"] as const;
-const LEARNING_RATES = { EASGD: [0.05, 0.1, 0.2], EAMSGD: [0.005, 0.01, 0.02] } as const;
+const LEARNING_RATES = { EASGD: [0.05, 0.15, 0.45], EAMSGD: [0.005, 0.015, 0.045] } as const;
 
 export const EXPLORATION: Experiment = {
   name: "exploration",
@@ -86,7 +86,7 @@ async function errorsWith(
     evaluateEverySamples: (steps * 32) / evaluations,
   };
   const { best } = await tune(context, {
-    points: gridOf({ learningRate: LEARNING_RATES[method] }),
+    points: gridOf({ learningRate: context.isQuick ? LEARNING_RATES[method].slice(1, 2) : LEARNING_RATES[method] }),
     scenarioOf: (settings, seed) => ({ ...common, ...settings, seed }),
     scoreOf: lowestErrorPercent,
   });

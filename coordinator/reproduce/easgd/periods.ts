@@ -17,11 +17,11 @@ interface Budget {
 const REPLICAS = 4;
 
 const BUDGET: Readonly<Record<"quick" | "full", Budget>> = {
-  quick: { periods: [1, 16, 64], steps: 4 * 512, evaluations: 16 },
-  full: { periods: [1, 4, 16, 64], steps: 4 * 1024, evaluations: 32 },
+  quick: { periods: [1, 16, 64], steps: 4 * 384, evaluations: 12 },
+  full: { periods: [1, 4, 16, 64], steps: 4 * 768, evaluations: 24 },
 };
 
-const LEARNING_RATES = [0.05, 0.1, 0.2];
+const LEARNING_RATES = [0.05, 0.15, 0.45];
 
 /** Heavy momentum makes steps 1 / (1 - momentum) times as long. */
 const RATE_FACTORS: Readonly<Record<Method, number>> = { EASGD: 1, EAMSGD: 0.1, DOWNPOUR: 1 };
@@ -42,7 +42,7 @@ interface Run {
 export const PERIODS: Experiment = {
   name: "periods",
   title: "Stability and test error over the communication period",
-  method: `p = ${REPLICAS}, batch 32, ${BUDGET.full.steps} local steps altogether, an evaluation of the center on all test images ${BUDGET.full.evaluations} times in a run; learning rates ${LEARNING_RATES.join(", ")} for EASGD and DOWNPOUR and a tenth of them for EAMSGD. A run is *unstable* if its center ended in numbers that are none or if any evaluation in the second half of the run found it wrong for more than half of the test images. The share of unstable runs is taken over all learning rates, seed by seed. A method's test error at a period is the lowest that an evaluation found, at the learning rate that was best on the tuning seed.`,
+  method: `p = ${REPLICAS}, batch 32, ${BUDGET.full.steps} local steps altogether, an evaluation of the center on the test images ${BUDGET.full.evaluations} times in a run; learning rates ${LEARNING_RATES.join(", ")} for EASGD and DOWNPOUR and a tenth of them for EAMSGD. A run is *unstable* if its center ended in numbers that are none or if any evaluation in the second half of the run found it wrong for more than half of the test images. The share of unstable runs is taken over all learning rates, seed by seed. A method's test error at a period is the lowest that an evaluation found, at the learning rate that was best on the tuning seed.`,
   claims: [
     ...LONG_PERIODS.flatMap((period): Claim[] => [
       {

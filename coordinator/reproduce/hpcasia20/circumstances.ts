@@ -15,5 +15,5 @@ export const VOLUNTEERS: Scenario = {
   downBytesPerSecond: 20e6,
   applySeconds: 0.0005,
   testImages: 2000,
-  evaluateEverySamples: 32 * 20,
+  evaluateEverySamples: 32 * 40,
 };
