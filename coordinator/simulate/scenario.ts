@@ -121,26 +121,44 @@ function implied(rule: Solver, optimizer: string | undefined): [ScenarioField, u
   ];
 }
 
+/** Of what a run refuses (run_contradictions.ts) that which cannot be simulated; an unstable step size can. */
 function refuseContradictions(
   scenario: CompleteScenario,
   rule: Solver,
   sourceOf: (field: ScenarioField) => string,
 ): void {
-  const { solver, momentum, communicationPeriod, overlap, replicas } = scenario;
-  if (rule.momentum === "none" && momentum !== 0) {
-    throw new ConfigError(
-      `${sourceOf("momentum")} is ${momentum}, but the solver ${solver} has no momentum; leave it out, or use async-msgd or async-measgd.`,
-    );
-  }
-  if (rule.rule === "gradient" && communicationPeriod !== 1) {
-    throw new ConfigError(
-      `${sourceOf("communicationPeriod")} is ${communicationPeriod}, but the solver ${solver} pushes every gradient; accepted is 1.`,
-    );
-  }
-  if (rule.rule === "gradient" && overlap === true) {
-    throw new ConfigError(
-      `${sourceOf("overlap")} is true, but the solver ${solver} takes its gradients at the center that it waits for; leave it out.`,
-    );
+  const { solver, momentum, communicationPeriod, overlap, replicas, exchange, groups } = scenario;
+  const isGradient = rule.rule === "gradient";
+  const isTwice = exchange === "two-round-trip";
+  const contradictions: readonly [field: ScenarioField, isSo: boolean, why: string][] = [
+    [
+      "momentum",
+      rule.momentum === "none" && momentum !== 0,
+      `the solver ${solver} has no momentum; leave it out, or use async-msgd or async-measgd.`,
+    ],
+    [
+      "communicationPeriod",
+      isGradient && communicationPeriod !== 1,
+      `the solver ${solver} pushes every gradient; accepted is 1.`,
+    ],
+    [
+      "overlap",
+      isGradient && overlap === true,
+      `the solver ${solver} takes its gradients at the center that it waits for; leave it out.`,
+    ],
+    [
+      "exchange",
+      isTwice && (rule.rule !== "elastic" || rule.order === "barrier" || groups !== null),
+      "only elastic solvers in which every replica moves the center by itself have that; leave it out.",
+    ],
+    [
+      "groups",
+      groups !== null && (rule.order === "round-robin" || (rule.order === "barrier" && groups > 1)),
+      `the solver ${solver} has none; leave it out, or use async-easgd or async-msgd.`,
+    ],
+  ];
+  for (const [field, isSo, why] of contradictions) {
+    if (isSo) throw new ConfigError(`${sourceOf(field)} is ${shown(scenario[field])}, but ${why}`);
   }
   for (const field of ["stepSeconds", "latencySeconds", "upBytesPerSecond", "downBytesPerSecond"] as const) {
     const value = scenario[field];

@@ -124,6 +124,11 @@ describe("A scenario", () => {
       { solver: "sync-sgd", overlap: true },
       '"overlap" is true, but the solver sync-sgd takes its gradients at the center',
     ],
+    [
+      { solver: "sync-easgd", exchange: "two-round-trip" },
+      '"exchange" is "two-round-trip", but only elastic solvers in which',
+    ],
+    [{ solver: "original-easgd", groups: 2 }, '"groups" is 2, but the solver original-easgd has none'],
     [{ topology: "ring" }, '"topology" is "ring"; accepted is "parallel", "serial" or "tree".'],
     [{ churn: { kind: "rates", meanLifetimeSeconds: 0, meanAbsenceSeconds: 1 } }, '"churn" is {"kind":"rates"'],
   ];
