@@ -31,11 +31,9 @@ export function runTrial({ objective, center, sketch, order, replicas, learningR
   const trajectory = { steps: new Float32Array(steps * buckets), gradients: new Float32Array(steps * buckets) };
   const last = new Float32Array(objective.shape.elements);
   // Who comes next, what is drawn and what is observed depend on each other in nothing.
-  const [forTurns, forDraws, forObservations] = [0, 1, 2].map((use) => new Random(3 * seed + use)) as [
-    Random,
-    Random,
-    Random,
-  ];
+  const forTurns = new Random(3 * seed);
+  const forDraws = new Random(3 * seed + 1);
+  const forObservations = new Random(3 * seed + 2);
   const before = (update: number): boolean => {
     const now = center.values;
     if (update > 0) sketch.write(difference(now, last), trajectory.steps, (update - 1) * buckets);
