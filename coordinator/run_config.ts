@@ -11,7 +11,7 @@ import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { ModelDescription } from "../shared/model/model.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import { solverOf } from "../shared/solver/catalogue.ts";
+import { solverOf, type SolverName } from "../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
 import { batchPartsOf } from "../shared/solver/groups.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
@@ -91,13 +91,7 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   const model = read("model");
   const data = read("data");
   const solver = read("solver");
-  const rule = solverOf(solver);
-  // What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed.
-  if (rule.rule === "gradient" && !given.has("communicationPeriod"))
-    given.set("communicationPeriod", { value: 1, source: "" });
-  if (rule.momentum === "none" && !given.has("momentum")) given.set("momentum", { value: 0, source: "" });
-  const prescribed = replicaRuleOf(solver, "one-round-trip").optimizer;
-  if (prescribed && !given.has("optimizer")) given.set("optimizer", { value: prescribed, source: "" });
+  for (const [field, value] of ownDefaults(solver)) if (!given.has(field)) given.set(field, { value, source: "" });
 
   const config: RunConfig = {
     name: read("name"),
@@ -145,6 +139,22 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     sourceOf: (field) => given.get(field)?.source || flagOf(field),
   });
   return config;
+}
+
+/**
+ * What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed. And
+ * momentum adds up: asynchrony brings some of its own (Mitliagkas et al. 2016), and so does the outer optimizer of diloco. With
+ * the momentum of the other solvers both diverge on MNIST.
+ */
+function ownDefaults(solver: SolverName): [FieldName, unknown][] {
+  const { rule, momentum, order } = solverOf(solver);
+  const { optimizer } = replicaRuleOf(solver, "one-round-trip");
+  const defaults: [FieldName, unknown][] = [];
+  if (rule === "gradient") defaults.push(["communicationPeriod", 1]);
+  if (momentum === "none" || momentum === "center-nesterov") defaults.push(["momentum", 0]);
+  if (momentum === "center" && order !== "barrier") defaults.push(["momentum", 0.4], ["learningRate", 0.01]);
+  if (optimizer) defaults.push(["optimizer", optimizer]);
+  return defaults;
 }
 
 export function modelOf({ model }: Pick<RunConfig, "model">): ModelDescription {

@@ -242,6 +242,10 @@ test("A batch is done in parts only where shares of it are given", () => {
 test("What a solver fixes is its default, and a contradiction is refused", () => {
   expect(readConfig({ flags: { solver: "sync-sgd" } })).toMatchObject({ communicationPeriod: 1, momentum: 0.9 });
   expect(readConfig({ flags: { solver: "async-easgd" } })).toMatchObject({ communicationPeriod: 10, momentum: 0 });
+  expect(readConfig({ flags: { solver: "eamsgd" } })).toMatchObject({ optimizer: "nesterov", momentum: 0.9 });
+  // Asynchrony and an outer optimizer bring momentum of their own.
+  expect(readConfig({ flags: { solver: "async-msgd" } })).toMatchObject({ momentum: 0.4, learningRate: 0.01 });
+  expect(readConfig({ flags: { solver: "diloco" } }).momentum).toBe(0);
   expect(sentenceOf({ flags: { solver: "sync-sgd", communicationPeriod: "10" } })).toMatch(
     /^--communication-period is 10, but the solver sync-sgd pushes every gradient; accepted is 1\.$/,
   );
@@ -265,7 +269,7 @@ test("[H2] Volunteers get settings that pass their own check, with momentum only
     momentumOf("sync-sgd"),
     momentumOf("eamsgd"),
     momentumOf("diloco"),
-  ]).toEqual([0.9, 0.9, 0, 0, 0.9, 0.9]);
+  ]).toEqual([0.9, 0.9, 0, 0, 0.9, 0]);
   const settings = settingsFor(readConfig({ flags: { volunteers: "2", exchange: "two-round-trip" } }), {
     run: "a",
     data,
