@@ -19,7 +19,11 @@ export const METRICS = {
     kind: "counter",
     help: "Seconds that pushes of all replicas waited for their answers.",
   },
-  groups: { name: "drove_groups", kind: "gauge", help: "Compute groups that have members now." },
+  groups: {
+    name: "drove_groups",
+    kind: "gauge",
+    help: "Compute groups that have members now; 0 in a run without groups.",
+  },
   samples: { name: "drove_samples_total", kind: "counter", help: "Training samples behind the applied pushes." },
   bytesUp: { name: "drove_received_bytes_total", kind: "counter", help: "Bytes of frames from replicas." },
   bytesDown: { name: "drove_sent_bytes_total", kind: "counter", help: "Bytes of frames to replicas." },

@@ -21,7 +21,7 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Sou
   repeated: ({ view }) => view.repeated,
   overlapped: ({ view }) => view.overlappedApplies,
   heldSeconds: ({ view }) => view.replicas.reduce((sum, replica) => sum + replica.heldSeconds, 0),
-  groups: ({ view }) => view.groups,
+  groups: ({ view }) => view.groups ?? 0,
   samples: ({ view }) => view.samples,
   bytesUp: ({ view }) => view.bytesUp,
   bytesDown: ({ view }) => view.bytesDown,
