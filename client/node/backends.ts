@@ -49,7 +49,7 @@ const NO_ADAPTER =
   "Dawn finds no graphics adapter here. Install a graphics driver with Vulkan, or a Chromium, whose software adapter serves too.";
 
 /** By file name, without ending. */
-async function readShaders(): Promise<ReadonlyMap<string, string>> {
+export async function readShaders(): Promise<ReadonlyMap<string, string>> {
   const files = (await readdir(SHADER_FOLDER)).filter((file) => file.endsWith(".wgsl"));
   const texts = await Promise.all(files.map((file) => readFile(new URL(file, SHADER_FOLDER), "utf8")));
   return new Map(files.map((file, index) => [file.slice(0, -".wgsl".length), texts[index]!]));
