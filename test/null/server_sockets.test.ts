@@ -251,7 +251,7 @@ test("[H3] [X3] A replica over a real socket gets the center, and the center tha
   const answer = await next(socket);
   expect(answer).toMatchObject({
     kind: "answer",
-    header: { exchange: 1, staleness: 0, movingRate: 0.5, repeated: false },
+    header: { exchange: 1, staleness: 0, pull: 0.5, repeated: false },
   });
   expect(Buffer.compare(answer.payload, Buffer.from(center.parameters.buffer))).toBe(0);
   expect(harness.center.snapshot().parameters[0]).toBeCloseTo(center.parameters[0]! + 0.25, 5);
