@@ -119,8 +119,17 @@ function replicaResult(
   { device, staleness, connected: _connected, share: _share, ...replica }: ReplicaView,
   { replicas }: RunView,
 ): ReplicaResult {
-  const { group, samplesPerSecond } = replicas.find(({ id }) => id === replica.id) ?? replica;
-  return { ...replica, adapter: device, staleness: summaryOf(staleness), group, samplesPerSecond };
+  const asItWas = replicas.find(({ id }) => id === replica.id) ?? replica;
+  const { group, samplesPerSecond, communicationPeriod, batchShare } = asItWas;
+  return {
+    ...replica,
+    adapter: device,
+    staleness: summaryOf(staleness),
+    group,
+    samplesPerSecond,
+    communicationPeriod,
+    batchShare,
+  };
 }
 
 function summaryOf({ mean, p50, p99, max }: StalenessView): StalenessSummary {
