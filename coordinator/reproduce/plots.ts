@@ -126,7 +126,7 @@ export function barFigure({ name, title, caption, y, bars, rules = [] }: BarFigu
         x: { field: "group", type: "nominal", sort: groups, title: null, axis: { labelAngle: 0 } },
         xOffset: { field: "name", sort: names },
       }
-    : { x: { field: "name", type: "nominal", sort: names, title: null, axis: { labelAngle: -25 } } };
+    : { x: { field: "name", type: "nominal", sort: names, title: null, axis: { labelAngle: -25, labelLimit: 240 } } };
   const colour = {
     field: "name",
     type: "nominal",

@@ -49,7 +49,7 @@ const TIE_MARGIN = 0.1;
 export const RACE: Experiment = {
   name: "race",
   title: "Time to accuracy of the elastic solvers and of those they replace",
-  method: `An MLP (784-64-10) on MNIST, ${REPLICAS} replicas, batch 32, tau = 1 for all; steps of 10 ms (within 10 %), messages of 0.2 MB over links of their own with 0.5 ms and 40 MB/s, an apply of 0.5 ms under a lock where the solver has one; the synchronous solver reduces and broadcasts in a tree. Time is virtual, the geometric mean of the times until ${targetsText(TARGETS)} of 2,000 test images are right; every solver has the best of its ten settings.`,
+  method: `An MLP (784-64-10) on MNIST, ${REPLICAS} replicas, batch 32, tau = 1 for all; steps of 10 ms (within 10 %), messages of 0.2 MB over links of their own with 0.5 ms and 40 MB/s, an apply of 0.5 ms under a lock where the solver has one; the synchronous solver is the paper's fastest (EASGD3), which exchanges while the next step is computed, and adding up costs it nothing. Time is virtual, the geometric mean of the times until ${targetsText(TARGETS)} of 2,000 test images are right; every solver has the best of its ten settings.`,
   claims: [
     ...PAIRS.map(([elastic, other]) => ({
       id: `faster-${other}`,
@@ -71,7 +71,7 @@ async function race(context: ExperimentContext): Promise<readonly Finding[]> {
   const contestants: readonly Contestant[] = [
     ...OLDER_SIX.filter(({ name }) => name !== "original-easgd"),
     PLAIN_EA_WILD,
-    { ...SYNC_EASGD, scenario: { ...SYNC_EASGD.scenario, topology: "tree", accumulateSeconds: 0 } },
+    { ...SYNC_EASGD, scenario: { ...SYNC_EASGD.scenario, overlap: true, accumulateSeconds: 0 } },
   ];
   const raced = await raceAll(
     context,
