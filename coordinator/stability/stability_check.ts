@@ -12,7 +12,7 @@ import { Random } from "../../shared/random.ts";
 import { instabilitiesOf, type Instability } from "../../shared/solver/stability.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { readWasmSources } from "../evaluation/wasm_sources.ts";
-import { ConfigError, modelOf, type RunConfig } from "../run_config.ts";
+import { ConfigError, modelOf, solverSettingsOf, type RunConfig } from "../run_config.ts";
 import { flagOf } from "../run_fields.ts";
 import { greatestCurvature } from "./curvature.ts";
 
@@ -33,7 +33,7 @@ const SURVIVED = 2;
 
 /** Refuses what no loss makes stable. */
 export function refuseUnstable(config: RunConfig, replicas: number): void {
-  const [worst] = instabilitiesOf(config, replicas, 0);
+  const [worst] = instabilitiesOf(solverSettingsOf(config), replicas, 0);
   if (!worst) return;
   throw new ConfigError(
     `${flagOf(worst.knob)} is ${worst.value}, which is unstable with ${replicas} replicas and the solver ${config.solver} for any model: ` +
@@ -53,7 +53,8 @@ export interface StabilityCheck {
 export async function stabilityWarnings(check: StabilityCheck): Promise<readonly string[]> {
   const curvature = await measuredCurvature(check);
   if (curvature === undefined) return [];
-  return instabilitiesOf(check.config, check.replicas, curvature / SURVIVED).map((found) => warning(found, curvature));
+  const settings = solverSettingsOf(check.config);
+  return instabilitiesOf(settings, check.replicas, curvature / SURVIVED).map((found) => warning(found, curvature));
 }
 
 function warning({ knob, value, bound }: Instability, curvature: number): string {
