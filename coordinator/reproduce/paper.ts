@@ -45,7 +45,7 @@ export interface Finding {
   /** The claim's. */
   readonly id: string;
   readonly measured: number | null;
-  /** At the level of statistics.ts. */
+  /** Two-sided, of 95 %. */
   readonly interval: readonly [low: number, high: number] | null;
   /** How many went in. */
   readonly seeds: number;

@@ -14,7 +14,7 @@ export interface Figure {
   readonly spec: TopLevelSpec;
 }
 
-export interface Axis {
+interface Axis {
   readonly title: string;
   readonly log?: boolean;
 }

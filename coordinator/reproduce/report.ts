@@ -62,7 +62,7 @@ export async function writeReport(folder: string, record: ReproductionRecord): P
   }
 }
 
-export function claimsOf({ experiments }: ReproductionRecord): ClaimResult[] {
+function claimsOf({ experiments }: ReproductionRecord): ClaimResult[] {
   return experiments.flatMap(({ claims }) => claims);
 }
 

@@ -7,7 +7,7 @@
 import jStat from "jstat";
 
 /** Of every interval here, two-sided. */
-export const LEVEL = 0.95;
+const LEVEL = 0.95;
 
 /** Beyond so many seeds a claim is as good as undecidable. */
 const MOST_SEEDS = 10_000;
