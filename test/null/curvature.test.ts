@@ -42,7 +42,7 @@ test("A step size that diverges on MNIST is named with its bound before the run,
   expect(await warningsAt(0.01)).toEqual([]);
   const [sentence] = await warningsAt(5);
   expect(sentence).toMatch(
-    /--learning-rate 5 breaks its bound of stability, 0\.\d+ \(at 1\/2 of the greatest curvature/,
+    /--learning-rate 5 breaks its bound of stability, 0\.\d+ \(at 1\/6 of the greatest curvature/,
   );
 });
 
