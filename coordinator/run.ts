@@ -93,6 +93,11 @@ export class Run implements RunPort {
     return this.#center.version;
   }
 
+  /** That are connected now. */
+  get replicas(): number {
+    return this.#roster.connected().length;
+  }
+
   get state(): RunState {
     return this.#state;
   }

@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import type { RunTuner } from "./autotune/run_tuner.ts";
 import type { Center } from "./center/center.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
@@ -28,6 +29,8 @@ const TICK_MS = 50;
 
 export interface ServiceParts {
   readonly config: RunConfig;
+  /** Where the config asks for it. */
+  readonly tuner: RunTuner | undefined;
   readonly folder: RunFolder;
   readonly dataset: Dataset;
   readonly center: Center;

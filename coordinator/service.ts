@@ -9,6 +9,7 @@ import { layoutOf, initialParameters, type ParameterLayout } from "../shared/mod
 import { ModelError } from "../shared/model/model.ts";
 import { solverOf } from "../shared/solver/catalogue.ts";
 import { LIMITS } from "../shared/wire/codes.ts";
+import { RunTuner } from "./autotune/run_tuner.ts";
 import { Center, type Applier } from "./center/center.ts";
 import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
@@ -170,8 +171,23 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     checkpointAgeSeconds,
     onFailure,
   });
+  // The tuner ends with the service; after this nothing fails that it would outlive.
+  const tuner = config.autotune
+    ? new RunTuner({
+        run,
+        model,
+        train: dataset.train,
+        normalisation: dataset.normalisation,
+        learningRate: config.learningRate,
+        volunteers: config.volunteers,
+        folder: folder.path,
+        nowMs,
+        onFailure,
+      })
+    : undefined;
   return new Service({
     config,
+    tuner,
     folder,
     dataset,
     center,

@@ -8,7 +8,7 @@
  */
 
 import type { AutotuneDecision } from "../../shared/run_view.ts";
-import { groupsWorthTrying, neighboursOf, RATE_STEP, startOf, type Room } from "./candidates.ts";
+import { groupsWorthTrying, likelyGroups, neighboursOf, RATE_STEP, startOf, type Room } from "./candidates.ts";
 import {
   chooseGroups,
   fitHardware,
@@ -19,7 +19,7 @@ import {
 } from "./hardware_model.ts";
 import { BLOWN_UP, Progress } from "./progress.ts";
 import { groupsReason, halvedReason, membershipReason, searchReason } from "./reasons.ts";
-import { HALVING, search, type SearchResult } from "./search.ts";
+import { search, type SearchResult } from "./search.ts";
 import { explicitMomentum, MOMENTA, totalMomentum, USUAL_MOMENTUM } from "./statistical_model.ts";
 import type { Trials, Tuning } from "./trials.ts";
 
@@ -39,7 +39,7 @@ export interface AutotunerOptions<Snapshot> {
 }
 
 const SEARCH_SHARE = 0.1;
-const TRIAL_UPDATES = 16;
+const TRIAL_UPDATES = 24;
 const FIRST_SECONDS = 0.01;
 /** Timed at each number of groups before the first choice. */
 const TIMED_UPDATES = 8;
@@ -48,16 +48,14 @@ const MOST_TIMED = 96;
 const TIMINGS_KEPT = 400;
 /** Of an epoch, in shortest trials: between two looks at replicas and loss. */
 const SLICE_TRIALS = 2;
-/** An epoch is at least this share of the run so far. */
-const EPOCH_GROWTH = 0.5;
-/** However still training stands, an epoch is so many times as long as what the search before it lost. */
-const LEAST_EPOCH = 5;
+/** However still training stands, an epoch is so many times what the search before it lost. */
+const LEAST_EPOCH = 4;
 const MOST_COLD_STARTS = 6;
 const DOUBLINGS = 40;
-/** Losses this close count as equal once training runs (Omnivore's released code); in the cold start only equal ones do. */
-const STEADY_TIE = 1.01;
-/** Candidates of a search, as far as its cost is planned. */
-const TRIED_USUALLY = 10;
+/** `SearchPlan.ties`. Omnivore's released code has 1.01 once training runs. */
+const TIES = { cold: [1.25, 1.1, 1.05], steady: [1.1, 1.02] } as const;
+/** What a search between two epochs loses, in shortest trials: of eight candidates three go on for twice as long, one of them is kept. */
+const USUALLY_LOST = 14;
 
 type Width = "cold" | "steady";
 
@@ -107,13 +105,13 @@ export class Autotuner<Snapshot> {
   /** A little training at every number of groups, the most asynchronous first: what the model is fitted to. */
   async #timeHardware(): Promise<void> {
     const start = await this.#trials.snapshot();
-    const startLoss = await this.#trials.loss();
+    const startLoss = await this.#lossNow();
     let { learningRate } = this.#tuning;
     for (const groups of groupChoices(this.#trials.replicas()).toReversed()) {
       for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
         this.#tuning = { groups, momentum: explicitMomentum(this.#totalMomentum, groups), learningRate };
         await this.#trials.retune(this.#tuning);
-        if ((await this.#timeUpdates()) && (await this.#trials.loss()) < BLOWN_UP * startLoss) break;
+        if ((await this.#timeUpdates()) && (await this.#lossNow()) < BLOWN_UP * startLoss) break;
         learningRate /= RATE_STEP ** 2;
         await this.#trials.restart(start);
       }
@@ -140,8 +138,12 @@ export class Autotuner<Snapshot> {
     if (this.#isOver) return;
     this.#replicas = this.#trials.replicas();
     const chosen = this.#chosenGroups();
-    if (width === "cold") await this.#choose("groups", this.#adjusted(chosen.groups), groupsReason(chosen));
     let mostGroups = Math.max(chosen.groups, Math.min(this.#tuning.groups, this.#replicas));
+    if (width === "cold") {
+      const secondsPerUpdate = (groups: number): number => this.#secondsPerUpdate(groups);
+      const groups = likelyGroups(this.#room(width, mostGroups), secondsPerUpdate);
+      await this.#choose("groups", this.#adjusted(groups), groupsReason(groups, chosen.efficiency));
+    }
     for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
       const result = await this.#searchOnce(width, mostGroups);
       this.#isOver ||= result.end === "run-over";
@@ -167,8 +169,8 @@ export class Autotuner<Snapshot> {
       candidates: startOf(this.#tuning, room),
       ...(width === "steady" ? { incumbent: this.#tuning } : {}),
       firstSeconds: this.#trialSeconds(),
-      tie: width === "cold" ? 1 : STEADY_TIE,
-      startLoss: await this.#trials.loss(),
+      ties: TIES[width],
+      startLoss: await this.#lossNow(),
       beyond: (best, tried) => neighboursOf(best, tried, room),
     });
     this.#lostSeconds += result.lostSeconds;
@@ -188,7 +190,7 @@ export class Autotuner<Snapshot> {
       this.#isOver ||= stretch.isOver;
       if (this.#isOver) return;
       this.#trainedSeconds = this.#trials.now() - begin;
-      const loss = stretch.samples > 0 ? await this.#trials.loss() : NaN;
+      const loss = stretch.samples > 0 ? await this.#lossNow() : NaN;
       if (stretch.diverged || progress.hasBlownUp(loss)) {
         await this.#trials.restart(good);
         const learningRate = this.#tuning.learningRate / RATE_STEP;
@@ -249,6 +251,10 @@ export class Autotuner<Snapshot> {
     return updateSeconds(model, Math.max(1, this.#trials.replicas()), groups);
   }
 
+  async #lossNow(): Promise<number> {
+    return this.#trials.loss([await this.#trials.snapshot()]);
+  }
+
   #keepTimings(): void {
     for (const [size, timings] of Map.groupBy(this.#trials.timings(), (timing) => timing.groupSize)) {
       this.#timings.set(size, [...(this.#timings.get(size) ?? []), ...timings].slice(-TIMINGS_KEPT));
@@ -257,7 +263,7 @@ export class Autotuner<Snapshot> {
 
   /** What the epoch before allows for, but never so short that a trial shows nothing. */
   #trialSeconds(): number {
-    return Math.max(this.#leastTrialSeconds(), (this.#share * this.#trainedSeconds) / unitsOf(TRIED_USUALLY));
+    return Math.max(this.#leastTrialSeconds(), (this.#share * this.#trainedSeconds) / USUALLY_LOST);
   }
 
   #leastTrialSeconds(): number {
@@ -265,27 +271,13 @@ export class Autotuner<Snapshot> {
     return updates * this.#secondsPerUpdate(this.#tuning.groups);
   }
 
-  /** So long that the next search is no more than its share; epochs and their searches grow with the run. */
+  /** So long that the next search loses no more than its share; as epochs grow with the run, so do their searches. */
   #epochSeconds(): number {
-    const nextSearch = unitsOf(TRIED_USUALLY) * this.#leastTrialSeconds();
-    return Math.max(nextSearch / this.#share, EPOCH_GROWTH * this.#trials.now());
+    return Math.max((USUALLY_LOST * this.#leastTrialSeconds()) / this.#share, this.#trials.now());
   }
 }
 
 /** The best momentum is the lowest that is tried, and nobody has seen whether fewer groups are better. */
 function isTooAsynchronous({ best, trials }: SearchResult, fewer: number): boolean {
   return best?.tuning.momentum === MOMENTA[0] && !trials.some(({ tuning }) => tuning.groups === fewer);
-}
-
-/** What a search costs, in first-round trials. */
-function unitsOf(candidates: number): number {
-  let units = candidates;
-  let length = 1;
-  for (let going = candidates; going > 1;) {
-    going = Math.ceil(going / HALVING);
-    if (going === 1) break;
-    units += going * length * (HALVING - 1);
-    length *= HALVING;
-  }
-  return units;
 }

@@ -6,13 +6,13 @@
 
 import { groupChoices } from "./hardware_model.ts";
 import { includes } from "./search.ts";
-import { explicitMomentum, implicitMomentum, momentaNear, MOMENTA } from "./statistical_model.ts";
+import { expectedPenalty, explicitMomentum, implicitMomentum, momentaNear, MOMENTA } from "./statistical_model.ts";
 import type { Tuning } from "./trials.ts";
 
 /** Between neighbouring learning rates: half a decade. */
 export const RATE_STEP = Math.sqrt(10);
 /** A search that keeps finding better at its edge stops widening here. */
-const MOST_TRIED = 24;
+const MOST_TRIED = { cold: 12, steady: 8 };
 
 export interface Room {
   /** The numbers of groups that are worth a trial, rising. */
@@ -34,6 +34,12 @@ export function groupsWorthTrying(
   return groupChoices(replicas).filter((groups) => groups <= mostGroups && secondsPerUpdate(groups) <= limit);
 }
 
+/** Where a cold start begins: the least time per update times the updates that asynchrony may cost. */
+export function likelyGroups(room: Room, secondsPerUpdate: (groups: number) => number): number {
+  const cost = (groups: number): number => secondsPerUpdate(groups) * expectedPenalty(groups);
+  return room.groups.reduce((best, groups) => (cost(groups) <= cost(best) ? groups : best), room.groups.at(-1) ?? 1);
+}
+
 /** Cold, with the momentum that is tried nearest to the guess. */
 export function startOf(tuning: Tuning, { isCold }: Room): Tuning[] {
   if (!isCold) return [withRate(tuning, 1 / RATE_STEP), tuning];
@@ -43,20 +49,21 @@ export function startOf(tuning: Tuning, { isCold }: Room): Tuning[] {
 
 /** What lies beside the best one and was not tried yet. */
 export function neighboursOf(best: Tuning, tried: readonly Tuning[], room: Room): Tuning[] {
-  if (tried.length >= MOST_TRIED) return [];
+  const spare = (room.isCold ? MOST_TRIED.cold : MOST_TRIED.steady) - tried.length;
   const found = [withRate(best, 1 / RATE_STEP), withRate(best, RATE_STEP)];
   const momentum = MOMENTA.findIndex((value) => value === nearest(best.momentum));
   const [above, below] = [MOMENTA[momentum + 1], MOMENTA[momentum - 1]];
   // A gradient moves the center by rate / (1 - momentum) in the long run: the neighbour has the rate that keeps this about the same.
   if (above !== undefined) found.push({ ...withRate(best, 1 / RATE_STEP), momentum: above });
   if (below !== undefined) found.push({ ...withRate(best, RATE_STEP), momentum: below });
-  const at = room.groups.indexOf(best.groups);
+  // Right after the start every asynchrony looks bad for a while (Omnivore's cold start): it is judged later.
+  const at = room.isCold ? NaN : room.groups.indexOf(best.groups);
   for (const groups of [room.groups[at - 1], room.groups[at + 1]]) {
     if (groups === undefined) continue;
     const total = best.momentum + implicitMomentum(best.groups);
     found.push({ ...best, groups, momentum: nearest(explicitMomentum(total, groups)) });
   }
-  return found.filter((tuning) => !includes(tried, tuning));
+  return found.filter((tuning) => !includes(tried, tuning)).slice(0, Math.max(0, spare));
 }
 
 function withRate(tuning: Tuning, factor: number): Tuning {

@@ -2,29 +2,25 @@
  * The optimizer's decisions in words: what a person reads in the run's log and on the dashboard.
  */
 
-import { LEAST_GAIN, type GroupsChosen } from "./hardware_model.ts";
+import type { GroupsChosen } from "./hardware_model.ts";
 import type { SearchResult, Trial } from "./search.ts";
 import type { Tuning } from "./trials.ts";
 
 /** Losses that a sentence names beside the best one. */
 const LOSSES_NAMED = 4;
 
-export function groupsReason({ groups, efficiency }: GroupsChosen): string {
+export function groupsReason(groups: number, efficiency: GroupsChosen["efficiency"]): string {
   const index = efficiency.findIndex((choice) => choice.groups === groups);
   const [at, fewer, more] = [efficiency[index], efficiency[index - 1], efficiency[index + 1]];
   if (!at) throw new Error("invariant violation: groups were chosen that were not among the choices");
-  const chosen = `${count(groups, "group")}: ${time(at.secondsPerUpdate)} per update`;
-  const saved = (slow: number, fast: number): string => `${Math.round((1 - fast / slow) * 100)} %`;
-  const least = `${LEAST_GAIN * 100} %`;
-  const parts = [
-    fewer ? `${saved(fewer.secondsPerUpdate, at.secondsPerUpdate)} less than with ${fewer.groups}` : undefined,
-    more
-      ? more.secondsPerUpdate < at.secondsPerUpdate
-        ? `${more.groups} would save only ${saved(at.secondsPerUpdate, more.secondsPerUpdate)} more (worth it from ${least})`
-        : `${more.groups} would save nothing`
-      : `no more groups than replicas`,
-  ].filter((part) => part !== undefined);
-  return `${chosen}, ${parts.join("; ")}`;
+  const saved = (slow: number, fast: number): number => Math.round((1 - fast / slow) * 100);
+  const parts = [`${time(at.secondsPerUpdate)} per update`];
+  if (fewer) parts.push(`${saved(fewer.secondsPerUpdate, at.secondsPerUpdate)} % less than with ${fewer.groups}`);
+  const further = more && saved(at.secondsPerUpdate, more.secondsPerUpdate);
+  if (further === undefined) parts.push("and there are no more replicas");
+  else if (further <= 0) parts.push(`and ${more?.groups} would save nothing`);
+  else parts.push(`and ${more?.groups} would save ${further} %, less than their asynchrony is likely to cost`);
+  return `${count(groups, "group")}: ${parts.join(", ")}`;
 }
 
 export function searchReason({ best, trials, end }: SearchResult): string {
@@ -49,7 +45,7 @@ export function halvedReason(groups: number, fewer: number): string {
 }
 
 export function membershipReason(before: number, after: number, chosen: GroupsChosen): string {
-  return `${count(after, "replica")} instead of ${before}: ${groupsReason(chosen)}`;
+  return `${count(after, "replica")} instead of ${before}: ${groupsReason(chosen.groups, chosen.efficiency)}`;
 }
 
 /** "8 groups, momentum 0.3, learning rate 0.1". */

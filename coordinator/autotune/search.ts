@@ -8,29 +8,32 @@
 import type { Stretch, Trials, Tuning } from "./trials.ts";
 
 /** Of the candidates of a round one in so many goes on, and is then trained so many times as long. */
-export const HALVING = 3;
-/** A trial whose loss is so many times that of the start, or of its own round before, is given up as if it had diverged. */
+const HALVING = 3;
+/** A trial whose loss is so many times that of the start is given up as if it had diverged. */
 const HOPELESS = 2;
+/** And one whose loss is so many times that of its own round before. */
+const WORSENING = 1.1;
 /** Share of the replicas that may come or go before trials are no longer alike. */
 const MOST_CHURN = 0.25;
-/** Of what is measured of a trial, for its spread. */
-const PARTS = 4;
-/** Stretches that a trial may take to give a sample in so many. */
-const MOST_WAITS = 50;
-/** Of the standard error of a difference: closer than that, two losses are not told apart. */
-const SURE = 2;
+/** Long-run steps no further apart are equally bold. */
+const NEARLY = 0.3;
+/** At so many moments the center is taken for the mean. */
+const MOMENTS = 8;
+/** A trial without any sample is as long again, at most so many times. */
+const MOST_WAITS = 8;
+
 
 export interface SearchPlan {
   readonly candidates: readonly Tuning[];
   /** Of the first round's trials. */
   readonly firstSeconds: number;
-  /** What the run had until now: it goes through all rounds and is replaced only by what is better beyond a tie. */
+  /** What the run had until now: it goes through all rounds. */
   readonly incumbent?: Tuning;
   /**
-   * Losses up to so many times the lowest count as equal, or up to the measured noise where that is more; the largest learning
-   * rate wins among them, then the largest momentum.
+   * By round: losses up to so many times the lowest count as equal, and the boldest settings win. Wider after short trials, which
+   * show less of what a large rate is good for than of its noise.
    */
-  readonly tie: number;
+  readonly ties: readonly number[];
   /** Where the search starts. */
   readonly startLoss: number;
   /** More candidates, after those so far: what lies beyond the edge where the best one is. Asked until it has none. */
@@ -69,9 +72,8 @@ class Interruption {
 interface Running<Snapshot> {
   readonly tuning: Tuning;
   loss: number;
-  /** Squared standard error of the loss, relative to it. */
-  variance: number;
   seconds: number;
+  rounds: number;
   outcome: Trial["outcome"];
   state: Snapshot | undefined;
 }
@@ -92,6 +94,7 @@ class Search<Snapshot> {
   readonly #replicas: number;
   readonly #tried: Running<Snapshot>[] = [];
   #spentSeconds = 0;
+  #round = 0;
 
   constructor(trials: Trials<Snapshot>, start: Snapshot, plan: SearchPlan) {
     this.#trials = trials;
@@ -155,7 +158,8 @@ class Search<Snapshot> {
       if (kept.length === 1 || kept.length === going.length) break;
       going = kept;
       length *= HALVING;
-      for (const trial of going) await this.#goOn(trial, length - trial.seconds);
+      for (const trial of going) await this.#goOn(trial, (length * (HALVING - 1)) / HALVING);
+      this.#round++;
       going = this.#ranked().filter((trial) => going.includes(trial));
     }
     return this.#ranked().length > 0;
@@ -165,7 +169,7 @@ class Search<Snapshot> {
     const trial: Running<Snapshot> = {
       tuning,
       loss: NaN,
-      variance: NaN,
+     
       seconds: 0,
       outcome: "pruned",
       state: undefined,
@@ -182,37 +186,43 @@ class Search<Snapshot> {
     await this.#train(trial, seconds);
   }
 
-  /** The second half is what counts: the first one still shows the state from before. */
+  /**
+   * The second half is what counts: the first one still shows the state from before. Not the centers' losses but the loss of
+   * their mean is what is compared (averaging after Polyak and Juditsky 1992): a large learning rate makes the center's noise larger, which
+   * hides for a while how far it has come, and short trials would always choose the smaller one.
+   */
   async #train(trial: Running<Snapshot>, seconds: number): Promise<void> {
     const before = this.#trials.now();
     await this.#trials.retune(trial.tuning);
     const first = await this.#advance(seconds / 2);
-    const second = first.diverged ? undefined : await this.#measured(seconds / 2);
+    const loss = first.diverged ? undefined : await this.#measured(seconds / 2);
     trial.seconds += this.#trials.now() - before;
-    const bearable = HOPELESS * (Number.isNaN(trial.loss) ? this.#plan.startLoss : trial.loss);
-    if (!second || !(second.loss <= bearable)) {
+    trial.rounds++;
+    const bearable = Number.isNaN(trial.loss) ? HOPELESS * this.#plan.startLoss : WORSENING * trial.loss;
+    if (loss === undefined || !(loss <= bearable)) {
       trial.outcome = "diverged";
       trial.loss = NaN;
       trial.state = undefined;
       return;
     }
-    trial.loss = second.loss;
-    trial.variance = second.variance;
+    trial.loss = loss;
     trial.state = await this.#trials.snapshot();
   }
 
-  /** The mean loss of some parts of the time, and from their spread how sure it is; undefined where training diverges. */
-  async #measured(seconds: number): Promise<{ loss: number; variance: number } | undefined> {
-    const losses: number[] = [];
-    for (let part = 0; losses.length < PARTS && part < MOST_WAITS; part++) {
-      const { samples, diverged } = await this.#advance(seconds / PARTS);
-      if (diverged) return undefined;
-      if (samples > 0) losses.push(await this.#trials.loss());
+  /** The loss of the mean center of some moments; undefined where training diverges. */
+  async #measured(seconds: number): Promise<number | undefined> {
+    const centers: Snapshot[] = [];
+    let samples = 0;
+    for (let wait = 0; samples === 0 && wait < MOST_WAITS; wait++) {
+      centers.length = 0;
+      for (let moment = 0; moment < MOMENTS; moment++) {
+        const stretch = await this.#advance(seconds / MOMENTS);
+        if (stretch.diverged) return undefined;
+        samples += stretch.samples;
+        centers.push(await this.#trials.snapshot());
+      }
     }
-    if (losses.length < PARTS) return undefined;
-    const loss = losses.reduce((sum, each) => sum + each, 0) / PARTS;
-    const squares = losses.reduce((sum, each) => sum + (each - loss) ** 2, 0);
-    return { loss, variance: squares / (PARTS - 1) / PARTS / loss ** 2 };
+    return samples === 0 ? undefined : this.#trials.loss(centers);
   }
 
   async #advance(seconds: number): Promise<Stretch> {
@@ -237,22 +247,14 @@ class Search<Snapshot> {
     );
   }
 
-  /** Those that went furthest first, by loss; of those in a tie the incumbent, or else the boldest. */
+  /** Those that went furthest first; of those whose losses are in a tie the boldest, of the others the lowest loss. */
   #ranked(): Running<Snapshot>[] {
     const ran = this.#tried.filter(({ outcome, state }) => outcome === "ran" && state !== undefined);
-    ran.sort((a, b) => b.seconds - a.seconds || a.loss - b.loss);
-    const furthest = ran.filter(({ seconds }) => seconds >= (ran[0]?.seconds ?? 0) * 0.999);
-    const limit = Math.min(...furthest.map(({ loss }) => loss)) * Math.max(this.#plan.tie, 1 + this.#noiseOf(furthest));
+    ran.sort((a, b) => b.rounds - a.rounds || a.loss - b.loss);
+    const furthest = ran.filter(({ rounds }) => rounds === ran[0]?.rounds);
+    const limit = Math.min(...furthest.map(({ loss }) => loss)) * (this.#plan.ties[this.#round] ?? 1);
     const tied = furthest.filter(({ loss }) => loss <= limit).sort(bolder);
-    const incumbent = tied.find((trial) => this.#isIncumbent(trial));
-    const first = incumbent ? [incumbent] : tied;
-    return [...first, ...ran.filter((trial) => !first.includes(trial))];
-  }
-
-  /** Of the difference of two losses, relative to them; pooled, as four parts alone say little. */
-  #noiseOf(trials: readonly Running<Snapshot>[]): number {
-    const pooled = trials.reduce((sum, { variance }) => sum + variance, 0) / Math.max(1, trials.length);
-    return this.#plan.incumbent ? SURE * Math.sqrt(2 * pooled) : 0;
+    return [...tied, ...ran.filter((trial) => !tied.includes(trial))];
   }
 
   #isIncumbent({ tuning }: Running<Snapshot>): boolean {
@@ -260,8 +262,14 @@ class Search<Snapshot> {
   }
 }
 
-function bolder(a: Running<unknown>, b: Running<unknown>): number {
-  return b.tuning.learningRate - a.tuning.learningRate || b.tuning.momentum - a.tuning.momentum || a.loss - b.loss;
+/** The larger step in the long run, rate / (1 - momentum), first; of nearly equal ones the larger rate. */
+function bolder({ tuning: a }: Running<unknown>, { tuning: b }: Running<unknown>): number {
+  const ratio = longRunStep(b) / longRunStep(a);
+  return Math.abs(ratio - 1) > NEARLY ? ratio - 1 : b.learningRate - a.learningRate || a.groups - b.groups;
+}
+
+function longRunStep({ learningRate, momentum }: Tuning): number {
+  return learningRate / (1 - momentum);
 }
 
 /** Rising, so that the first one that diverges prunes as many as possible before they cost time. */

@@ -3,6 +3,7 @@
 import type { CenterState } from "../simulate/arithmetic.ts";
 import type { Judge } from "../simulate/judge.ts";
 import type { SimulatedRun } from "../simulate/simulated_run.ts";
+import { meanOf } from "./mean.ts";
 import type { UpdateTiming } from "./hardware_model.ts";
 import type { Stretch, Trials, Tuning } from "./trials.ts";
 
@@ -41,8 +42,8 @@ export class SimulatedTrials implements Trials<CenterState> {
     return Promise.resolve();
   }
 
-  loss(): Promise<number> {
-    const { loss } = this.#judge.judge(this.#run.snapshot().parameters);
+  loss(centers: readonly CenterState[]): Promise<number> {
+    const { loss } = this.#judge.judge(meanOf(centers.map(({ parameters }) => parameters)));
     return Promise.resolve(Number.isFinite(loss) ? loss : Infinity);
   }
 

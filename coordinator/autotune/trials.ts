@@ -34,10 +34,10 @@ export interface Trials<Snapshot> {
   restart(snapshot: Snapshot): Promise<void>;
   retune(tuning: Tuning): Promise<void>;
   /**
-   * Mean loss of the center as it is, over the same training examples each time: batches of a short trial say too little. Infinity
-   * where it is not finite. Training goes on meanwhile, or time stands still.
+   * Mean loss, over the same training examples each time, of the mean of these centers; Infinity where that is not finite.
+   * Training goes on meanwhile, or time stands still.
    */
-  loss(): Promise<number>;
+  loss(centers: readonly Snapshot[]): Promise<number>;
   /** Trains on for so many seconds, or until the run is over. */
   advance(seconds: number): Promise<Stretch>;
 }

@@ -81,7 +81,7 @@ test("What diverged prunes every larger learning rate and momentum, untried", as
   const result = await search(trials, await trials.snapshot(), {
     candidates: grid([0.1, 30, 100], [0, 0.3]),
     firstSeconds: 30,
-    tie: 1,
+    ties: [],
     startLoss: 0.5,
     beyond: () => [],
   });
@@ -106,7 +106,7 @@ test("A search leaves the run in its winner's state, so that only the losers' ti
   const result = await search(trials, await trials.snapshot(), {
     candidates: grid([0.01, 0.1, 0.3], [0, 0.3, 0.6]),
     firstSeconds: 4,
-    tie: 1,
+    ties: [],
     startLoss: before,
     beyond: () => [],
   });
@@ -122,7 +122,7 @@ test("Losses in a tie go to the largest learning rate, then the largest momentum
   const result = await search(trials, await trials.snapshot(), {
     candidates: grid([0.01, 0.1], [0, 0.3]),
     firstSeconds: 4,
-    tie: 1.01,
+    ties: [1.01, 1.01],
     startLoss: 1,
     beyond: () => [],
   });

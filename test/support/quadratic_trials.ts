@@ -96,13 +96,17 @@ export class QuadraticTrials implements Trials<Center> {
     return Promise.resolve();
   }
 
-  loss(): Promise<number> {
-    return Promise.resolve(this.lossNow);
+  loss(centers: readonly Center[]): Promise<number> {
+    const { curvatures } = this.#run;
+    const mean = curvatures.map((_, index) => {
+      const values = centers.map(({ parameters }) => parameters[index] ?? 0);
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    });
+    return Promise.resolve(lossOf(curvatures, mean));
   }
 
   get lossNow(): number {
-    const { curvatures } = this.#run;
-    return curvatures.reduce((sum, h, index) => sum + 0.5 * h * (this.#center.parameters[index] ?? 0) ** 2, 0);
+    return lossOf(this.#run.curvatures, this.#center.parameters);
   }
 
   advance(seconds: number): Promise<Stretch> {
@@ -158,4 +162,8 @@ export class QuadraticTrials implements Trials<Center> {
     });
     this.#begin(applied);
   }
+}
+
+function lossOf(curvatures: readonly number[], parameters: ArrayLike<number>): number {
+  return curvatures.reduce((sum, h, index) => sum + 0.5 * h * (parameters[index] ?? 0) ** 2, 0);
 }
