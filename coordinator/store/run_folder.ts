@@ -126,7 +126,9 @@ export class RunFolder {
 /** The runs in a folder, by name; for `drove status` and for sentences. */
 export async function runNames(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
-  return entries.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith(".") ? [entry.name] : [])).toSorted();
+  return entries
+    .flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith(".") ? [entry.name] : []))
+    .toSorted();
 }
 
 async function describeRuns(root: string): Promise<string> {

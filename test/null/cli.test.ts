@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startHarness, type Harness } from "./server_harness.ts";
 
 const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
-const COMMANDS = ["train", "serve", "join", "status", "doctor", "bench", "data"] as const;
+const COMMANDS = ["train", "serve", "join", "status", "doctor", "bench", "data", "reproduce"] as const;
 
 interface Ended {
   readonly exitCode: number | null;

@@ -10,6 +10,7 @@ import type { Experiment, Paper } from "../../coordinator/reproduce/paper.ts";
 import { PAPER_NAMES, paperOf } from "../../coordinator/reproduce/papers.ts";
 import { barFigure, intervalFigure, lineFigure, svgOf } from "../../coordinator/reproduce/plots.ts";
 import { reproduce } from "../../coordinator/reproduce/reproduction.ts";
+import { runNames } from "../../coordinator/store/run_folder.ts";
 import { meanOf } from "../../coordinator/reproduce/statistics.ts";
 
 const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
@@ -106,12 +107,13 @@ test("A paper's claims end with verdicts, an experiment that takes too long with
   expect(report).toContain("Not finished in the time of this reproduction.");
 });
 
-test("Seeds and experiments can be chosen, and each reproduction has a folder of its own", async () => {
+test("Seeds and experiments can be chosen, and each reproduction has a folder of its own, which is no run", async () => {
   const chosen = { ...REQUEST, runsFolder: folder, seeds: 5, only: "squares" };
   const [first, second] = [await reproduce(chosen), await reproduce(chosen)];
   expect(first.claims.map(({ seeds }) => seeds)).toEqual([5, 5]);
   expect(second.claims).toEqual(first.claims);
   expect(first.folder).not.toBe(second.folder);
+  expect(await runNames(folder)).toEqual([]);
   await expect(reproduce({ ...chosen, only: "none" })).rejects.toThrow(
     '--only is "none"; accepted for tiny is squares or slow.',
   );
