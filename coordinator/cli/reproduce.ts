@@ -3,8 +3,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { PAPER_NAMES, paperOf } from "../reproduce/papers.ts";
-import { describeFinding, describeVerdict } from "../reproduce/report.ts";
-import { reproduce } from "../reproduce/reproduction.ts";
 import { ConfigError, listed } from "../run_config.ts";
 import { FIELDS } from "../run_fields.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
@@ -44,6 +42,11 @@ async function run(name: string, options: ReproduceOptions): Promise<ExitCode> {
   const output = new Output(options.json ?? false);
   const paper = await paperOf(name);
   if (!paper) throw new ConfigError(`The paper is "${name}"; accepted is ${listed(PAPER_NAMES)}.`);
+  // Loaded only now: drawing and threads are for this command alone.
+  const [{ reproduce }, { describeFinding, describeVerdict }] = await Promise.all([
+    import("../reproduce/reproduction.ts"),
+    import("../reproduce/report.ts"),
+  ]);
   const { folder, claims } = await reproduce({
     paper,
     isQuick: options.quick ?? false,
