@@ -10,6 +10,7 @@ import { initialParameters, layoutOf } from "../../../shared/model/layout.ts";
 import { elementsOf } from "../../../shared/model/model.ts";
 import { Random } from "../../../shared/random.ts";
 import { readWasmSources } from "../../evaluation/wasm_sources.ts";
+import { medianOf } from "./median.ts";
 
 export interface BatchingInput {
   readonly model: ModelName;
@@ -59,11 +60,4 @@ export default async function timeParts(input: BatchingInput): Promise<BatchingO
   }
   for (const program of programs) program.close();
   return times.map(medianOf);
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const median = sorted[Math.floor(sorted.length / 2)];
-  if (median === undefined) throw new Error("invariant violation: the median of nothing");
-  return median;
 }
