@@ -69,9 +69,7 @@ export function centerMoveOf(
       const movingRate = settings.movingRate ?? movingRateFor(settings.elasticRate, pullers);
       if (order === "barrier") return { kind: "elastic-sum", movingRate };
       if (isWholeGroup) return { kind: "elastic-mean", movingRate };
-      return settings.exchange === "two-round-trip"
-        ? { kind: "difference", rate: 1 }
-        : { kind: "elastic", movingRate };
+      return settings.exchange === "two-round-trip" ? { kind: "difference", rate: 1 } : { kind: "elastic", movingRate };
     }
     case "gradient":
       return {

@@ -59,7 +59,8 @@ test(
   "With ea-wild nobody waits for the slow one",
   async () => {
     const [slow, ...fast] = await waitingWith(["--solver", "ea-wild", "--communication-period", "80"], 1);
-    for (const { share } of fast) expect(share).toBeLessThan(0.02);
+    // Measured: 1 to 2 % on a busy machine. Whoever waited for the slow one would be held for most of the time.
+    for (const { share } of fast) expect(share).toBeLessThan(0.15);
     const exchanges = fast.map((replica) => replica.exchanges);
     expect(Math.min(...exchanges)).toBeGreaterThan(3 * slow!.exchanges);
   },
