@@ -22,7 +22,6 @@ const MOMENTS = 8;
 /** A trial without any sample is as long again, at most so many times. */
 const MOST_WAITS = 8;
 
-
 export interface SearchPlan {
   readonly candidates: readonly Tuning[];
   /** Of the first round's trials. */
@@ -169,8 +168,8 @@ class Search<Snapshot> {
     const trial: Running<Snapshot> = {
       tuning,
       loss: NaN,
-     
       seconds: 0,
+      rounds: 0,
       outcome: "pruned",
       state: undefined,
     };

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
+import { addAutotune } from "./autotune.ts";
 import { addBench } from "./bench.ts";
 import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
@@ -39,7 +40,18 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
   const done = (code: ExitCode): void => {
     exitCode = code;
   };
-  for (const add of [addTrain, addServe, addJoin, addStatus, addDoctor, addBench, addData, addSimulate, addReproduce])
+  for (const add of [
+    addTrain,
+    addServe,
+    addJoin,
+    addStatus,
+    addDoctor,
+    addBench,
+    addData,
+    addSimulate,
+    addAutotune,
+    addReproduce,
+  ])
     add(program, done);
   try {
     await program.parseAsync([...argumentsGiven], { from: "user" });

@@ -1,24 +1,16 @@
 /** `drove simulate`: a scenario in virtual time, with real gradients on real data, on this machine alone. */
 
-import { dirname } from "node:path";
 import { Presets, SingleBar } from "cli-progress";
-import { Option, type Command } from "commander";
-import { isModelPath, loadModelFile } from "../model_file.ts";
-import { FIELDS } from "../run_fields.ts";
-import { isScenarioField, SCENARIO_FIELDS, scenarioFlagOf, type ScenarioField } from "../simulate/scenario_fields.ts";
+import type { Command } from "commander";
 import type { SimulationReport } from "../simulate/report.ts";
 import type { CompleteScenario } from "../simulate/scenario.ts";
 import type { SimulatedRun } from "../simulate/simulated_run.ts";
-import { readRunFile } from "./config_flags.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
 import { JSON_FLAG, Output, percent, thousands } from "./output.ts";
 import { dataRoot } from "./places.ts";
+import { addScenarioFlags, scenarioSourcesOf, type ScenarioOptions } from "./scenario_flags.ts";
 
-type SimulateOptions = Readonly<Partial<Record<ScenarioField, string>>> & {
-  readonly config?: string;
-  readonly runsFolder: string;
-  readonly json?: boolean;
-};
+type SimulateOptions = ScenarioOptions & { readonly json?: boolean };
 
 /** Of replicas and of points of the curve: what fits on a screen. */
 const LINES_SHOWN = 12;
@@ -27,13 +19,8 @@ export function addSimulate(program: Command, done: (exitCode: ExitCode) => void
   const simulate = program
     .command("simulate")
     .description("simulates replicas with speeds, links and churn in virtual time, with real gradients");
-  simulate.option("--config <FILE>", "scenario to read before the flags: a JSON object of the same fields");
-  for (const field of Object.keys(SCENARIO_FIELDS).filter(isScenarioField)) {
-    const { placeholder, help } = SCENARIO_FIELDS[field];
-    simulate.addOption(new Option(`${scenarioFlagOf(field)} <${placeholder}>`, help + defaultInWords(field)));
-  }
+  addScenarioFlags(simulate);
   simulate
-    .option("--runs-folder <FOLDER>", "where imported data sets lie", FIELDS.runsFolder.initial)
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
@@ -47,7 +34,7 @@ async function run(options: SimulateOptions): Promise<ExitCode> {
   // Loaded only now: other commands start sooner without it.
   const { readScenario } = await import("../simulate/scenario.ts");
   const { Simulator } = await import("../simulate/simulator.ts");
-  const scenario = readScenario(await sourcesOf(options));
+  const scenario = readScenario(await scenarioSourcesOf(options));
   const simulator = new Simulator({ dataRoot: dataRoot(options.runsFolder) });
   const progress = startProgress(scenario);
   try {
@@ -59,33 +46,6 @@ async function run(options: SimulateOptions): Promise<ExitCode> {
   } finally {
     progress.stop();
   }
-}
-
-async function sourcesOf(options: SimulateOptions): Promise<{
-  readonly flags: Partial<Record<ScenarioField, unknown>>;
-  readonly file?: { readonly path: string; readonly value: unknown };
-}> {
-  const names = Object.keys(SCENARIO_FIELDS).filter(isScenarioField);
-  const flags: Partial<Record<ScenarioField, unknown>> = Object.fromEntries(
-    names.map((field) => [field, options[field]]),
-  );
-  flags.model = await withModel(flags.model, ".");
-  if (options.config === undefined) return { flags };
-  const { path, value } = await readRunFile(options.config);
-  if (typeof value !== "object" || value === null || !("model" in value)) return { flags, file: { path, value } };
-  return { flags, file: { path, value: { ...value, model: await withModel(value.model, dirname(path)) } } };
-}
-
-/** A path in the place of a model's name becomes the model that the file describes. */
-async function withModel(model: unknown, folder: string): Promise<unknown> {
-  return typeof model === "string" && isModelPath(model) ? loadModelFile(model, folder) : model;
-}
-
-function defaultInWords(field: ScenarioField): string {
-  const { initial } = SCENARIO_FIELDS[field];
-  if (typeof initial === "boolean") return ` (default: ${initial ? "yes" : "no"})`;
-  if (typeof initial === "string" || typeof initial === "number") return ` (default: ${initial})`;
-  return initial !== null && "kind" in initial ? ` (default: ${initial.kind})` : "";
 }
 
 interface SimulationProgress {

@@ -45,9 +45,8 @@ test.each([
     const run = { ...RUN, ...mix };
     const { seconds } = await tuned(run);
     for (const groups of [1, 8]) {
-      const untuned = await fixed(run, { groups, momentum: 0.9, learningRate: 0.1 }, 20_000);
-      console.log(seconds, untuned);
-      expect(seconds, `${groups} groups`).toBeLessThan(untuned);
+      const untuned = await fixed(run, { groups, momentum: 0.9, learningRate: 0.03 }, 20_000);
+        expect(seconds, `${groups} groups`).toBeLessThan(untuned);
     }
   },
 );
@@ -58,7 +57,7 @@ test("Equal runs get equal decisions, each with a reason in words", async () => 
   const [groups, found] = first.decisions;
   expect(groups).toMatchObject({ phase: "groups", groups: 8 });
   expect(groups?.reason).toMatch(
-    /^8 groups: [\d.]+ ms per update, \d+ % less than with 4; no more groups than replicas$/,
+    /^8 groups: [\d.]+ ms per update, \d+ % less than with 4, and there are no more replicas$/,
   );
   expect(found?.phase).toBe("search");
   expect(found?.reason).toMatch(/momentum .*, learning rate .* had the lowest loss of \d+ tried: .* against .*\(/);
