@@ -112,13 +112,14 @@ export function timeRatio(first: Raced, second: Raced): Estimate {
 }
 
 /**
- * A claim about `timeRatio(first, second)`. A run of the second that missed the target counts with the time at which it was given up,
- * which is less than it needs: that can only be to the first's disadvantage. Where the first missed it, nothing is proven in its favour.
+ * A claim about `timeRatio(first, second)`. A run that missed the target counts with the time at which it was given up, which is less than
+ * it needs: where that flatters the one that the claim favours, nothing is proven in its favour.
  */
 export function timeFinding(id: string, first: Raced, second: Raced, expectation: Expectation, note?: string): Finding {
   const words = [note, missedSentence(first), missedSentence(second)].filter((part) => part !== undefined).join(" ");
   const finding = findingOf(id, timeRatio(first, second), expectation, words === "" ? undefined : words);
-  if (first.missed === 0 || finding.verdict !== "reproduced") return finding;
+  const favoured = expectation.kind === "above" ? second : first;
+  if (favoured.missed === 0 || finding.verdict !== "reproduced") return finding;
   return { ...finding, verdict: "inconclusive", seedsToDecide: null };
 }
 

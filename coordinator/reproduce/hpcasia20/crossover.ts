@@ -89,7 +89,6 @@ function findingsAgainst(name: string, stops: readonly Stop[]): Finding[] {
   const note = crossoverSentence(name, stops);
   return [
     timeFinding(`low-ratio-${name}`, lowest.own, rivalOf(lowest, name), { kind: "below", border: 1 }, note),
-    // The synchronous solver is the favoured one here: a missed target of ea-wild speaks for it.
     timeFinding(`high-ratio-${name}`, highest.own, rivalOf(highest, name), { kind: "above", border: 1 }),
   ];
 }
