@@ -39,7 +39,6 @@ async function resultOf<J>(
   schema: v.GenericSchema<unknown, J>,
   work: (job: J, found: FoundAdapter) => Promise<object>,
 ): Promise<object> {
-  const nothing = (problem: string): object => ({ adapter: null, problem });
   let job: J;
   try {
     job = v.parse(schema, JSON.parse(process.argv[2] ?? ""));
@@ -54,6 +53,10 @@ async function resultOf<J>(
   } catch (error) {
     return nothing(firstLine(error));
   }
+}
+
+function nothing(problem: string): object {
+  return { adapter: null, problem };
 }
 
 async function findAdapter(): Promise<FoundAdapter | string> {

@@ -77,10 +77,9 @@ describe.skipIf(!hasAdapter)(`The measuring programs on Node's adapter${withoutA
       const seeds = measured(await askProgram(LOWERINGS_REQUEST));
       expect(seeds).toHaveLength(2);
       for (const times of seeds) {
-        expect(times.map(({ input, output }) => [input, output]).toSorted()).toEqual([
-          [4, 8],
-          [8, 4],
-        ]);
+        expect(new Set(times.map(({ input, output }) => `${input} to ${output}`))).toEqual(
+          new Set(["4 to 8", "8 to 4"]),
+        );
         for (const { lowerings, rule } of times) {
           expect(lowerings.map(({ algorithm }) => algorithm)).toEqual(["lowering-1", "lowering-2", "lowering-3"]);
           for (const { ms, modelledMs } of [...lowerings, rule]) {
@@ -140,6 +139,10 @@ test("Without Dawn the programs answer with the reason", async () => {
   });
 });
 
+function timed(type: number, ms: number, modelledMs: number): LoweringTimes[number]["rule"] {
+  return { algorithm: `lowering-${type}`, candidate: `lowering-${type} quads 20x2 i4 n16`, ms, modelledMs };
+}
+
 /** By ratio of input to output channels: milliseconds of types 1 and 3; type 2 is slower, and the model knows all of it. */
 function timesOf(
   byRatio: Readonly<Record<number, readonly [type1: number, type3: number]>>,
@@ -147,9 +150,6 @@ function timesOf(
 ): LoweringTimes {
   return Object.entries(byRatio).map(([ratio, [type1, type3]]) => {
     const [modelled1, modelled3] = modelled[Number(ratio)] ?? [type1, type3];
-    const timed = (type: number, ms: number, modelledMs: number): LoweringTimes[number]["rule"] => {
-      return { algorithm: `lowering-${type}`, candidate: `lowering-${type} quads 20x2 i4 n16`, ms, modelledMs };
-    };
     const lowerings = [timed(1, type1, modelled1), timed(2, 200, 200), timed(3, type3, modelled3)];
     const rule = { algorithm: "direct", candidate: "direct quads 32x2 i4", ms: 5, modelledMs: 5 };
     return { input: Number(ratio), output: 1, lowerings, rule };
@@ -174,8 +174,8 @@ describe("Lowerings", () => {
   });
 
   test("lose their advantage as a power of the ratio", () => {
-    const speed = (ratio: number): [number, number] => [10, 10 * 3 * ratio ** -0.64];
-    expect(exponentOf(timesOf({ 0.03: speed(0.03), 1: speed(1), 30: speed(30) }))).toBeCloseTo(-0.64, 10);
+    const times = Object.fromEntries([0.03, 1, 30].map((ratio) => [ratio, [10, 30 * ratio ** -0.64] as const]));
+    expect(exponentOf(timesOf(times))).toBeCloseTo(-0.64, 10);
   });
 
   test("as in the paper reproduce every claim", () => {

@@ -13,6 +13,6 @@ export const PAPER: Paper = {
   summary:
     "The paper's ideas are those of Drove's engine. Here they are timed in it: one image at a time against a whole batch, the ways to lower a convolution against each other, and batches shared by two devices, on this machine's processor and WebGPU adapter. " +
     "Times are measured on real kernels, but for one experiment, in which the simulator splits batches between devices of any speed.",
-  seeds: { quick: 3, full: 5 },
+  seeds: { quick: 3, full: 4 },
   experiments: [BATCHING, LOWERINGS, SPLIT, SPLIT_CORES, SPLIT_GPU],
 };

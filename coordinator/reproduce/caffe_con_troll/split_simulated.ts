@@ -138,7 +138,7 @@ async function outcomeOf(context: ExperimentContext, ratio: number): Promise<Out
   const { seeds } = context;
   const speeds = [STEP_SECONDS, STEP_SECONDS * ratio];
   const ofEach = (scenario: Scenario): Promise<number[]> =>
-    Promise.all(seeds.map((seed) => stepSeconds(context, { ...scenario, seed })));
+    Promise.all(seeds.map((seed) => secondsOfStep(context, { ...scenario, seed })));
   const [alone, equal, bySpeed, ...splits] = await Promise.all([
     ofEach({ replicas: 1, stepSeconds: STEP_SECONDS }),
     ofEach({ replicas: 2, shares: "equal", stepSeconds: speeds }),
@@ -161,7 +161,7 @@ function sharesSwept(): number[] {
   return Array.from({ length: SPLITS - 1 }, (_, index) => (index + 1) / SPLITS);
 }
 
-async function stepSeconds({ pool, isQuick }: ExperimentContext, scenario: Scenario): Promise<number> {
+async function secondsOfStep({ pool, isQuick }: ExperimentContext, scenario: Scenario): Promise<number> {
   const { virtualSeconds, centerSteps } = await pool.simulate({
     solver: "async-msgd",
     momentum: 0,
