@@ -127,7 +127,7 @@ export class Service {
   }
 
   async #close(reason: string): Promise<RunResult> {
-    const { run, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server } = this.#parts;
+    const { run, tuner, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server } = this.#parts;
     const seconds = this.#seconds;
     clearInterval(this.#ticker);
     checkpointing.stop();
@@ -139,6 +139,7 @@ export class Service {
     // Pushes in flight still count. A turn later their lines are in the ledger's queue, and after those their counts in the
     // view: result and ledger tell the same.
     await run.settled();
+    await tuner?.close();
     await center.close();
     await nextTurn();
     await ledger.close();

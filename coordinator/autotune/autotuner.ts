@@ -40,6 +40,8 @@ export interface AutotunerOptions<Snapshot> {
 
 const SEARCH_SHARE = 0.1;
 const TRIAL_UPDATES = 24;
+/** And in updates of each group: after a restart all begin at once from one center, and what that stirs up must settle. */
+const TRIAL_TURNS = 6;
 const FIRST_SECONDS = 0.01;
 /** Timed at each number of groups before the first choice. */
 const TIMED_UPDATES = 8;
@@ -53,9 +55,11 @@ const LEAST_EPOCH = 4;
 const MOST_COLD_STARTS = 6;
 const DOUBLINGS = 40;
 /** `SearchPlan.ties`. Omnivore's released code has 1.01 once training runs. */
-const TIES = { cold: [1.25, 1.1, 1.05], steady: [1.25, 1.1] } as const;
+const TIES = { cold: [1.6, 1.2, 1.05], steady: [1.25, 1.1] } as const;
 /** What a search between two epochs loses, in shortest trials: of eight candidates three go on for twice as long, one of them is kept. */
 const USUALLY_LOST = 14;
+
+const UNTUNED = { groups: 1, momentum: 0 } as const;
 
 type Width = "cold" | "steady";
 
@@ -83,7 +87,8 @@ export class Autotuner<Snapshot> {
     this.#trials = options.trials;
     this.#share = options.searchShare ?? SEARCH_SHARE;
     this.#replicas = this.#trials.replicas();
-    this.#tuning = options.resumed ?? { groups: 1, momentum: 0, learningRate: options.learningRate };
+    const { groups, momentum, learningRate } = options.resumed ?? { ...UNTUNED, learningRate: options.learningRate };
+    this.#tuning = { groups, momentum, learningRate };
     if (options.resumed) this.#totalMomentum = totalMomentum(options.resumed.momentum, options.resumed.groups);
   }
 
@@ -267,8 +272,9 @@ export class Autotuner<Snapshot> {
   }
 
   #leastTrialSeconds(): number {
-    const updates = this.#options.trialUpdates ?? TRIAL_UPDATES;
-    return updates * this.#secondsPerUpdate(this.#tuning.groups);
+    const { groups } = this.#tuning;
+    const updates = Math.max(this.#options.trialUpdates ?? TRIAL_UPDATES, TRIAL_TURNS * groups);
+    return updates * this.#secondsPerUpdate(groups);
   }
 
   /** So long that the next search loses no more than its share; as epochs grow with the run, so do their searches. */

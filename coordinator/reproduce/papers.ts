@@ -7,6 +7,7 @@ const PAPERS: Readonly<Record<string, () => Promise<{ readonly PAPER: Paper }>>>
   hogwild: () => import("./hogwild/paper.ts"),
   hpcasia20: () => import("./hpcasia20/paper.ts"),
   momentum: () => import("./momentum/paper.ts"),
+  omnivore: () => import("./omnivore/paper.ts"),
   sc17: () => import("./sc17/paper.ts"),
   easgd: () => import("./easgd/paper.ts"),
 };
