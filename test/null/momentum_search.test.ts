@@ -3,6 +3,7 @@ import {
   atUsualMomentum,
   bestMomentum,
   chosenElsewhere,
+  fewestUpdatesMomentum,
   isNegative,
   isNotNegative,
 } from "../../coordinator/reproduce/momentum/best_momentum.ts";
@@ -52,6 +53,8 @@ describe("The best momentum of several seeds", () => {
     expect(bestMomentum(rowsOf([104, 100, 106, null], momenta))).toBe(-0.25);
     expect(bestMomentum(rowsOf([200, 150, 100, 140], momenta))).toBe(0.5);
     expect(bestMomentum(rowsOf([null, null, null, null], momenta))).toBeUndefined();
+    expect(fewestUpdatesMomentum(rowsOf([104, 100, null, 130], momenta))).toBe(0);
+    expect(fewestUpdatesMomentum(rowsOf([null, null, null, null], momenta))).toBeUndefined();
   });
 
   test("Is chosen on the other seeds where it is compared", () => {

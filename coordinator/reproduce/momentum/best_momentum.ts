@@ -31,6 +31,12 @@ export function bestMomentum(rows: readonly SearchRow[]): number | undefined {
   return first && last ? (first.momentum + last.momentum) / 2 : undefined;
 }
 
+/** The momentum with the fewest updates alone: undefined where none arrives. */
+export function fewestUpdatesMomentum(rows: readonly SearchRow[]): number | undefined {
+  const arrived = rows.filter(({ updates }) => updates !== null);
+  return arrived.toSorted((one, other) => Number(one.updates) - Number(other.updates))[0]?.momentum;
+}
+
 /** Of each seed the updates at the momentum, among those allowed, that needs fewest on the other seeds (geometric mean). */
 export function chosenElsewhere(searches: Searches, isAllowed: (row: SearchRow) => boolean): number[] {
   return searches.map((rows, seed) => {

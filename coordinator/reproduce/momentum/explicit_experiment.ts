@@ -11,12 +11,14 @@ import {
   atUsualMomentum,
   bestMomentum,
   chosenElsewhere,
+  fewestUpdatesMomentum,
   isNegative,
   isNotNegative,
   MOST_UPDATES,
   type AtReplicas,
   type Searches,
 } from "./best_momentum.ts";
+import { withInterval } from "./estimates.ts";
 import type { SearchOptions, SearchRow } from "./explicit_momentum.ts";
 import { reportBest } from "./explicit_report.ts";
 import type { ExplicitTask } from "./explicit_task.ts";
@@ -30,13 +32,15 @@ const MOMENTA = {
 } as const;
 /** 0.24, and each a factor of sqrt 2 below the next. */
 const LEARNING_RATES = Array.from({ length: 14 }, (_, step) => 0.24 * 2 ** ((step - 13) / 2));
+/** Target, grids and what counts as best were settled on seeds below: what is reported has seen none of them. */
+const FIRST_SEED = 1000;
 /** Of the smoothed held-out loss. */
 const TARGET_LOSS = { full: 0.38, quick: 0.45 } as const;
 
 export const EXPLICIT: Experiment = {
   name: "best-momentum",
   title: "Best explicit momentum against asynchrony",
-  method: `Multinomial logistic regression on 16,384 MNIST images, batches of 128, memoryless replicas, heavy-ball momentum at the center: updates until the smoothed loss over 512 held-out images is ${TARGET_LOSS.full} (reduced run: ${TARGET_LOSS.quick}), over a grid of momenta. *Tuned*: each momentum has the best of 14 learning rates (factor sqrt 2 apart; the paper's are a factor of ten apart). *Fixed*: all have the same one, half of what is best for plain SGD on one replica (found on the tuning seed). The optimum is flat, so the best momentum of a seed is the middle of those that need at most ${Math.round(100 * (AS_GOOD - 1))} % more updates than the fewest. All momenta and all M of a seed see the same examples.`,
+  method: `Multinomial logistic regression on 16,384 MNIST images, batches of 128, memoryless replicas, heavy-ball momentum at the center: updates until the smoothed loss over 512 held-out images is ${TARGET_LOSS.full} (reduced run: ${TARGET_LOSS.quick}), over a grid of momenta. *Tuned*: each momentum has the best of 14 learning rates (factor sqrt 2 apart; the paper's are a factor of ten apart). *Fixed*: all have the same one, half of what is best for plain SGD on one replica (found on the tuning seed). The optimum is flat, so the best momentum of a seed is the middle of those that need at most ${Math.round(100 * (AS_GOOD - 1))} % more updates than the fewest. All momenta and all M of a seed see the same examples. Target, grids and that definition were settled on other seeds.`,
   claims: [
     {
       id: "best-falls",
@@ -84,7 +88,10 @@ async function measureBest(context: ExperimentContext): Promise<readonly Finding
   const replicasList = context.isQuick ? REPLICAS.quick : REPLICAS.full;
   const search = (replicas: number, seed: number, overrides: Partial<SearchOptions> = {}): Promise<SearchRow[]> => {
     const options = { momenta, learningRates: LEARNING_RATES, targetLoss, mostUpdates: MOST_UPDATES };
-    const task: ExplicitTask = { workbench: WORKBENCH, search: { ...options, replicas, seed, ...overrides } };
+    const task: ExplicitTask = {
+      workbench: WORKBENCH,
+      search: { ...options, replicas, seed: FIRST_SEED + seed, ...overrides },
+    };
     return context.pool.run<SearchRow[]>(new URL("./explicit_task.ts", import.meta.url), task);
   };
   const [plain] = await search(1, context.tuningSeed, { momenta: [0] });
@@ -144,7 +151,9 @@ function findings(all: readonly AtReplicas[]): readonly Finding[] {
 function bestFinding(id: string, searches: Searches): Finding {
   const best = searches.map(bestMomentum);
   if (best.some((one) => one === undefined)) return unmeasured(id, "Not every seed arrived at any momentum.");
-  return findingOf(id, meanOf(best.map(Number)), { kind: "below", border: 0 });
+  const alone = withInterval(meanOf(searches.map((rows) => Number(fewestUpdatesMomentum(rows)))));
+  const note = `The momentum with the fewest updates alone, as in the paper, is ${alone}.`;
+  return findingOf(id, meanOf(best.map(Number)), { kind: "below", border: 0 }, note);
 }
 
 /** Least squares of the best momentum over log2 M, for each seed. */
