@@ -30,10 +30,10 @@ function bestReport(context: ExperimentContext, all: readonly AtReplicas[]): voi
       y: { title: "best momentum" },
       series: [
         {
-          name: "learning rate tuned for each momentum",
+          name: "learning rate tuned",
           points: all.flatMap((at) => bestPoint(at.replicas, at.tuned)),
         },
-        { name: "one learning rate for all", points: all.flatMap((at) => bestPoint(at.replicas, at.fixed)) },
+        { name: "one learning rate", points: all.flatMap((at) => bestPoint(at.replicas, at.fixed)) },
         { name: "paper, fig. 8", points: PAPER_BEST.map(([x, y]) => ({ x, y })) },
       ],
       rules: [{ y: 0, label: "no momentum" }],
