@@ -51,14 +51,16 @@ const TIMINGS_KEPT = 400;
 /** Of an epoch, in shortest trials: between two looks at replicas and loss. */
 const SLICE_TRIALS = 2;
 /** However still training stands, an epoch is so many times what the search before it lost. */
-const LEAST_EPOCH = 4;
+const LEAST_EPOCH = 9;
 const MOST_COLD_STARTS = 6;
 const DOUBLINGS = 40;
 /** `SearchPlan.ties`. Omnivore's released code has 1.01 once training runs. */
-const TIES = { cold: [1.6, 1.2, 1.05], steady: [1.25, 1.1] } as const;
+const TIES = { cold: [1.25, 1.1, 1.05], steady: [1.25, 1.1] } as const;
 /** What a search between two epochs loses, in shortest trials: of eight candidates three go on for twice as long, one of them is kept. */
 const USUALLY_LOST = 14;
 
+/** Where not even a start holds. */
+const RATE_FALL = 10;
 const UNTUNED = { groups: 1, momentum: 0 } as const;
 
 type Width = "cold" | "steady";
@@ -117,7 +119,7 @@ export class Autotuner<Snapshot> {
         this.#tuning = { groups, momentum: explicitMomentum(this.#totalMomentum, groups), learningRate };
         await this.#trials.retune(this.#tuning);
         if ((await this.#timeUpdates()) && (await this.#lossNow()) < BLOWN_UP * startLoss) break;
-        learningRate /= RATE_STEP ** 2;
+        learningRate /= RATE_FALL;
         await this.#trials.restart(start);
       }
     }
@@ -153,7 +155,7 @@ export class Autotuner<Snapshot> {
       const result = await this.#searchOnce(width, mostGroups);
       this.#isOver ||= result.end === "run-over";
       if (result.end === "nothing-works") {
-        const learningRate = this.#tuning.learningRate / RATE_STEP ** 3;
+        const learningRate = this.#tuning.learningRate / RATE_FALL ** 2;
         await this.#choose("search", { ...this.#tuning, learningRate }, searchReason(result));
         continue;
       }

@@ -9,8 +9,8 @@ import { includes } from "./search.ts";
 import { expectedPenalty, explicitMomentum, implicitMomentum, momentaNear, MOMENTA } from "./statistical_model.ts";
 import type { Tuning } from "./trials.ts";
 
-/** Between neighbouring learning rates: half a decade. */
-export const RATE_STEP = Math.sqrt(10);
+/** Between neighbouring learning rates: the best is within a factor of a few of where training breaks. */
+export const RATE_STEP = 2;
 /** A search that keeps finding better at its edge stops widening here. */
 const MOST_TRIED = { cold: 12, steady: 8 };
 

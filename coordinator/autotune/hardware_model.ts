@@ -114,7 +114,7 @@ export function fitHardware(timings: readonly UpdateTiming[]): HardwareModel | u
   const observed = bySize(timings);
   if (observed.length === 0) return undefined;
   const forms = [overlappedFit(observed), sequentialFit(observed)];
-  const [best] = forms.sort((a, b) => squaredError(a, observed) - squaredError(b, observed));
+  const [best] = forms.toSorted((a, b) => squaredError(a, observed) - squaredError(b, observed));
   if (!best) throw new Error("invariant violation: no form of the hardware model fits");
   const applySeconds = meanOf(timings.map((timing) => timing.applySeconds));
   return { work: best, applySeconds, variation: variationOf(timings, observed) };
@@ -128,7 +128,7 @@ function bySize(timings: readonly UpdateTiming[]): Observed[] {
       workSeconds: meanOf(of.map((timing) => timing.workSeconds)),
       count: of.length,
     }))
-    .sort((a, b) => a.groupSize - b.groupSize);
+    .toSorted((a, b) => a.groupSize - b.groupSize);
 }
 
 function variationOf(timings: readonly UpdateTiming[], observed: readonly Observed[]): number {

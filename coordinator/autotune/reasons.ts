@@ -13,7 +13,6 @@ export function groupsReason(groups: number, efficiency: GroupsChosen["efficienc
   const index = efficiency.findIndex((choice) => choice.groups === groups);
   const [at, fewer, more] = [efficiency[index], efficiency[index - 1], efficiency[index + 1]];
   if (!at) throw new Error("invariant violation: groups were chosen that were not among the choices");
-  const saved = (slow: number, fast: number): number => Math.round((1 - fast / slow) * 100);
   const parts = [`${time(at.secondsPerUpdate)} per update`];
   if (fewer) parts.push(`${saved(fewer.secondsPerUpdate, at.secondsPerUpdate)} % less than with ${fewer.groups}`);
   const further = more && saved(at.secondsPerUpdate, more.secondsPerUpdate);
@@ -61,6 +60,11 @@ function difference(other: Tuning, best: Tuning): string {
     other.learningRate === best.learningRate ? undefined : `learning rate ${shortNumber(other.learningRate)}`,
   ];
   return parts.filter((part) => part !== undefined).join(", ");
+}
+
+/** In percent. */
+function saved(slow: number, fast: number): number {
+  return Math.round((1 - fast / slow) * 100);
 }
 
 function ran(trial: Trial): boolean {

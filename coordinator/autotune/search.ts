@@ -252,7 +252,7 @@ class Search<Snapshot> {
     ran.sort((a, b) => b.rounds - a.rounds || a.loss - b.loss);
     const furthest = ran.filter(({ rounds }) => rounds === ran[0]?.rounds);
     const limit = Math.min(...furthest.map(({ loss }) => loss)) * (this.#plan.ties[this.#round] ?? 1);
-    const tied = furthest.filter(({ loss }) => loss <= limit).sort(bolder);
+    const tied = furthest.filter(({ loss }) => loss <= limit).toSorted(bolder);
     return [...tied, ...ran.filter((trial) => !tied.includes(trial))];
   }
 
@@ -273,7 +273,7 @@ function longRunStep({ learningRate, momentum }: Tuning): number {
 
 /** Rising, so that the first one that diverges prunes as many as possible before they cost time. */
 function inOrder(candidates: readonly Tuning[]): Tuning[] {
-  return [...candidates].sort(
+  return candidates.toSorted(
     (a, b) => a.groups - b.groups || a.learningRate - b.learningRate || a.momentum - b.momentum,
   );
 }

@@ -23,8 +23,8 @@ export function implicitMomentum(groups: number): number {
 }
 
 /** mu_L = mu* - (1 - 1/g), kept within what is ever tried. */
-export function explicitMomentum(totalMomentum: number, groups: number): number {
-  return withinMomenta(totalMomentum - implicitMomentum(groups));
+export function explicitMomentum(total: number, groups: number): number {
+  return withinMomenta(total - implicitMomentum(groups));
 }
 
 /** mu* as the best explicit momentum at g groups tells it. */
@@ -34,10 +34,9 @@ export function totalMomentum(explicit: number, groups: number): number {
 
 /** The `count` tried momenta nearest to the guess, rising. */
 export function momentaNear(guess: number, count: number): readonly number[] {
-  return [...MOMENTA]
-    .sort((a, b) => Math.abs(a - guess) - Math.abs(b - guess) || b - a)
+  return MOMENTA.toSorted((a, b) => Math.abs(a - guess) - Math.abs(b - guess) || b - a)
     .slice(0, count)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
 }
 
 function withinMomenta(momentum: number): number {

@@ -46,7 +46,7 @@ test.each([
     const { seconds } = await tuned(run);
     for (const groups of [1, 8]) {
       const untuned = await fixed(run, { groups, momentum: 0.9, learningRate: 0.03 }, 20_000);
-        expect(seconds, `${groups} groups`).toBeLessThan(untuned);
+      expect(seconds, `${groups} groups`).toBeLessThan(untuned);
     }
   },
 );

@@ -91,13 +91,14 @@ test("One group size alone counts as computing, and no timings give no model", (
   expect(fitHardware([])).toBeUndefined();
 });
 
+const saturated = (groups: number): number => fixedUpdateSeconds(1, 0.3, groups);
+/** All of it computing: groups share the same devices, and only the apply is hidden. */
+const computing = (groups: number): number => fixedUpdateSeconds((1.6 * groups) / 8, 0.001, groups);
+
 test("Groups grow until the next doubling gains less than a tenth", () => {
   expect(groupChoices(8)).toEqual([1, 2, 4, 8]);
   expect(groupChoices(6)).toEqual([1, 3, 6]);
-  const saturated = (groups: number): number => fixedUpdateSeconds(1, 0.3, groups);
   expect(chooseGroups(saturated, 16).groups).toBe(4);
-  // All of it computing: groups share the same devices, and only the apply is hidden.
-  const computing = (groups: number): number => fixedUpdateSeconds((1.6 * groups) / 8, 0.001, groups);
   expect(chooseGroups(computing, 8).groups).toBe(1);
   expect(chooseGroups(computing, 8).efficiency).toHaveLength(4);
 });
