@@ -19,6 +19,7 @@ import gradientOfShare, { type ShareInput } from "../../coordinator/reproduce/ca
 import { findingsOfCores } from "../../coordinator/reproduce/caffe_con_troll/split_cores.ts";
 import { findingsOfHybrid, hybridTimesSchema } from "../../coordinator/reproduce/caffe_con_troll/split_gpu.ts";
 import { findingsOfSplit } from "../../coordinator/reproduce/caffe_con_troll/split_simulated.ts";
+import { bestShare } from "../../coordinator/reproduce/caffe_con_troll/sweep.ts";
 import type { Finding } from "../../coordinator/reproduce/paper.ts";
 import { OutOfTime } from "../../coordinator/reproduce/pool.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
@@ -221,6 +222,12 @@ function sweepOf(parts: number, ratio: number): { share: number; seconds: number
 }
 
 describe("A batch that is split", () => {
+  test("has its best share where a parabola through the fastest splits is least, or at the end of the sweep", () => {
+    const parabola = [0.2, 0.4, 0.6, 0.8].map((share) => ({ share, seconds: 1 + (share - 0.53) ** 2 }));
+    expect(bestShare(parabola)).toBeCloseTo(0.53, 10);
+    expect(bestShare(parabola.map(({ share }) => ({ share, seconds: share })))).toBe(0.2);
+  });
+
   test("is done soonest at the ratio of speeds, in simulated time", () => {
     const outcome = (ratio: number, bySpeed: number): Parameters<typeof findingsOfSplit>[0][number] => ({
       ratio,

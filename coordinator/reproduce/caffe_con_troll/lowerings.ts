@@ -53,7 +53,7 @@ export const LOWERINGS: Experiment = {
   title: "Lowering types by the ratio of input to output channels",
   method:
     `The forward pass of a ${KERNEL}x${KERNEL} convolution of ${BATCH} images of ${IMAGE_SIDE}x${IMAGE_SIDE}, without padding, on this machine's WebGPU adapter in Node, all images lowered at once: type 1 writes whole windows out, type 2 their rows, type 3 nothing and sums over the taps after the product. ` +
-    `Input times output channels stay about the same. Times are of the device alone, medians of ${REPETITIONS.full} repetitions in random order (${REPETITIONS.quick} in a reduced run), each the least of two executions or more; a seed is an order, and in a full run a process of its own. ` +
+    `Input times output channels stay about the same. Times are of the device alone, medians of ${REPETITIONS.full} repetitions in random order (${REPETITIONS.quick} in a reduced run), each the least of two executions or more; a seed is such a series, in an order of its own. ` +
     "The engine's cost model chooses among the three without measuring; the engine's rule chooses among all its kernels, of which most never write a lowered matrix out (the paper's fused lowering).",
   claims: [
     {
@@ -97,28 +97,18 @@ export const LOWERINGS: Experiment = {
 };
 
 async function runLowerings(context: ExperimentContext): Promise<readonly Finding[]> {
-  const { isQuick, seeds, record } = context;
-  // Kernels are compiled once in a process, which takes longer than to measure them.
-  const perProcess = isQuick ? [seeds] : seeds.map((seed) => [seed]);
-  const all: LoweringTimes[] = [];
-  let adapter = "";
-  for (const own of perProcess) {
-    context.note(`lowerings: seed ${own.join(", ")}`);
-    const answer = await ask(context, own);
-    if ("problem" in answer) return LOWERINGS.claims.map(({ id }) => unmeasured(id, answer.problem));
-    all.push(...answer.seeds);
-    adapter = answer.adapter;
-  }
+  const { record } = context;
+  const answer = await ask(context);
+  if ("problem" in answer) return LOWERINGS.claims.map(({ id }) => unmeasured(id, answer.problem));
+  const { adapter, seeds: all } = answer;
   record("adapter", adapter);
   record("times", all);
   draw(context, all, adapter);
   return findingsOfLowerings(all);
 }
 
-function ask(
-  { isQuick, pool }: ExperimentContext,
-  seeds: readonly number[],
-): ReturnType<typeof askProgram<LoweringTimes>> {
+/** All seeds in one process: kernels are compiled once, which takes longer than to measure them. */
+function ask({ isQuick, pool, seeds }: ExperimentContext): ReturnType<typeof askProgram<LoweringTimes>> {
   pool.checkTime();
   const channels = CONVOLUTIONS.filter(({ inQuick }) => inQuick || !isQuick);
   return askProgram({

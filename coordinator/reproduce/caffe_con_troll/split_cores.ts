@@ -11,7 +11,7 @@ import { meanOf, pairedRatio } from "../statistics.ts";
 import { hardestOf } from "./hardest.ts";
 import { medianOf } from "./median.ts";
 import type { ShareInput, ShareOutput } from "./share_task.ts";
-import { fastestSplit, meanSweep, nearestSplit, shareBySpeed, type Sweep } from "./sweep.ts";
+import { bestShare, fastestSplit, meanSweep, nearestSplit, shareBySpeed, type Sweep } from "./sweep.ts";
 
 /** How often the faster device does everything, and the slower one. */
 type Times = readonly [faster: number, slower: number];
@@ -88,7 +88,7 @@ export function findingsOfCores(outcomes: readonly Outcome[]): Finding[] {
     hardestOf(
       "cores-best-split",
       outcomes.map(({ times: [faster, slower], parts, seeds }) => {
-        const errors = seeds.map(({ sweep }) => fastestSplit(sweep).share - shareBySpeed(slower, faster));
+        const errors = seeds.map(({ sweep }) => bestShare(sweep) - shareBySpeed(slower, faster));
         const slack = SLACK_PARTS / parts;
         const expected = { kind: "within", low: -slack, high: slack } as const;
         return findingOf("cores-best-split", meanOf(errors), expected, `At speeds of ${slower} : ${faster}.`);

@@ -7,7 +7,7 @@ import { lineFigure } from "../plots.ts";
 import { shown } from "../report.ts";
 import { meanOf, pairedRatio } from "../statistics.ts";
 import { hardestOf, type Hardness } from "./hardest.ts";
-import { fastestSplit, meanSweep, shareBySpeed, type Sweep } from "./sweep.ts";
+import { bestShare, fastestSplit, meanSweep, shareBySpeed, type Sweep } from "./sweep.ts";
 
 /** Of the first device over the second; 2.36 are the paper's GPU and CPU (1.04 and 0.44). */
 const PAPER_RATIO = 1.04 / 0.44;
@@ -129,7 +129,7 @@ export function findingsOfSplit(outcomes: readonly Outcome[]): Finding[] {
 }
 
 function bestShareFinding({ ratio, sweeps }: Outcome): Finding {
-  const errors = sweeps.map((sweep) => fastestSplit(sweep).share - shareBySpeed(ratio, 1));
+  const errors = sweeps.map((sweep) => bestShare(sweep) - shareBySpeed(ratio, 1));
   const step = 1.01 / SPLITS;
   return findingOf("best-split-is-the-ratio", meanOf(errors), { kind: "within", low: -step, high: step });
 }

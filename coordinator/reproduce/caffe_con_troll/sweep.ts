@@ -15,6 +15,19 @@ export function fastestSplit(sweep: Sweep): SplitTime {
   return first;
 }
 
+/** The share at which the parabola through the fastest split and its neighbours is least: finer than the sweep's own steps. */
+export function bestShare(sweep: Sweep): number {
+  const fastest = fastestSplit(sweep);
+  const at = sweep.indexOf(fastest);
+  const [left, right] = [sweep[at - 1], sweep[at + 1]];
+  if (!left || !right) return fastest.share;
+  const [rise, fall] = [right.seconds - fastest.seconds, left.seconds - fastest.seconds];
+  // Three equal times leave the middle one.
+  return rise + fall === 0
+    ? fastest.share
+    : fastest.share + ((right.share - left.share) / 4) * ((fall - rise) / (rise + fall));
+}
+
 /** The split whose share is nearest to `share`. */
 export function nearestSplit(sweep: Sweep, share: number): SplitTime {
   const nearest = sweep.toSorted((one, other) => Math.abs(one.share - share) - Math.abs(other.share - share))[0];
