@@ -28,7 +28,7 @@ export function searchReason({ best, trials, end }: SearchResult): string {
   const others = tried.filter((trial) => trial.tuning !== best.tuning);
   const against = [...others.filter(ran).slice(0, LOSSES_NAMED), ...others.filter((trial) => !ran(trial)).slice(0, 1)];
   const more = others.length - against.length;
-  const lowest = others.some((trial) => ran(trial) && trial.loss < best.loss && trial.seconds >= best.seconds * 0.999);
+  const lowest = others.some((trial) => ran(trial) && trial.loss < best.loss && trial.seconds >= best.seconds * 0.9);
   const opening = lowest
     ? `${settings(best.tuning)} had a loss within the tie of the lowest of ${tried.length} tried and is the boldest of those`
     : `${settings(best.tuning)} had the lowest loss of ${tried.length} tried`;

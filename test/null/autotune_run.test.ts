@@ -95,7 +95,7 @@ test("A real run is tuned, goes on while volunteers leave and join, and resumes 
   await until(() => decisions().length > 0, 60_000);
   await fickle.stop();
   const late = volunteers(service, 1);
-  await until(() => decisions().some(({ phase }) => phase === "search"), 90_000);
+  await until(() => decisions().some(({ phase }) => phase === "search"), 240_000);
   const before = service.run.view().samples;
   await until(() => service.run.view().samples > before + 2000, 30_000);
 
@@ -103,7 +103,7 @@ test("A real run is tuned, goes on while volunteers leave and join, and resumes 
   await Promise.all([steady.stop(), late.stop()]);
   expect(result.autotune[0]).toMatchObject({ phase: "groups" });
   expect(result.autotune[0]?.reason).toMatch(/per update/);
-  expect(result.autotune.find(({ phase }) => phase === "search")?.reason).toMatch(/loss .* of \d+ tried|diverged/);
+  expect(result.autotune.find(({ phase }) => phase === "search")?.reason).toMatch(/had (the lowest|a) loss .*of \d+ tried/);
   const last = result.autotune.at(-1);
   const { groups, momentum, learningRate } = result.hyperparameters;
   expect({ groups, momentum, learningRate }).toEqual({
@@ -123,4 +123,4 @@ test("A real run is tuned, goes on while volunteers leave and join, and resumes 
   await again.stop();
   expect(first).toMatchObject({ phase: "resumed", groups, momentum, learningRate });
   expect(failures).toEqual([]);
-}, 300_000);
+}, 480_000);
