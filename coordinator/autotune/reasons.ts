@@ -48,7 +48,7 @@ export function membershipReason(before: number, after: number, chosen: GroupsCh
 }
 
 /** "8 groups, momentum 0.3, learning rate 0.1". */
-export function settings({ groups, momentum, learningRate }: Tuning): string {
+function settings({ groups, momentum, learningRate }: Tuning): string {
   return `${count(groups, "group")}, momentum ${shortNumber(momentum)}, learning rate ${shortNumber(learningRate)}`;
 }
 

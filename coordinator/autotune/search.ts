@@ -47,7 +47,7 @@ export interface Trial {
   readonly outcome: "ran" | "diverged" | "pruned";
 }
 
-export type SearchEnd = "found" | "nothing-works" | "replicas-changed" | "run-over";
+type SearchEnd = "found" | "nothing-works" | "replicas-changed" | "run-over";
 
 export interface SearchResult {
   readonly end: SearchEnd;

@@ -20,7 +20,7 @@ export const DEVICES = 8;
 export const GROUPS = [1, 2, 4, 8] as const;
 const BATCH = 64;
 
-export type MixName = "exchange" | "compute";
+type MixName = "exchange" | "compute";
 
 export interface Mix {
   readonly name: MixName;
