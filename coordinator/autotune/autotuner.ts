@@ -18,7 +18,7 @@ import {
   type UpdateTiming,
 } from "./hardware_model.ts";
 import { BLOWN_UP, Progress } from "./progress.ts";
-import { groupsReason, halvedReason, membershipReason, searchReason } from "./reasons.ts";
+import { groupsReason, halvedReason, membershipReason, recoveryReason, searchReason } from "./reasons.ts";
 import { search, type SearchResult } from "./search.ts";
 import { explicitMomentum, MOMENTA, totalMomentum, USUAL_MOMENTUM } from "./statistical_model.ts";
 import type { Trials, Tuning } from "./trials.ts";
@@ -35,6 +35,8 @@ export interface AutotunerOptions<Snapshot> {
   readonly trialUpdates?: number;
   /** What the first look at the clock takes; doubled until updates have been seen. */
   readonly firstSeconds?: number;
+  /** But not beyond this, where a first update may come late for other reasons. */
+  readonly mostFirstSeconds?: number;
   readonly onDecision: (decision: AutotuneDecision) => void;
 }
 
@@ -52,7 +54,7 @@ const TIMINGS_KEPT = 400;
 const SLICE_TRIALS = 2;
 /** However still training stands, an epoch is so many times what the search before it lost. */
 const LEAST_EPOCH = 9;
-const MOST_COLD_STARTS = 6;
+const MOST_ATTEMPTS = 6;
 const DOUBLINGS = 40;
 /** `SearchPlan.ties`. Omnivore's released code has 1.01 once training runs. */
 const TIES = { cold: [1.25, 1.1, 1.05], steady: [1.25, 1.1] } as const;
@@ -115,7 +117,7 @@ export class Autotuner<Snapshot> {
     const startLoss = await this.#lossNow();
     let { learningRate } = this.#tuning;
     for (const groups of groupChoices(this.#trials.replicas()).toReversed()) {
-      for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
+      for (let attempt = 0; attempt < MOST_ATTEMPTS && !this.#isOver; attempt++) {
         this.#tuning = { groups, momentum: explicitMomentum(this.#totalMomentum, groups), learningRate };
         await this.#trials.retune(this.#tuning);
         if ((await this.#timeUpdates()) && (await this.#lossNow()) < BLOWN_UP * startLoss) break;
@@ -135,7 +137,7 @@ export class Autotuner<Snapshot> {
       this.#isOver ||= stretch.isOver;
       if (stretch.diverged) return false;
       if (this.#isOver || this.#trials.timings().length >= wanted) break;
-      seconds *= 2;
+      seconds = Math.min(2 * seconds, this.#options.mostFirstSeconds ?? Infinity);
     }
     this.#keepTimings();
     return true;
@@ -143,31 +145,48 @@ export class Autotuner<Snapshot> {
 
   async #search(width: Width): Promise<void> {
     if (this.#isOver) return;
-    this.#replicas = this.#trials.replicas();
-    const chosen = this.#chosenGroups();
-    let mostGroups = Math.max(chosen.groups, Math.min(this.#tuning.groups, this.#replicas));
+    this.#replicas = Math.max(1, this.#trials.replicas());
     if (width === "cold") {
-      const secondsPerUpdate = (groups: number): number => this.#secondsPerUpdate(groups);
-      const groups = likelyGroups(this.#room(width, mostGroups), secondsPerUpdate);
-      await this.#choose("groups", this.#adjusted(groups), groupsReason(groups, chosen.efficiency));
+      const { groups, efficiency } = this.#likely();
+      await this.#choose("groups", this.#adjusted(groups), groupsReason(groups, efficiency));
     }
-    for (let attempt = 0; attempt < MOST_COLD_STARTS && !this.#isOver; attempt++) {
+    let mostGroups = this.#mostGroups();
+    for (let attempt = 0; attempt < MOST_ATTEMPTS && !this.#isOver; attempt++) {
       const result = await this.#searchOnce(width, mostGroups);
       this.#isOver ||= result.end === "run-over";
+      if (this.#isOver) return;
       if (result.end === "nothing-works") {
         const learningRate = this.#tuning.learningRate / RATE_FALL ** 2;
         await this.#choose("search", { ...this.#tuning, learningRate }, searchReason(result));
         continue;
       }
-      if (!result.best || this.#isOver) return;
-      const { tuning } = result.best;
-      this.#totalMomentum = totalMomentum(tuning.momentum, tuning.groups);
-      await this.#choose("search", tuning, searchReason(result));
-      const fewer = Math.floor(tuning.groups / 2);
-      if (result.end !== "found" || fewer === 0 || !isTooAsynchronous(result, fewer)) return;
+      if (result.best) {
+        const { tuning } = result.best;
+        this.#totalMomentum = totalMomentum(tuning.momentum, tuning.groups);
+        await this.#choose("search", tuning, searchReason(result));
+      }
+      if (result.end === "replicas-changed") {
+        await this.#followReplicas();
+        mostGroups = this.#mostGroups();
+        continue;
+      }
+      const fewer = Math.floor(this.#tuning.groups / 2);
+      if (fewer === 0 || !isTooAsynchronous(result, fewer)) return;
       mostGroups = fewer;
-      await this.#choose("halved", this.#adjusted(fewer), halvedReason(tuning.groups, fewer));
+      await this.#choose("halved", this.#adjusted(fewer), halvedReason(this.#tuning.groups, fewer));
     }
+  }
+
+  /** How many may be tried: what the model says is worth it, or more where there are more already. */
+  #mostGroups(): number {
+    return Math.max(this.#chosenGroups().groups, Math.min(this.#tuning.groups, this.#replicas));
+  }
+
+  /** Where a search begins that knows nothing else. */
+  #likely(): GroupsChosen {
+    const { groups: most, efficiency } = this.#chosenGroups();
+    const secondsPerUpdate = (groups: number): number => this.#secondsPerUpdate(groups);
+    return { groups: likelyGroups(this.#room("cold", most), secondsPerUpdate), efficiency };
   }
 
   async #searchOnce(width: Width, mostGroups: number): Promise<SearchResult> {
@@ -201,7 +220,7 @@ export class Autotuner<Snapshot> {
       if (stretch.diverged || progress.hasBlownUp(loss)) {
         await this.#trials.restart(good);
         const learningRate = this.#tuning.learningRate / RATE_STEP;
-        const reason = `training diverged at learning rate ${this.#tuning.learningRate}: back to the last good state`;
+        const reason = recoveryReason(this.#tuning);
         await this.#choose("recovery", { ...this.#tuning, learningRate }, reason);
         continue;
       }
@@ -221,11 +240,10 @@ export class Autotuner<Snapshot> {
     if (replicas === this.#replicas || replicas === 0) return;
     const before = this.#replicas;
     this.#keepTimings();
-    const chosen = this.#chosenGroups();
     this.#replicas = replicas;
-    if (chosen.groups >= this.#tuning.groups && this.#tuning.groups !== before) return;
-    if (chosen.groups === this.#tuning.groups) return;
-    await this.#choose("replicas", this.#adjusted(chosen.groups), membershipReason(before, replicas, chosen));
+    const { groups, efficiency } = this.#likely();
+    if (groups === this.#tuning.groups) return;
+    await this.#choose("replicas", this.#adjusted(groups), membershipReason(before, replicas, groups, efficiency));
   }
 
   async #choose(phase: string, tuning: Tuning, reason: string): Promise<void> {

@@ -99,6 +99,8 @@ export function chooseGroups(secondsPerUpdate: (groups: number) => number, repli
   return { groups: chosen?.groups ?? 1, efficiency };
 }
 
+const STRAGGLERS = 0.05;
+
 /** Updates of one group size together. */
 interface Observed {
   readonly groupSize: number;
@@ -125,10 +127,15 @@ function bySize(timings: readonly UpdateTiming[]): Observed[] {
   return [...sizes]
     .map(([groupSize, of]) => ({
       groupSize,
-      workSeconds: meanOf(of.map((timing) => timing.workSeconds)),
+      workSeconds: meanOf(withoutStragglers(of.map((timing) => timing.workSeconds))),
       count: of.length,
     }))
     .toSorted((a, b) => a.groupSize - b.groupSize);
+}
+
+/** A device that stalled, or a member that left, says nothing of the others: the slowest twentieth is left out where there are so many. */
+function withoutStragglers(seconds: readonly number[]): readonly number[] {
+  return seconds.toSorted((a, b) => a - b).slice(0, seconds.length - Math.floor(seconds.length * STRAGGLERS));
 }
 
 function variationOf(timings: readonly UpdateTiming[], observed: readonly Observed[]): number {

@@ -43,8 +43,17 @@ export function halvedReason(groups: number, fewer: number): string {
   return `the best momentum is the lowest that is tried, so ${count(groups, "group")} are too asynchronous: ${fewer}`;
 }
 
-export function membershipReason(before: number, after: number, chosen: GroupsChosen): string {
-  return `${count(after, "replica")} instead of ${before}: ${groupsReason(chosen.groups, chosen.efficiency)}`;
+export function recoveryReason(tuning: Tuning): string {
+  return `training diverged with ${settings(tuning)}: back to the last good state`;
+}
+
+export function membershipReason(
+  before: number,
+  after: number,
+  groups: number,
+  efficiency: GroupsChosen["efficiency"],
+): string {
+  return `${count(after, "replica")} instead of ${before}: ${groupsReason(groups, efficiency)}`;
 }
 
 /** "8 groups, momentum 0.3, learning rate 0.1". */

@@ -36,6 +36,7 @@ export const AUTOTUNE_FILE = "autotune.jsonl";
 const JUDGED_EXAMPLES = 512;
 /** A first look at the pace of updates. */
 const FIRST_SECONDS = 0.25;
+const MOST_FIRST_SECONDS = 4;
 const WAIT_MS = 100;
 /** So long nobody must have joined before the tuning begins, if fewer come than were expected. */
 const QUIET_MS = 5000;
@@ -71,6 +72,7 @@ export class RunTuner {
         trials,
         learningRate,
         firstSeconds: FIRST_SECONDS,
+        mostFirstSeconds: MOST_FIRST_SECONDS,
         ...(last ? { resumed: last } : {}),
         onDecision: (decision) => this.#decided(decision),
       }).run();

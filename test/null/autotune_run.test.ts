@@ -74,6 +74,7 @@ function volunteers(service: Service, count: number): NodeSwarm {
 async function until(isSo: () => boolean, limitMs: number): Promise<void> {
   const end = performance.now() + limitMs;
   while (!isSo()) {
+    if (failures.length > 0) throw failures[0];
     if (performance.now() > end) throw new Error("it did not happen in time");
     await sleep(50);
   }
