@@ -129,6 +129,7 @@ export class Service {
   async #close(reason: string): Promise<RunResult> {
     const { run, tuner, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server } = this.#parts;
     const seconds = this.#seconds;
+    await tuner?.close();
     clearInterval(this.#ticker);
     checkpointing.stop();
     // A proof that comes from now on is too late.
@@ -139,7 +140,6 @@ export class Service {
     // Pushes in flight still count. A turn later their lines are in the ledger's queue, and after those their counts in the
     // view: result and ledger tell the same.
     await run.settled();
-    await tuner?.close();
     await center.close();
     await nextTurn();
     await ledger.close();

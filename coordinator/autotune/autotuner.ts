@@ -80,6 +80,12 @@ export class Autotuner<Snapshot> {
   /** In the present epoch, or the last one. */
   #trainedSeconds = 0;
   #isOver = false;
+  #betterEnd: { readonly state: Snapshot; readonly tuning: Tuning } | undefined = undefined;
+
+  /** Where the run ended within a trial: the center that it would better have had. */
+  get betterEnd(): { readonly state: Snapshot; readonly tuning: Tuning } | undefined {
+    return this.#betterEnd;
+  }
 
   /** Spent on trials that were thrown away. */
   get lostSeconds(): number {
@@ -153,8 +159,11 @@ export class Autotuner<Snapshot> {
     let mostGroups = this.#mostGroups();
     for (let attempt = 0; attempt < MOST_ATTEMPTS && !this.#isOver; attempt++) {
       const result = await this.#searchOnce(width, mostGroups);
-      this.#isOver ||= result.end === "run-over";
-      if (this.#isOver) return;
+      if (result.end === "run-over") {
+        this.#isOver = true;
+        this.#betterEnd = { state: result.state, tuning: this.#tuning };
+        return;
+      }
       if (result.end === "nothing-works") {
         const learningRate = this.#tuning.learningRate / RATE_FALL ** 2;
         await this.#choose("search", { ...this.#tuning, learningRate }, searchReason(result));
@@ -189,7 +198,7 @@ export class Autotuner<Snapshot> {
     return { groups: likelyGroups(this.#room("cold", most), secondsPerUpdate), efficiency };
   }
 
-  async #searchOnce(width: Width, mostGroups: number): Promise<SearchResult> {
+  async #searchOnce(width: Width, mostGroups: number): Promise<SearchResult<Snapshot>> {
     const room = this.#room(width, mostGroups);
     const result = await search(this.#trials, await this.#trials.snapshot(), {
       candidates: startOf(this.#tuning, room),

@@ -30,6 +30,7 @@ export class RealTrials implements Trials<CenterState> {
   readonly #nowMs: () => number;
   #groups = 1;
   #trainedMs = 0;
+  #isStopped = false;
   #timings: UpdateTiming[] = [];
   /** Updates still to come that belong to the settings before. */
   #unsettled = 0;
@@ -41,7 +42,16 @@ export class RealTrials implements Trials<CenterState> {
   }
 
   get isOver(): boolean {
+    return this.#isStopped || this.#isRunOver;
+  }
+
+  get #isRunOver(): boolean {
     return this.#run.state === "reached" || this.#run.state === "stopped";
+  }
+
+  /** No more trials: whoever advances sees a run that is over. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   replicas(): number {
@@ -62,7 +72,7 @@ export class RealTrials implements Trials<CenterState> {
   }
 
   async restart(snapshot: CenterState): Promise<void> {
-    if (!this.isOver) await this.#run.restart(snapshot);
+    if (!this.#isRunOver) await this.#run.restart(snapshot);
   }
 
   retune(tuning: Tuning): Promise<void> {
@@ -70,7 +80,7 @@ export class RealTrials implements Trials<CenterState> {
     this.#groups = groups;
     this.#timings = [];
     this.#unsettled = groups;
-    if (!this.isOver) this.#run.retune({ groups, momentum, learningRate });
+    if (!this.#isRunOver) this.#run.retune({ groups, momentum, learningRate });
     return Promise.resolve();
   }
 

@@ -46,15 +46,20 @@ export class RunTuner {
   readonly #over: Promise<void>;
   #written: Promise<void> = Promise.resolve();
   #isClosed = false;
+  #trials: RealTrials | undefined = undefined;
 
   constructor(options: RunTunerOptions) {
     this.#options = options;
     this.#over = this.#tune().catch(options.onFailure);
   }
 
-  /** After the run's end; resolves when the last decision is on disk. */
+  /**
+   * Before the run's end, which must not leave the center of a trial: it goes back to the best one. Resolves when the last decision
+   * is on disk.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#trials?.stop();
     await this.#over;
     await this.#written;
   }
@@ -66,16 +71,22 @@ export class RunTuner {
     try {
       await this.#replicasCame();
       const trials = new RealTrials({ run, evaluator, nowMs });
+      this.#trials = trials;
       if (this.#isClosed || trials.isOver) return;
       const last = run.view().autotune.at(-1);
-      await new Autotuner({
+      const autotuner = new Autotuner({
         trials,
         learningRate,
         firstSeconds: FIRST_SECONDS,
         mostFirstSeconds: MOST_FIRST_SECONDS,
         ...(last ? { resumed: last } : {}),
         onDecision: (decision) => this.#decided(decision),
-      }).run();
+      });
+      await autotuner.run();
+      const { betterEnd } = autotuner;
+      if (!betterEnd) return;
+      await trials.restart(betterEnd.state);
+      await trials.retune(betterEnd.tuning);
     } finally {
       await evaluator.close();
     }

@@ -49,7 +49,7 @@ export interface Trial {
 
 type SearchEnd = "found" | "nothing-works" | "replicas-changed" | "run-over";
 
-export interface SearchResult {
+export interface SearchResult<Snapshot = unknown> {
   readonly end: SearchEnd;
   /** Whose state the run is in now; undefined where the run stands at the start again. */
   readonly best: Trial | undefined;
@@ -57,6 +57,8 @@ export interface SearchResult {
   readonly trials: readonly Trial[];
   /** Of trials whose training was thrown away. */
   readonly lostSeconds: number;
+  /** Of the best, or the start's: where a run that ended within a trial would better have been. */
+  readonly state: Snapshot;
 }
 
 /** Ends the trials early: not an error, and nobody outside sees it. */
@@ -81,7 +83,7 @@ export async function search<Snapshot>(
   trials: Trials<Snapshot>,
   start: Snapshot,
   plan: SearchPlan,
-): Promise<SearchResult> {
+): Promise<SearchResult<Snapshot>> {
   const searching = new Search(trials, start, plan);
   return searching.result(await searching.run());
 }
@@ -120,7 +122,7 @@ class Search<Snapshot> {
     return { end, best };
   }
 
-  result({ end, best }: { end: SearchEnd; best: Running<Snapshot> | undefined }): SearchResult {
+  result({ end, best }: { end: SearchEnd; best: Running<Snapshot> | undefined }): SearchResult<Snapshot> {
     const shown = ({ tuning, loss, seconds, outcome }: Running<Snapshot>): Trial => ({
       tuning,
       loss,
@@ -133,6 +135,7 @@ class Search<Snapshot> {
       best: best && shown(best),
       trials: [...this.#ranked(), ...lost].map(shown),
       lostSeconds: this.#spentSeconds - (best?.seconds ?? 0),
+      state: best?.state ?? this.#start,
     };
   }
 
