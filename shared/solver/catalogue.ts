@@ -16,7 +16,7 @@ export type Rule =
   | "pseudo-gradient";
 
 /** Where the momentum that the solver is known for lives. */
-export type MomentumPlace =
+type MomentumPlace =
   | "none"
   | "center"
   /** Nesterov's, over pseudo-gradients; the replica's own optimizer may have another. */

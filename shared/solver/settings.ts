@@ -8,7 +8,7 @@ import type { Decay } from "./schedule.ts";
 import type { StalenessPolicy } from "./staleness.ts";
 
 /** What a replica's local steps end with, or, of a gradient solver, the center's step: `OptimizerKind` (engine/optimizer.ts). */
-export type LocalOptimizer = "momentum" | "nesterov" | "lars" | "adamw";
+type LocalOptimizer = "momentum" | "nesterov" | "lars" | "adamw";
 
 export interface SolverSettings {
   readonly solver: SolverName;

@@ -18,7 +18,7 @@ import { movingRateFor } from "./rule.ts";
 import type { SolverSettings } from "./settings.ts";
 
 /** Of the settings, what may be lowered to make a run stable. */
-export type Knob = "movingRate" | "elasticRate" | "communicationPeriod" | "learningRate" | "outerLearningRate";
+type Knob = "movingRate" | "elasticRate" | "communicationPeriod" | "learningRate" | "outerLearningRate";
 
 export interface Instability {
   readonly knob: Knob;
@@ -61,7 +61,7 @@ export function isStable(settings: SolverSettings, replicas: number, curvature: 
 }
 
 /** Natural logarithm of the factor by which a sweep lengthens the state, in the long run. 0: something is conserved. */
-export function growthPerSweep(settings: SolverSettings, replicas: number, curvature: number): number {
+function growthPerSweep(settings: SolverSettings, replicas: number, curvature: number): number {
   const system = new LinearSystem(settings, replicas, curvature);
   for (let sweep = 0; sweep < SWEEPS_BEFORE; sweep++) {
     system.sweep();
