@@ -3,7 +3,6 @@
 import { compilePlan } from "../../../shared/engine/plan.ts";
 import { compileVirtual } from "../../../shared/engine/wasm/wasm_backend.ts";
 import { initialParameters, layoutOf } from "../../../shared/model/layout.ts";
-import type { ModelDescription } from "../../../shared/model/model.ts";
 import type { Applier } from "../../center/applier.ts";
 import { CenterMemory } from "../../center/center_memory.ts";
 import { Control } from "../../center/control.ts";
@@ -14,21 +13,12 @@ import { readWasmSources } from "../../evaluation/wasm_sources.ts";
 import { findingOf, unmeasured } from "../findings.ts";
 import type { Experiment, ExperimentContext, Finding } from "../paper.ts";
 import { barFigure } from "../plots.ts";
+import { SMALL_MLP } from "../small_mlp.ts";
 import { meanOf, pairedDifference, pairedRatio, type Estimate } from "../statistics.ts";
 import type { CountingInput, DenseInput, DenseOutput, SharedExamples } from "./dense_work.ts";
 import { race } from "./racing_threads.ts";
 import { barOf } from "./sparse_race.ts";
 
-const MODEL: ModelDescription = {
-  name: "mlp-784-64-10",
-  input: { height: 28, width: 28, channels: 1 },
-  classes: 10,
-  layers: [
-    { kind: "dense", name: "hidden", units: 64 },
-    { kind: "relu", name: "relu" },
-    { kind: "dense", name: "out", units: 10 },
-  ],
-};
 const APPLIERS: readonly Applier[] = ["lock-free", "compare-and-swap", "locked"];
 const THREADS = 2;
 /** Small, so that threads meet at the center often. */
@@ -189,7 +179,7 @@ class Bench {
   }
 
   async run(applier: Applier, seed: number): Promise<Outcome> {
-    const layout = layoutOf(MODEL);
+    const layout = layoutOf(SMALL_MLP);
     const memory = new CenterMemory(layout);
     const initial = initialParameters(layout, seed);
     memory.values(memory.layout.center).set(initial);
@@ -202,7 +192,7 @@ class Bench {
       layout: memory.layout,
       applier,
       area,
-      model: MODEL,
+      model: SMALL_MLP,
       examples: this.#train,
       batch: BATCH,
       learningRate: LEARNING_RATE,
@@ -224,7 +214,7 @@ class Bench {
   }
 
   async #lostShare(applier: Applier): Promise<number> {
-    const memory = new CenterMemory(layoutOf(MODEL));
+    const memory = new CenterMemory(layoutOf(SMALL_MLP));
     const passes = this.#isQuick ? PASSES.quick : PASSES.full;
     const areas = Array.from({ length: THREADS }, () => memory.takeArea());
     const inputs = areas.map((area): CountingInput => ({
@@ -254,7 +244,7 @@ function sharedOf({ train, normalisation }: Dataset): SharedExamples {
 
 async function judgeOf({ test, normalisation }: Dataset): Promise<(parameters: Float32Array) => number> {
   const batch = 500;
-  const plan = compilePlan(MODEL, { batch, datasetExamples: test.count, normalisation });
+  const plan = compilePlan(SMALL_MLP, { batch, datasetExamples: test.count, normalisation });
   const program = await compileVirtual(await readWasmSources(), plan);
   program.loadExamples(0, test.images, test.labels);
   return (parameters) => rightOf(test, batch, (examples) => program.evaluateAt(parameters, examples).correct);
