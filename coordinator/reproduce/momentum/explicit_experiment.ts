@@ -50,7 +50,7 @@ export const EXPLICIT: Experiment = {
     },
     {
       id: "best-negative",
-      statement: "It is negative at M = 16",
+      statement: "It is negative at M = 16 (the middle of what is within 5 % of the best)",
       paperValue: "-0.675",
       unit: "momentum",
     },
@@ -137,13 +137,13 @@ function findings(all: readonly AtReplicas[]): readonly Finding[] {
       "usual-penalty",
       pairedRatio(usual, bestNonNegative),
       above,
-      `${censored} of ${usual.length} seeds did not arrive within ${MOST_UPDATES} updates and count as that.`,
+      `The direction alone is judged. ${censored} of ${usual.length} seeds did not arrive within ${MOST_UPDATES} updates and count as that.`,
     ),
     findingOf(
       "negative-gain",
       pairedRatio(bestNonNegative, chosenElsewhere(most.tuned, isNegative)),
       above,
-      "Either momentum is chosen on the other seeds, so that the choice is not rewarded for luck.",
+      "The direction alone is judged, not the paper's size. Either momentum is chosen on the other seeds, so that the choice is not rewarded for luck.",
     ),
   ];
 }
