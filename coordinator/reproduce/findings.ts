@@ -20,7 +20,10 @@ export function findingOf(id: string, found: Estimate, expectation: Expectation,
   };
 }
 
-/** Where a claim is about each of several: it stands only if all do, and the one that is hardest on it is shown. */
+/**
+ * Where a claim is about each of several: it stands only if all do, and the worst verdict's is shown. Of those that are alike the first: the
+ * hardest on the claim should come first.
+ */
 export function worstOf(id: string, findings: readonly Finding[], note?: string): Finding {
   const worst = findings.toSorted(
     (one, other) =>
