@@ -23,13 +23,16 @@ async function runAndKill(folder: string, afterMs: number): Promise<{ checkpoint
   const victim = spawn(process.execPath, [VICTIM, folder], { stdio: ["ignore", "pipe", "inherit"] });
   const acknowledged = { checkpoint: 0, line: 0 };
   const lines = createInterface({ input: victim.stdout });
+  const { promise: working, resolve: works } = Promise.withResolvers<void>();
   lines.on("line", (text) => {
     const [kind, number] = text.split(" ") as ["checkpoint" | "line", string];
     acknowledged[kind] = Math.max(acknowledged[kind], Number(number));
+    if (kind === "checkpoint") works();
   });
   const closed = once(lines, "close");
   const exited = once(victim, "exit");
-  await Promise.race([once(lines, "line"), exited]);
+  // On a busy machine the first lines come long before the first checkpoint.
+  await Promise.race([working, exited]);
   await sleep(afterMs);
   victim.kill("SIGKILL");
   expect(await exited).toEqual([null, "SIGKILL"]);
@@ -76,6 +79,6 @@ test("[L5] [X14] Killed at random moments, the checkpoint is whole and no acknow
   }
   expect(failures).toEqual([]);
   // The kills hit a working process, not an idle one.
-  expect(version).toBeGreaterThan(KILLS);
+  expect(version).toBeGreaterThanOrEqual(KILLS);
   await rm(folder, { recursive: true });
 });
