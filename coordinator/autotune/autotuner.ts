@@ -8,7 +8,7 @@
  */
 
 import type { AutotuneDecision } from "../../shared/run_view.ts";
-import { groupsWorthTrying, likelyGroups, neighboursOf, RATE_STEP, startOf, type Room } from "./candidates.ts";
+import { groupsWorthTrying, neighboursOf, RATE_STEP, startOf, type Room } from "./candidates.ts";
 import {
   chooseGroups,
   fitHardware,
@@ -153,7 +153,7 @@ export class Autotuner<Snapshot> {
     if (this.#isOver) return;
     this.#replicas = Math.max(1, this.#trials.replicas());
     if (width === "cold") {
-      const { groups, efficiency } = this.#likely();
+      const { groups, efficiency } = this.#chosenGroups();
       await this.#choose("groups", this.#adjusted(groups), groupsReason(groups, efficiency));
     }
     let mostGroups = this.#mostGroups();
@@ -189,13 +189,6 @@ export class Autotuner<Snapshot> {
   /** How many may be tried: what the model says is worth it, or more where there are more already. */
   #mostGroups(): number {
     return Math.max(this.#chosenGroups().groups, Math.min(this.#tuning.groups, this.#replicas));
-  }
-
-  /** Where a search begins that knows nothing else. */
-  #likely(): GroupsChosen {
-    const { groups: most, efficiency } = this.#chosenGroups();
-    const secondsPerUpdate = (groups: number): number => this.#secondsPerUpdate(groups);
-    return { groups: likelyGroups(this.#room("cold", most), secondsPerUpdate), efficiency };
   }
 
   async #searchOnce(width: Width, mostGroups: number): Promise<SearchResult<Snapshot>> {
@@ -250,7 +243,7 @@ export class Autotuner<Snapshot> {
     const before = this.#replicas;
     this.#keepTimings();
     this.#replicas = replicas;
-    const { groups, efficiency } = this.#likely();
+    const { groups, efficiency } = this.#chosenGroups();
     if (groups === this.#tuning.groups) return;
     await this.#choose("replicas", this.#adjusted(groups), membershipReason(before, replicas, groups, efficiency));
   }

@@ -6,7 +6,7 @@
 
 import { groupChoices } from "./hardware_model.ts";
 import { includes } from "./search.ts";
-import { expectedPenalty, explicitMomentum, implicitMomentum, momentaNear, MOMENTA } from "./statistical_model.ts";
+import { explicitMomentum, implicitMomentum, momentaNear, MOMENTA } from "./statistical_model.ts";
 import type { Tuning } from "./trials.ts";
 
 /** Between neighbouring learning rates: the best is within a factor of a few of where training breaks. */
@@ -32,12 +32,6 @@ export function groupsWorthTrying(
 ): readonly number[] {
   const limit = WORST_PENALTY * secondsPerUpdate(mostGroups);
   return groupChoices(replicas).filter((groups) => groups <= mostGroups && secondsPerUpdate(groups) <= limit);
-}
-
-/** Where a cold start begins: the least time per update times the updates that asynchrony may cost. */
-export function likelyGroups(room: Room, secondsPerUpdate: (groups: number) => number): number {
-  const cost = (groups: number): number => secondsPerUpdate(groups) * expectedPenalty(groups);
-  return room.groups.reduce((best, groups) => (cost(groups) <= cost(best) ? groups : best), room.groups.at(-1) ?? 1);
 }
 
 /** Cold, with the momentum that is tried nearest to the guess. */

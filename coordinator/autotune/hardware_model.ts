@@ -34,7 +34,7 @@ export interface HardwareModel {
 }
 
 /** Below this gain in time per update one more doubling of groups is not worth its asynchrony (Omnivore's released code). */
-const LEAST_GAIN = 0.1;
+export const LEAST_GAIN = 0.1;
 
 export function workSeconds(work: WorkTimes, groupSize: number): number {
   switch (work.form) {

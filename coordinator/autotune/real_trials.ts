@@ -32,6 +32,8 @@ export class RealTrials implements Trials<CenterState> {
   #trainedMs = 0;
   #isStopped = false;
   #timings: UpdateTiming[] = [];
+  /** Since the last update. */
+  #pendingSeconds = 0;
   /** Updates still to come that belong to the settings before. */
   #unsettled = 0;
 
@@ -126,9 +128,6 @@ export class RealTrials implements Trials<CenterState> {
     const timing = { groupSize, workSeconds, applySeconds: 0 };
     this.#timings = [...this.#timings, ...Array.from({ length: counted }, () => timing)].slice(-TIMINGS_KEPT);
   }
-
-  /** Since the last update. */
-  #pendingSeconds = 0;
 
   #counted(): { samples: number; diverged: number } {
     const { samples, refusals } = this.#run.view();

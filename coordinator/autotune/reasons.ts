@@ -2,7 +2,7 @@
  * The optimizer's decisions in words: what a person reads in the run's log and on the dashboard.
  */
 
-import type { GroupsChosen } from "./hardware_model.ts";
+import { LEAST_GAIN, type GroupsChosen } from "./hardware_model.ts";
 import type { SearchResult, Trial } from "./search.ts";
 import type { Tuning } from "./trials.ts";
 
@@ -18,7 +18,7 @@ export function groupsReason(groups: number, efficiency: GroupsChosen["efficienc
   const further = more && saved(at.secondsPerUpdate, more.secondsPerUpdate);
   if (further === undefined) parts.push("and there are no more replicas");
   else if (further <= 0) parts.push(`and ${more?.groups} would save nothing`);
-  else parts.push(`and ${more?.groups} would save ${further} %, less than their asynchrony is likely to cost`);
+  else parts.push(`and ${more?.groups} would save only ${further} % (worth it from ${LEAST_GAIN * 100} %)`);
   return `${count(groups, "group")}: ${parts.join(", ")}`;
 }
 

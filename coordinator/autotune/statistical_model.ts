@@ -10,14 +10,6 @@ export const USUAL_MOMENTUM = 0.9;
 /** The explicit momenta that are ever tried. Negative ones undo implicit momentum (Mitliagkas et al. 2016, §5). */
 export const MOMENTA = [-0.6, -0.3, 0, 0.3, 0.6, 0.9] as const;
 
-/**
- * Updates to the same loss with g groups over those with one, both tuned: a first guess between what was measured (none up to 8
- * groups on ImageNet, twofold at 8 and threefold at 16 on CIFAR-10 with negative momenta; Mitliagkas et al. 2016, fig. 5 and 8).
- */
-export function expectedPenalty(groups: number): number {
-  return Math.max(1, groups) ** 0.25;
-}
-
 export function implicitMomentum(groups: number): number {
   return 1 - 1 / Math.max(1, groups);
 }

@@ -60,6 +60,7 @@ function raced(optimizerSeconds: readonly number[]): Raced {
     tunedByGroups: [reported(1, 0.9, [200, 202, 198]), best],
     untunedByGroups: [reported(1, 0.9, [200, 202, 198]), reported(8, 0.9, [300, 303, 297])],
     optimizer,
+    duel: { point: best.point, best: best.seconds, optimizer: optimizerSeconds },
   };
 }
 
