@@ -104,7 +104,9 @@ test("A real run is tuned, goes on while volunteers leave and join, and resumes 
   await Promise.all([steady.stop(), late.stop()]);
   expect(result.autotune[0]).toMatchObject({ phase: "groups" });
   expect(result.autotune[0]?.reason).toMatch(/per update/);
-  expect(result.autotune.find(({ phase }) => phase === "search")?.reason).toMatch(/had (the lowest|a) loss .*of \d+ tried/);
+  expect(result.autotune.find(({ phase }) => phase === "search")?.reason).toMatch(
+    /had (the lowest|a) loss .*of \d+ tried/,
+  );
   const last = result.autotune.at(-1);
   const { groups, momentum, learningRate } = result.hyperparameters;
   expect({ groups, momentum, learningRate }).toEqual({
