@@ -3,13 +3,13 @@
 import type { Paper } from "./paper.ts";
 
 const PAPERS: Readonly<Record<string, () => Promise<{ readonly PAPER: Paper }>>> = {
-  "caffe-con-troll": () => import("./caffe_con_troll/paper.ts"),
-  hogwild: () => import("./hogwild/paper.ts"),
   hpcasia20: () => import("./hpcasia20/paper.ts"),
-  momentum: () => import("./momentum/paper.ts"),
-  omnivore: () => import("./omnivore/paper.ts"),
   sc17: () => import("./sc17/paper.ts"),
   easgd: () => import("./easgd/paper.ts"),
+  hogwild: () => import("./hogwild/paper.ts"),
+  momentum: () => import("./momentum/paper.ts"),
+  omnivore: () => import("./omnivore/paper.ts"),
+  "caffe-con-troll": () => import("./caffe_con_troll/paper.ts"),
 };
 
 export const PAPER_NAMES: readonly string[] = Object.keys(PAPERS);
