@@ -9,26 +9,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { AUTOTUNE_FILE } from "../../coordinator/autotune/run_tuner.ts";
 import { NodeSwarm } from "../../coordinator/node/node_swarm.ts";
 import { readConfig } from "../../coordinator/run_config.ts";
+import { SMALL } from "../../coordinator/reproduce/omnivore/setting.ts";
 import type { Service } from "../../coordinator/running_service.ts";
 import { startService } from "../../coordinator/service.ts";
 import type { AutotuneDecision } from "../../shared/run_view.ts";
-import type { ModelDescription } from "../../shared/model/model.ts";
 import { makeClientFolder } from "./server_harness.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../client/node/volunteer.ts", import.meta.url));
-
-/** 6,634 parameters. */
-const SMALL: ModelDescription = {
-  name: "small",
-  input: { height: 28, width: 28, channels: 1 },
-  classes: 10,
-  layers: [
-    { kind: "average-pool", name: "pool", size: 2, stride: 2 },
-    { kind: "dense", name: "fc1", units: 32 },
-    { kind: "tanh", name: "tanh1" },
-    { kind: "dense", name: "fc2", units: 10 },
-  ],
-};
 
 let runsFolder = "";
 let clientFolder = "";

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { tuneScenario, type TunedScenario } from "../../coordinator/autotune/tune_scenario.ts";
+import { SMALL } from "../../coordinator/reproduce/omnivore/setting.ts";
 import { completeScenario, type Scenario } from "../../coordinator/simulate/scenario.ts";
 import { Simulator } from "../../coordinator/simulate/simulator.ts";
 
@@ -17,17 +18,7 @@ const DATA_ROOT = join(tmpdir(), "drove-no-imports");
 /** 6,634 parameters; eight devices whose exchanges take as long as their computing. */
 const SCENARIO: Scenario = {
   solver: "async-msgd",
-  model: {
-    name: "small",
-    input: { height: 28, width: 28, channels: 1 },
-    classes: 10,
-    layers: [
-      { kind: "average-pool", name: "pool", size: 2, stride: 2 },
-      { kind: "dense", name: "fc1", units: 32 },
-      { kind: "tanh", name: "tanh1" },
-      { kind: "dense", name: "fc2", units: 10 },
-    ],
-  },
+  model: SMALL,
   batch: 64,
   replicas: 8,
   stepSeconds: 0.2,

@@ -1,22 +1,14 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runDrove, type Ended } from "../support/drove_command.ts";
 import { startHarness, type Harness } from "./server_harness.ts";
 
-const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
 const COMMANDS = ["train", "serve", "join", "status", "doctor", "bench", "data", "reproduce"] as const;
-
-interface Ended {
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 let folder = "";
 beforeAll(async () => {
@@ -24,21 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The real command in a process of its own, in an empty folder. */
-async function drove(...args: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [DROVE, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    once(child, "close").then(([code]) => code as number | null),
-  ]);
-  return { stdout, stderr, exitCode };
-}
-
-async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = "";
-  for await (const part of stream.setEncoding("utf8")) text += String(part);
-  return text;
+function drove(...args: string[]): Promise<Ended> {
+  return runDrove(folder, args);
 }
 
 describe.concurrent("drove", () => {

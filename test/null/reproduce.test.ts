@@ -1,9 +1,6 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findingOf } from "../../coordinator/reproduce/findings.ts";
 import type { Experiment, Paper } from "../../coordinator/reproduce/paper.ts";
@@ -12,8 +9,8 @@ import { barFigure, intervalFigure, lineFigure, svgOf } from "../../coordinator/
 import { reproduce } from "../../coordinator/reproduce/reproduction.ts";
 import { runNames } from "../../coordinator/store/run_folder.ts";
 import { meanOf } from "../../coordinator/reproduce/statistics.ts";
+import { runDrove, type Ended } from "../support/drove_command.ts";
 
-const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
 const TASK = new URL("../support/square_task.ts", import.meta.url);
 
 let folder = "";
@@ -22,16 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function drove(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [DROVE, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-  const text = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8").on("data", (part: string) => {
-      text[stream] += part;
-    });
-  }
-  const [exitCode] = (await once(child, "close")) as [number];
-  return { exitCode, ...text };
+function drove(...args: string[]): Promise<Ended> {
+  return runDrove(folder, args);
 }
 
 /** Every tag that is opened is closed, in order. */

@@ -1,16 +1,12 @@
 /** `drove simulate` as a command, and what a scenario may say. */
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SimulationReport } from "../../coordinator/simulate/report.ts";
 import { completeScenario, readScenario } from "../../coordinator/simulate/scenario.ts";
-
-const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
+import { runDrove, type Ended } from "../support/drove_command.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -18,23 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function simulate(...args: string[]): Promise<{ exitCode: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [DROVE, "simulate", ...args], {
-    cwd: folder,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    once(child, "close").then(([code]) => code as number | null),
-  ]);
-  return { stdout, stderr, exitCode };
-}
-
-async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = "";
-  for await (const part of stream.setEncoding("utf8")) text += String(part);
-  return text;
+function simulate(...args: string[]): Promise<Ended> {
+  return runDrove(folder, ["simulate", ...args]);
 }
 
 describe.concurrent("drove simulate", () => {

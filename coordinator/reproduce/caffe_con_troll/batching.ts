@@ -1,11 +1,12 @@
 /** Caffe con Troll's batching: what doing all images of a batch at once gains over one image at a time. */
 
 import type { ModelName } from "../../../shared/model/catalogue.ts";
-import { findingOf, worstOf } from "../findings.ts";
+import { findingOf } from "../findings.ts";
 import type { Experiment, ExperimentContext, Finding } from "../paper.ts";
 import { lineFigure } from "../plots.ts";
 import { meanOf, pairedRatio } from "../statistics.ts";
 import type { BatchingInput, BatchingOutput } from "./batching_task.ts";
+import { hardestOf } from "./hardest.ts";
 
 interface Subject {
   readonly model: ModelName;
@@ -87,11 +88,12 @@ async function runBatching(context: ExperimentContext): Promise<readonly Finding
   return [
     ...gain("lenet", "batching-gains"),
     ...gain("caffenet", "batching-gains-on-caffenet"),
-    worstOf(
+    hardestOf(
       "larger-parts-never-slower",
       all.map((times) =>
         findingOf("larger-parts-never-slower", ratio(times, -1, -2), { kind: "not-above", border: 1, margin: 0.05 }),
       ),
+      "large",
     ),
   ];
 }

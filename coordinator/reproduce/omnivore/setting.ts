@@ -4,7 +4,7 @@ import type { ModelDescription } from "../../../shared/model/model.ts";
 import type { Scenario } from "../../simulate/scenario.ts";
 
 /** 28 x 28 averaged to 14 x 14, then 196-32-10: 6,634 parameters. Saturating, so that a blow-up does not end in dead units. */
-const SMALL: ModelDescription = {
+export const SMALL: ModelDescription = {
   name: "tanh-32",
   input: { height: 28, width: 28, channels: 1 },
   classes: 10,
