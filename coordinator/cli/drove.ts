@@ -91,6 +91,14 @@ function versionOf(): string {
   return version;
 }
 
+// Whoever reads our output may stop reading, as `head` does: what is left unsaid is no failure of ours.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(EXIT.ok);
+  });
+}
+
 const code = await main(process.argv.slice(2));
 // What was written to a pipe must leave before the process does.
 await Promise.all(

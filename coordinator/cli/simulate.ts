@@ -24,7 +24,7 @@ export function addSimulate(program: Command, done: (exitCode: ExitCode) => void
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      `\nExamples:\n  drove simulate --solver ea-wild --replicas 8 --step-times exponential --slowness 1,1,1,1,1,1,1,10\n  drove simulate --replicas 10000 --gradients no --step-times lognormal:1 --communication-period 10\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove simulate --solver ea-wild --replicas 8 --step-times exponential --slowness 1,1,1,1,1,1,1,10\n  drove simulate --replicas 10000 --gradients no --step-times lognormal:1 --communication-period 10\n${EXIT_CODES_HELP}`,
     )
     .action(async (options: SimulateOptions) => done(await run(options)));
 }

@@ -8,7 +8,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runDrove, type Ended } from "../support/drove_command.ts";
 import { startHarness, type Harness } from "./server_harness.ts";
 
-const COMMANDS = ["train", "serve", "join", "status", "doctor", "bench", "data", "reproduce"] as const;
+const COMMANDS = [
+  "train",
+  "serve",
+  "join",
+  "status",
+  "doctor",
+  "bench",
+  "data",
+  "simulate",
+  "autotune",
+  "reproduce",
+] as const;
 
 let folder = "";
 beforeAll(async () => {
