@@ -54,6 +54,8 @@ export interface RunOptions {
 
 export class Run implements RunPort {
   readonly settings: RunSettings;
+  readonly elements: number;
+  /** Of a whole center as f32: nothing on this run's wire is longer. */
   readonly payloadBytes: number;
   readonly incarnation: number;
   readonly #options: RunOptions;
@@ -75,7 +77,8 @@ export class Run implements RunPort {
     this.#options = options;
     this.settings = options.settings;
     this.incarnation = options.incarnation;
-    this.payloadBytes = 4 * options.layout.elements;
+    this.elements = options.layout.elements;
+    this.payloadBytes = 4 * this.elements;
     this.#center = options.center;
     this.#places = new Places(options.center);
     this.#roster = new Roster(options.secret, options.incarnation);

@@ -6,6 +6,7 @@
 
 import * as v from "valibot";
 import type { BackendWish } from "../shared/backends.ts";
+import type { CodecName } from "../shared/wire/codec/codec.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { ParameterLayout } from "../shared/model/layout.ts";
@@ -40,6 +41,14 @@ export interface RunConfig extends SolverSettings {
   readonly applier: ApplierChoice;
   /** Omnivore's optimizer chooses groups, momentum and learning rate as the run goes. */
   readonly autotune: boolean;
+  /** Of pushes and of the center (SPEC C). */
+  readonly codecUp: CodecName;
+  readonly codecDown: CodecName;
+  readonly fragments: number;
+  readonly transport: RunSettings["transport"];
+  readonly lossy: boolean;
+  readonly iceServers: RunSettings["iceServers"];
+  readonly peers: boolean;
   readonly backend: BackendWish;
   readonly seed: number;
   /** A share of the test images, 0 to 1. */
@@ -122,6 +131,13 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     scaledFrom: read("scaledFrom"),
     applier: read("applier"),
     autotune: read("autotune"),
+    codecUp: read("codecUp"),
+    codecDown: read("codecDown"),
+    fragments: read("fragments"),
+    transport: read("transport"),
+    lossy: read("lossy"),
+    iceServers: read("iceServers"),
+    peers: read("peers"),
     backend: read("backend"),
     seed: read("seed"),
     targetAccuracy: read("targetAccuracy"),
@@ -210,6 +226,13 @@ export function settingsFor(config: RunConfig, { run, data, layout }: SettingsPa
       : { kind: config.optimizer, ...(config.clipNorm === null ? {} : { clipNorm: config.clipNorm }) },
     augmentation: config.augmentation,
     seed: config.seed,
+    codecUp: config.codecUp,
+    codecDown: config.codecDown,
+    fragments: config.fragments,
+    transport: config.transport,
+    lossy: config.lossy,
+    iceServers: [...config.iceServers],
+    peers: config.peers,
     backend: config.backend,
     targetAccuracy: config.targetAccuracy,
   };

@@ -29,6 +29,7 @@ export function refuseContradictions(check: ConfigToCheck): void {
     ...ofGradients(check.config, rule),
     ...ofTheSolver(check.config, rule),
     ...ofGroups(check.config, rule),
+    ...ofTheWire(check.config, rule),
   ].find(({ isSo }) => isSo);
   if (!found) return;
   const { field, why } = found;
@@ -145,6 +146,43 @@ function ofGroups(config: RunConfig, { order }: Solver): Contradiction[] {
       field: "shares",
       isSo: config.shares !== FIELDS.shares.initial && !isGrouped && !autotune,
       why: "only compute groups share their work; add --groups, or leave it out.",
+    },
+  ];
+}
+
+function ofTheWire(config: RunConfig, { rule, order }: Solver): Contradiction[] {
+  const { solver, groups, codecUp, codecDown, fragments, transport, exchange } = config;
+  const isGrouped = groups !== null;
+  const isDirect = order !== "barrier" && order !== "round-robin" && !isGrouped;
+  const isTwoRoundTrip = exchange === "two-round-trip";
+  return [
+    {
+      field: "codecDown",
+      isSo: codecDown !== "f32" && isGrouped && rule === "elastic" && order !== "barrier",
+      why: "an elastic compute group is answered with its own mean, not with the center; leave one of --groups and --codec-down out.",
+    },
+    {
+      field: "codecUp",
+      isSo: codecUp !== "f32" && isTwoRoundTrip,
+      why: "a replica that has moved by a difference has to send all of it; leave it out, or use one round trip.",
+    },
+    {
+      field: "fragments",
+      isSo: fragments > 1 && (rule === "gradient" || rule === "pseudo-gradient" || !isDirect || isTwoRoundTrip),
+      why: `only ea-wild, async-easgd, async-measgd, eamsgd and downpour, each replica by itself and with one round trip, exchange a part at a time; leave it out.`,
+    },
+    {
+      field: "lossy",
+      isSo: config.lossy && (transport === "websocket" || !isDirect || isTwoRoundTrip || fragments > 1),
+      why:
+        transport === "websocket"
+          ? "a WebSocket loses nothing; add --transport webrtc, or leave it out."
+          : `it needs replicas that exchange by themselves, everything in one round trip, and ${solver} with these settings does not; leave it out.`,
+    },
+    {
+      field: "peers",
+      isSo: config.peers && !isGrouped,
+      why: "only members of compute groups average among themselves; add --groups, or leave it out.",
     },
   ];
 }

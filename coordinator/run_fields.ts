@@ -7,7 +7,14 @@ import * as v from "valibot";
 import { BACKEND_WISHES } from "../shared/backends.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
-import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
+import {
+  augmentationSchema,
+  decaySchema,
+  iceServerSchema,
+  OPTIMIZER_KINDS,
+  TRANSPORT_WISHES,
+} from "../shared/run_settings.ts";
+import { CODEC_NAMES } from "../shared/wire/codec/codec.ts";
 import { modelSchema } from "../shared/model/schema.ts";
 import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
 import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
@@ -66,6 +73,15 @@ function asAugmentation(value: unknown): unknown {
   const isUnderstood = crops.length + flips.length === words.length && crops.length < 2 && flips.length < 2;
   if (!isUnderstood) return value;
   return { cropPadding: Number(crops[0]?.slice("crop".length) ?? 0), flip: flips.length === 1 };
+}
+
+/** Addresses with commas between them: those of TURN servers may have a name and a password, turn:name:password@host:port. */
+function asIceServers(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  return value.split(",").map((address) => {
+    const [, scheme, username, credential, host] = /^(turns?):([^:@]+):([^@]+)@(.+)$/.exec(address.trim()) ?? [];
+    return host === undefined ? { urls: address.trim() } : { urls: `${scheme}:${host}`, username, credential };
+  });
 }
 
 const NO_AUGMENTATION: Augmentation = { cropPadding: 0, flip: false };
@@ -295,6 +311,62 @@ export const FIELDS = {
     accepted: "true or false",
     placeholder: "",
     help: "choose compute groups, momentum and learning rate as the run goes (gradient solvers)",
+  },
+  codecUp: {
+    schema: v.picklist(CODEC_NAMES),
+    initial: "f32",
+    fromText: asIs,
+    accepted: `one of ${CODEC_NAMES.join(", ")}`,
+    placeholder: "NAME",
+    help: `how pushes are encoded: ${CODEC_NAMES.join(", ")}`,
+  },
+  codecDown: {
+    schema: v.picklist(CODEC_NAMES),
+    initial: "f32",
+    fromText: asIs,
+    accepted: `one of ${CODEC_NAMES.join(", ")}`,
+    placeholder: "NAME",
+    help: "how the center comes down: f32 whole, the others as changes that are encoded once for all replicas",
+  },
+  fragments: {
+    schema: wholeBetween(1, 64),
+    initial: 1,
+    fromText: asNumber,
+    accepted: "a whole number from 1 (everything at once) to 64, such as 4",
+    placeholder: "N",
+    help: "parts of the parameters that travel in turn, each once per period, so that no exchange is a burst",
+  },
+  transport: {
+    schema: v.picklist(TRANSPORT_WISHES),
+    initial: "websocket",
+    fromText: asIs,
+    accepted: `"auto", "websocket" or "webrtc"`,
+    placeholder: "NAME",
+    help: "how exchanges travel: auto (the faster, measured at join), websocket or webrtc",
+  },
+  lossy: {
+    schema: v.boolean(),
+    initial: false,
+    fromText: asIs,
+    accepted: "true or false",
+    placeholder: "",
+    help: "push in slices that are not sent again when they are lost (over WebRTC)",
+  },
+  iceServers: {
+    schema: v.pipe(v.array(iceServerSchema), v.readonly()),
+    initial: [],
+    fromText: asIceServers,
+    accepted: `addresses with commas between them, such as stun:example.org:3478,turn:name:password@example.org:3478; in a file a list of {"urls", "username", "credential"}`,
+    placeholder: "ADDRESSES",
+    help: "STUN and TURN servers for WebRTC beyond one network",
+  },
+  peers: {
+    schema: v.boolean(),
+    initial: false,
+    fromText: asIs,
+    accepted: "true or false",
+    placeholder: "",
+    help: "members of a compute group average among themselves, where their volunteers allow direct connections",
   },
   backend: {
     schema: v.picklist(BACKEND_WISHES),

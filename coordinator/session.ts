@@ -14,11 +14,13 @@ import {
   type FromReplica,
   type Header,
 } from "../shared/wire/messages.ts";
+import { plainVectors, type VectorWire } from "../shared/wire/vectors.ts";
 import type { Connection, Replica, Settled } from "./roster.ts";
 
 /** What a session asks of its run. Vectors are views that stay unchanged until the replica's next exchange. */
 export interface RunPort {
-  readonly payloadBytes: number;
+  /** Of its layout. */
+  readonly elements: number;
   readonly incarnation: number;
   readonly version: number;
   nowMs(): number;
@@ -51,12 +53,15 @@ export class Session implements Connection {
   readonly #run: RunPort;
   readonly #link: Link;
   #state: State;
+  /** As agreed on with this peer. */
+  #vectors: VectorWire;
   #frameCredit: number = LIMITS.frameBurst;
   #creditAtMs: number;
 
   constructor(run: RunPort, link: Link) {
     this.#run = run;
     this.#link = link;
+    this.#vectors = plainVectors(run.elements);
     this.#creditAtMs = run.nowMs();
     this.#state = { kind: "awaiting-hello", sinceMs: this.#creditAtMs };
   }
@@ -70,7 +75,7 @@ export class Session implements Connection {
     if (this.isClosed) return;
     this.#run.countBytes(bytes.byteLength, 0);
     if (!this.#spendCredit()) return this.refuse("TOO_FAST");
-    const message = readFromReplica(bytes, this.#run.payloadBytes);
+    const message = readFromReplica(bytes, this.#vectors);
     if ("refusal" in message) return this.refuse(message.refusal);
     this.#handle(message).catch((error: unknown) => {
       this.#run.failed(error);
@@ -127,6 +132,9 @@ export class Session implements Connection {
       case "hello":
         return this.refuse("OUT_OF_TURN");
       case "heartbeat":
+      case "probe":
+      case "route":
+      case "signal":
         return;
       case "leave":
         this.#leave(true);
@@ -185,7 +193,8 @@ export class Session implements Connection {
     if (!this.#link.isOpen) return;
     const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
     this.#run.countBytes(0, head.byteLength + (payload?.byteLength ?? 0));
-    this.#link.send(head, payload);
+    if (payload) this.#link.send(head, payload);
+    else this.#link.send(head);
   }
 
   #end(closeCode: number, reason: string): void {

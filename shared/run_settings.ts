@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { BACKEND_WISHES } from "./backends.ts";
 import { LIMITS } from "./wire/codes.ts";
+import { CODEC_NAMES } from "./wire/codec/codec.ts";
 import { modelSchema } from "./model/schema.ts";
 import { SOLVER_NAMES } from "./solver/catalogue.ts";
 
@@ -32,6 +33,14 @@ export const augmentationSchema = v.strictObject({
   cropPadding: v.pipe(wholeOrZero, v.maxValue(MOST_CROP_PADDING)),
   flip: v.boolean(),
 });
+
+/** As `RTCIceServer` has it. */
+export const iceServerSchema = v.strictObject({
+  urls: v.pipe(v.string(), v.regex(/^(?:stun|turn)s?:[^\s]+$/), v.maxLength(LIMITS.textCharacters)),
+  username: v.exactOptional(text),
+  credential: v.exactOptional(text),
+});
+export const TRANSPORT_WISHES = ["auto", "websocket", "webrtc"] as const;
 
 /** A piece of the training set: `examples` images (NHWC bytes), then `examples` label bytes. Immutable under its address. */
 const shard = v.strictObject({ url: text, examples: whole });
@@ -70,6 +79,18 @@ const schema = v.strictObject({
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   backend: v.picklist(BACKEND_WISHES),
   targetAccuracy: v.nullable(amount),
+  /** How vectors travel, as the run wishes; what holds is agreed on in the handshake (SPEC C, H8). */
+  codecUp: v.picklist(CODEC_NAMES),
+  codecDown: v.picklist(CODEC_NAMES),
+  /** That exchanges carry in turn (SPEC X17). */
+  fragments: whole,
+  /** `auto` measures both ways and takes the faster (SPEC T3). */
+  transport: v.picklist(TRANSPORT_WISHES),
+  /** Over WebRTC pushes go in slices of which some may be lost (SPEC T6). */
+  lossy: v.boolean(),
+  iceServers: v.pipe(v.array(iceServerSchema), v.readonly()),
+  /** Members of a compute group may average among themselves, where volunteers allow it (SPEC G8). */
+  peers: v.boolean(),
   /** Address under which the answers to the entrance exam are (SPEC E11), immutable. Without one none is held. */
   exam: v.exactOptional(text),
 });

@@ -37,9 +37,9 @@ class SocketLink implements Link {
     return this.#socket.bufferedAmount;
   }
 
-  send(head: Uint8Array<ArrayBuffer>, payload?: Uint8Array): void {
-    this.#socket.send(head, { binary: true, fin: payload === undefined });
-    if (payload) this.#socket.send(payload, { binary: true, fin: true });
+  send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void {
+    const pieces = [head, ...payload];
+    pieces.forEach((piece, index) => this.#socket.send(piece, { binary: true, fin: index === pieces.length - 1 }));
   }
 
   close(code: number, reason: string): void {

@@ -14,6 +14,7 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
+import { plainVectors, type VectorWire } from "../../shared/wire/vectors.ts";
 import type { Random } from "../../shared/random.ts";
 import { FrameBudget } from "./frame_budget.ts";
 
@@ -43,8 +44,8 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
   /** For the jitter: a thousand replicas must not come back at once. */
   readonly random: Random;
-  /** Of this run's parameters as f32. */
-  readonly payloadBytes: number;
+  /** Of this run's layout. */
+  readonly elements: number;
   /** Asked at every hello, because a replica may change its device. */
   readonly introduction: () => Omit<Header<"hello">, "resume">;
   readonly vitals: () => Header<"heartbeat">;
@@ -84,6 +85,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #budget: FrameBudget;
   #state: State = { kind: "away" };
+  /** As agreed on with the coordinator. */
+  #vectors: VectorWire;
   #identity: Header<"hello">["resume"];
   #attempt = 0;
   #heartbeatDueMs = 0;
@@ -92,6 +95,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#vectors = plainVectors(options.elements);
     this.#budget = new FrameBudget(options.nowMs());
   }
 
@@ -198,12 +202,13 @@ export class Connection {
     const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
     this.#budget.spend();
     this.#bytesUp += head.byteLength + (payload?.byteLength ?? 0);
-    link.send(head, payload);
+    if (payload) link.send(head, payload);
+    else link.send(head);
   }
 
   #receive(bytes: Uint8Array): void {
     this.#bytesDown += bytes.byteLength;
-    const message = readFromCoordinator(bytes, this.#options.payloadBytes);
+    const message = readFromCoordinator(bytes, this.#vectors);
     if ("refusal" in message) {
       this.#distrust(message.refusal);
       return;
@@ -217,6 +222,9 @@ export class Connection {
         break;
       case "refusal":
         if (!this.#endedBy(message.header.code, message.header.sentence)) this.#tell({ kind: "received", message });
+        break;
+      case "echo":
+      case "signal":
         break;
       case "answer":
       case "center":

@@ -85,7 +85,7 @@ export class Replica {
       connect: options.connect,
       nowMs,
       random: options.random,
-      payloadBytes: 4 * elements,
+      elements,
       introduction: () => ({
         layoutHash: settings.layoutHash,
         backend: this.#training.device.backend,

@@ -42,12 +42,15 @@ class SocketLink implements Link {
     return this.#socket.bufferedAmount;
   }
 
-  send(head: Uint8Array<ArrayBuffer>, payload?: Uint8Array): void {
-    if (!payload) return this.#socket.send(head);
-    const bytes = head.byteLength + payload.byteLength;
+  send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void {
+    if (payload.length === 0) return this.#socket.send(head);
+    const bytes = payload.reduce((sum, piece) => sum + piece.byteLength, head.byteLength);
     if (this.#message.byteLength < bytes) this.#message = new Uint8Array(bytes);
-    this.#message.set(head);
-    this.#message.set(payload, head.byteLength);
+    let at = 0;
+    for (const piece of [head, ...payload]) {
+      this.#message.set(piece, at);
+      at += piece.byteLength;
+    }
     this.#socket.send(this.#message.subarray(0, bytes));
   }
 

@@ -12,10 +12,14 @@ import { FIELDS, flagOf, isFieldName, type FieldName } from "../run_fields.ts";
 
 const RUN_FILE = "drove.run.json";
 
+/** Fields whose flag has no value. */
+type Switch = "autotune" | "lossy" | "peers";
+
 /** What commander makes of the flags; texts are checked by `readConfig`. */
-export type ConfigOptions = Readonly<Partial<Record<Exclude<FieldName, "autotune">, string>>> & {
+export type ConfigOptions = Readonly<Partial<Record<Exclude<FieldName, Switch>, string>>> & {
+  readonly [field in Switch]?: boolean;
+} & {
   readonly config?: string;
-  readonly autotune?: boolean;
   readonly tlsSelfSigned?: boolean;
   readonly tlsCert?: string;
   readonly tlsKey?: string;

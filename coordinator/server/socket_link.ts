@@ -26,14 +26,14 @@ export class SocketLink implements Link {
     return this.#socket.bufferedAmount;
   }
 
-  send(head: Uint8Array<ArrayBuffer>, payload?: Uint8Array): void {
+  send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void {
     if (!this.isOpen) return;
     if (this.bufferedBytes > this.#longestQueueBytes) {
       this.close(TOO_SLOW_CLOSE_CODE, "reads too slowly");
       return;
     }
-    this.#socket.send(head, { binary: true, fin: payload === undefined });
-    if (payload) this.#socket.send(payload, { binary: true, fin: true });
+    const pieces = [head, ...payload];
+    pieces.forEach((piece, index) => this.#socket.send(piece, { binary: true, fin: index === pieces.length - 1 }));
   }
 
   close(code: number, reason: string): void {

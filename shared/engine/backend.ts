@@ -7,6 +7,7 @@
  */
 
 import type { BackendName } from "../backends.ts";
+import type { CodecName, Fragment } from "../wire/codec/codec.ts";
 import type { Exercise, TakeWords } from "./exercise.ts";
 import type { Misfit } from "./fit.ts";
 import type { Plan } from "./plan.ts";
@@ -54,6 +55,31 @@ export interface Taken extends TakenLoss {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
+/** What is taken for the wire: x - base, or the gradient of the last step, of one fragment. */
+export interface TakeRequest {
+  readonly what: "difference" | "gradient";
+  readonly codec: CodecName;
+  readonly fragment: Fragment;
+}
+
+export interface TakenPayload extends TakenLoss {
+  /** As `encodedBytes` says. Valid until the next `take…` of the same program. */
+  readonly payload: Uint8Array<ArrayBuffer>;
+  /** False where a value, or what stands for it, is a NaN or an infinity: nobody should be sent that. */
+  readonly isFinite: boolean;
+}
+
+/** What a fragment of the base becomes: new values, or the old ones with changes added in this order. */
+export type CenterNews =
+  | { readonly kind: "values"; readonly fragment: Fragment; readonly values: Float32Array }
+  | {
+      readonly kind: "deltas";
+      readonly fragment: Fragment;
+      readonly codec: CodecName;
+      /** Each as long as `encodedBytes` says; at any alignment. */
+      readonly deltas: readonly Uint8Array[];
+    };
+
 export interface Evaluation {
   readonly correct: number;
   readonly meanLoss: number;
@@ -89,6 +115,18 @@ export interface Program {
   settle(center: Float32Array, movingRate: number): void;
   /** base <- center; unless `keepParameters`, also parameters <- center, and the optimizer begins anew. */
   rebase(center: Float32Array, keepParameters: boolean): void;
+  /**
+   * Encodes on the device and reads back what was encoded (SPEC C). Of a difference, what counts as sent is the base and what was
+   * encoded, so that the rest stays in the parameters and is part of the next difference; of a gradient the rest is kept and
+   * added to the next one (error feedback, Seide et al. 2014). Both are only for this fragment.
+   */
+  takeEncoded(request: TakeRequest): Promise<TakenPayload>;
+  /** What was sent of a fragment has not come: sent <- base. */
+  unsend(fragment: Fragment): void;
+  /** `settle` for one fragment: base <- news, then parameters <- parameters - pull * (sent - base). */
+  settleOnto(news: CenterNews, pull: number): void;
+  /** `rebase` for one fragment. The optimizer begins anew where the parameters are not kept and the fragment is everything. */
+  rebaseOnto(news: CenterNews, keepParameters: boolean): void;
   /** Forward only, on `plan.batch` examples. */
   evaluate(examples: Uint32Array): Promise<Evaluation>;
   /**

@@ -153,6 +153,10 @@ export const LIMITS = {
   frameBurst: 800,
   framesPerSecond: 400,
   replicas: 1000,
+  /** A session description or an ICE candidate as JSON: about 1,200 where no media travel. A header has to hold it. */
+  signalCharacters: 3800,
+  /** Slices of one lossy push. Those that are lost are listed in the answer's header. */
+  lossyParts: 1000,
   /** Of WASM, in one replica. */
   threads: 64,
 } as const;

@@ -7,7 +7,7 @@ export interface Link {
   readonly isOpen: boolean;
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number;
-  /** Sends head and payload as one message. The payload's memory is not changed until `bufferedBytes` is 0 again. */
-  send(head: Uint8Array<ArrayBuffer>, payload?: Uint8Array): void;
+  /** Sends head and payload, which may be in pieces, as one message. Their memory is not changed until `bufferedBytes` is 0 again. */
+  send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void;
   close(code: number, reason: string): void;
 }

@@ -7,8 +7,18 @@ import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../backends.ts";
 import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
+import { CODEC_NAMES } from "./codec/codec.ts";
 import { LIMITS, type RefusalCode } from "./codes.ts";
 import { decodeFrame } from "./frame.ts";
+import {
+  centerBytes,
+  fragmentIn,
+  longestPayloadBytes,
+  probeBytes,
+  pushBytes,
+  wholeCenterBytes,
+  type VectorWire,
+} from "./vectors.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
@@ -17,6 +27,14 @@ const finite = v.pipe(v.number(), v.finite());
 const backendName = v.picklist(REPORTED_BACKENDS);
 const contents = ["parameters", "difference", "gradient", "update"] as const satisfies readonly PushContent[];
 const recovery = v.picklist(["none", "rebase", "restart"]);
+const codec = v.picklist(CODEC_NAMES);
+/** A message of WebRTC's own, such as a session description: JSON that nobody here reads. */
+const signal = v.pipe(v.string(), v.maxLength(LIMITS.signalCharacters));
+/** Of a lossy push; more parts than this, and nothing of it counts. */
+const lostParts = v.pipe(v.array(count), v.maxLength(LIMITS.lossyParts), v.readonly());
+
+/** How bulk travels between a replica and the coordinator. */
+export const TRANSPORTS = ["websocket", "webrtc", "webrtc-lossy"] as const;
 
 const schemas = {
   /** The first frame of a connection (H1). */
@@ -30,6 +48,12 @@ const schemas = {
     samplesPerSecond: amount,
     /** A replica that was here before names itself and proves it (H5). */
     resume: v.optional(v.strictObject({ replica: text, token: text, incarnation: count })),
+    /** That it can encode and decode; f32 alone where left out (H8). */
+    codecs: v.optional(v.pipe(v.array(codec), v.readonly())),
+    /** A center that it has fetched by HTTP already (D3). */
+    holds: v.optional(v.strictObject({ incarnation: count, version: count })),
+    /** The volunteer allows connections to other volunteers, which show them its address (G8). */
+    allowsPeers: v.optional(v.boolean()),
   }),
   /** Asks for the current center; the answer is a `center` frame (X10, X11). */
   pull: v.strictObject({}),
@@ -45,11 +69,21 @@ const schemas = {
     steps: count,
     samples: count,
     meanLoss: finite,
+    /** What of the layout it carries (X17); the first, or all, where left out. */
+    fragment: v.optional(count),
+    /** Where the vector comes in so many slices over a channel that may lose some (T6): the payload is then empty. */
+    slices: v.optional(v.pipe(count, v.minValue(1), v.maxValue(LIMITS.lossyParts))),
   }),
   /** From the training worker, at least every third of a lease (L4). */
   heartbeat: v.strictObject({ samplesPerSecond: amount, steps: count }),
   /** Goodbye: the place is freed at once. */
   leave: v.strictObject({}),
+  /** Measures a path: sent back as `echo`, payload and all (T3). */
+  probe: v.strictObject({ number: count }),
+  /** The path by which the replica's bulk travels from now on (T2), for people to see. */
+  route: v.strictObject({ transport: v.picklist(TRANSPORTS) }),
+  /** To the coordinator ("") or to another replica: what its side of a peer connection has to know (T1). */
+  signal: v.strictObject({ peer: text, data: signal }),
 
   /** Answers a hello (H3). The payload is the center, or empty where `resumed` says that the base still stands. */
   welcome: v.strictObject({
@@ -62,6 +96,8 @@ const schemas = {
     /** The highest exchange number that was ever settled for this replica. */
     lastExchange: count,
     assignment: assignmentSchema,
+    /** Agreed on for this connection (H8); f32 both ways where left out. */
+    codecs: v.optional(v.strictObject({ up: codec, down: codec })),
   }),
   /** Answers a push (X3). The payload is the vector that the replica is pulled towards, or empty for content `difference`. */
   answer: v.strictObject({
@@ -74,9 +110,22 @@ const schemas = {
     /** True where this is a retry's copy of an earlier answer. */
     repeated: v.boolean(),
     assignment: assignmentSchema,
+    /** What of the layout it carries: the push's. */
+    fragment: v.optional(count),
+    /** So many changes of the center, one after the other, in place of values: each is added to the base (X18). */
+    deltas: v.optional(count),
+    /** Slices of a lossy push that did not come (T6). */
+    lost: v.optional(lostParts),
   }),
-  /** Answers a pull. The payload is the center. */
-  center: v.strictObject({ version: count, incarnation: count, assignment: assignmentSchema }),
+  /** Answers a pull. The payload is the center, or the changes since the version that the replica holds. */
+  center: v.strictObject({
+    version: count,
+    incarnation: count,
+    assignment: assignmentSchema,
+    deltas: v.optional(count),
+  }),
+  /** Answers a probe. */
+  echo: v.strictObject({ number: count }),
   /** Something was refused. Where `recovery` is not `none` the payload is the center, to re-base on. */
   refusal: v.strictObject({
     code: text,
@@ -91,6 +140,7 @@ const schemas = {
 } as const;
 
 type Name = keyof typeof schemas;
+export type Transport = (typeof TRANSPORTS)[number];
 export type Header<N extends Name> = v.InferOutput<(typeof schemas)[N]>;
 
 /** The type byte of each message. Numbers are never reused. */
@@ -100,15 +150,23 @@ export const TYPE = {
   push: 3,
   heartbeat: 4,
   leave: 5,
+  probe: 6,
+  route: 7,
+  /** In both directions. */
+  signal: 8,
   welcome: 64,
   answer: 65,
   center: 66,
   refusal: 67,
   finished: 68,
+  echo: 69,
 } as const satisfies Record<Name, number>;
 
-export type ReplicaMessageName = "hello" | "pull" | "push" | "heartbeat" | "leave";
-export type CoordinatorMessageName = Exclude<Name, ReplicaMessageName>;
+const FROM_REPLICA = ["hello", "pull", "push", "heartbeat", "leave", "probe", "route", "signal"] as const;
+const FROM_COORDINATOR = ["welcome", "answer", "center", "refusal", "finished", "echo", "signal"] as const;
+
+export type ReplicaMessageName = (typeof FROM_REPLICA)[number];
+export type CoordinatorMessageName = (typeof FROM_COORDINATOR)[number];
 
 type MessageOf<N extends Name> = {
   [K in N]: { readonly kind: K; readonly header: Header<K>; readonly payload: Uint8Array };
@@ -117,45 +175,65 @@ type MessageOf<N extends Name> = {
 export type FromReplica = MessageOf<ReplicaMessageName>;
 export type FromCoordinator = MessageOf<CoordinatorMessageName>;
 
-/** Whether a message of this kind carries a vector: never, always, or either. */
-const PAYLOAD: Record<Name, "never" | "always" | "either"> = {
-  hello: "never",
-  pull: "never",
-  push: "always",
-  heartbeat: "never",
-  leave: "never",
-  welcome: "either",
-  answer: "either",
-  center: "always",
-  refusal: "either",
-  finished: "never",
-};
-
 export interface Refused {
   readonly refusal: RefusalCode;
 }
 
-/** The door of the coordinator. `payloadBytes` is the length of this run's parameters as f32. */
-export function readFromReplica(bytes: Uint8Array, payloadBytes: number): FromReplica | Refused {
-  return read(bytes, payloadBytes, ["hello", "pull", "push", "heartbeat", "leave"]);
+/** The door of the coordinator. */
+export function readFromReplica(bytes: Uint8Array, vectors: VectorWire): FromReplica | Refused {
+  return read(bytes, vectors, FROM_REPLICA);
 }
 
 /** The door of the replica. */
-export function readFromCoordinator(bytes: Uint8Array, payloadBytes: number): FromCoordinator | Refused {
-  return read(bytes, payloadBytes, ["welcome", "answer", "center", "refusal", "finished"]);
+export function readFromCoordinator(bytes: Uint8Array, vectors: VectorWire): FromCoordinator | Refused {
+  return read(bytes, vectors, FROM_COORDINATOR);
 }
 
-function read<N extends Name>(bytes: Uint8Array, payloadBytes: number, names: readonly N[]): MessageOf<N> | Refused {
-  const frame = decodeFrame(bytes, payloadBytes);
+function read<N extends Name>(bytes: Uint8Array, vectors: VectorWire, names: readonly N[]): MessageOf<N> | Refused {
+  const frame = decodeFrame(bytes, longestPayloadBytes(vectors));
   if ("refusal" in frame) return frame;
   const kind = names.find((name) => TYPE[name] === frame.type);
   if (kind === undefined) return { refusal: "UNKNOWN_TYPE" };
   const checked = v.safeParse(schemas[kind], frame.header);
   if (!checked.success) return { refusal: "BAD_HEADER" };
-  const bytesGot = frame.payload.byteLength;
-  const wanted = PAYLOAD[kind];
-  const fits = bytesGot === payloadBytes ? wanted !== "never" : bytesGot === 0 && wanted !== "always";
-  if (!fits) return { refusal: "WRONG_PAYLOAD" };
   // The schema of `kind` produced `output`, which TypeScript cannot follow through the lookup.
-  return { kind, header: checked.output, payload: frame.payload } as MessageOf<N>;
+  const message = { kind, header: checked.output, payload: frame.payload } as MessageOf<N>;
+  const refusal = payloadRefusal(message as MessageOf<Name>, vectors);
+  return refusal === undefined ? message : { refusal };
+}
+
+/** SPEC F5: whether the payload is as long as kind, header and connection say. */
+function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalCode | undefined {
+  const bytes = message.payload.byteLength;
+  const unless = (fits: boolean): RefusalCode | undefined => (fits ? undefined : "WRONG_PAYLOAD");
+  switch (message.kind) {
+    case "push": {
+      const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
+      if (!fragment) return "BAD_HEADER";
+      return unless(bytes === (message.header.slices === undefined ? pushBytes(vectors, fragment) : 0));
+    }
+    case "answer": {
+      const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
+      if (!fragment) return "BAD_HEADER";
+      return unless(bytes === 0 || bytes === centerBytes(vectors, fragment, message.header.deltas ?? 0));
+    }
+    case "center":
+      return unless(bytes === wholeCenterBytes(vectors, message.header.deltas ?? 0));
+    case "welcome":
+    case "refusal":
+      return unless(bytes === 0 || bytes === wholeCenterBytes(vectors, 0));
+    case "probe":
+    case "echo":
+      return unless(bytes <= probeBytes(vectors));
+    case "hello":
+    case "pull":
+    case "heartbeat":
+    case "leave":
+    case "route":
+    case "signal":
+    case "finished":
+      return unless(bytes === 0);
+    default:
+      return message satisfies never;
+  }
 }

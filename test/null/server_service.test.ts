@@ -16,6 +16,7 @@ import { layoutOf } from "../../shared/model/layout.ts";
 import { readRunSettings, type RunSettings } from "../../shared/run_settings.ts";
 import { encodeHead } from "../../shared/wire/frame.ts";
 import { readFromCoordinator, TYPE, type FromCoordinator, type Header } from "../../shared/wire/messages.ts";
+import { plainVectors } from "../../shared/wire/vectors.ts";
 import { makeClientFolder } from "./server_harness.ts";
 
 const LAYOUT = layoutOf(MODELS.mlp);
@@ -102,7 +103,7 @@ class Pusher {
 
 async function next(socket: WebSocket): Promise<FromCoordinator> {
   const [data] = (await once(socket, "message")) as [Buffer];
-  const message = readFromCoordinator(data, PAYLOAD_BYTES);
+  const message = readFromCoordinator(data, plainVectors(LAYOUT.elements));
   if ("refusal" in message) throw new Error(message.refusal);
   return message;
 }

@@ -7,6 +7,7 @@ import { Random } from "../../shared/random.ts";
 import { LIMITS, REFUSALS, ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
 import { encodeHead, longestFrameBytes } from "../../shared/wire/frame.ts";
 import { readFromCoordinator, TYPE, type FromCoordinator, type Header } from "../../shared/wire/messages.ts";
+import { plainVectors } from "../../shared/wire/vectors.ts";
 import { startHarness, type Harness } from "./server_harness.ts";
 
 let harness: Harness;
@@ -33,7 +34,7 @@ function next(socket: WebSocket): Promise<FromCoordinator> {
 }
 
 function messageOf(data: Buffer): FromCoordinator {
-  const message = readFromCoordinator(data, harness.payloadBytes);
+  const message = readFromCoordinator(data, plainVectors(harness.payloadBytes / 4));
   if ("refusal" in message) throw new Error(`the coordinator sent a frame that is refused ${message.refusal}`);
   return message;
 }

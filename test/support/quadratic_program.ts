@@ -3,9 +3,20 @@
  * and pencil. For tests of the protocol only; learning is tested on the real engine.
  */
 
-import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../../shared/engine/backend.ts";
+import type {
+  CenterNews,
+  Evaluation,
+  Program,
+  StepSettings,
+  Taken,
+  TakenLoss,
+  TakenPayload,
+  TakeRequest,
+} from "../../shared/engine/backend.ts";
 import { compilePlan, type Plan } from "../../shared/engine/plan.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
+import type { Fragment } from "../../shared/wire/codec/codec.ts";
+import { decode, encode, isFinitePayload } from "../../shared/wire/codec/naive.ts";
 
 export class QuadraticProgram implements Program {
   readonly plan: Plan;
@@ -16,6 +27,8 @@ export class QuadraticProgram implements Program {
   sent: Float32Array<ArrayBuffer>;
   velocity: Float32Array<ArrayBuffer>;
   gradient: Float32Array<ArrayBuffer>;
+  /** What the last encoded gradients left out. */
+  residual: Float32Array<ArrayBuffer>;
   /** All that was ever taken. */
   steps = 0;
   readonly drawn: Uint32Array[] = [];
@@ -40,6 +53,7 @@ export class QuadraticProgram implements Program {
     this.sent = new Float32Array(elements);
     this.velocity = new Float32Array(elements);
     this.gradient = new Float32Array(elements);
+    this.residual = new Float32Array(elements);
   }
 
   loadExamples(): void {}
@@ -47,6 +61,7 @@ export class QuadraticProgram implements Program {
   writeParameters(parameters: Float32Array): void {
     this.parameters = parameters.slice();
     this.base = parameters.slice();
+    this.residual.fill(0);
     this.velocity.fill(0);
   }
 
@@ -96,6 +111,59 @@ export class QuadraticProgram implements Program {
     if (keepParameters) return;
     this.parameters = center.slice();
     this.velocity.fill(0);
+  }
+
+  async takeEncoded({ what, codec, fragment }: TakeRequest): Promise<TakenPayload> {
+    const { fromElement, toElement } = fragment;
+    const part = (vector: Float32Array): Float32Array => vector.slice(fromElement, toElement);
+    const from = what === "gradient" ? part(this.gradient) : part(this.parameters);
+    const against = what === "gradient" ? part(this.residual).map((value) => -value) : part(this.base);
+    const wanted = from.map((value, index) => value - against[index]!);
+    const payload = encode(codec, wanted);
+    const said = decode(codec, payload, wanted.length);
+    if (what === "gradient")
+      this.residual.set(
+        wanted.map((value, index) => value - said[index]!),
+        fromElement,
+      );
+    else if (codec === "f32") this.sent.set(from, fromElement);
+    else
+      this.sent.set(
+        said.map((value, index) => against[index]! + value),
+        fromElement,
+      );
+    return { payload, isFinite: isFinitePayload(codec, payload, wanted.length), ...(await this.takeLoss()) };
+  }
+
+  unsend({ fromElement, toElement }: Fragment): void {
+    this.sent.set(this.base.slice(fromElement, toElement), fromElement);
+  }
+
+  settleOnto(news: CenterNews, pull: number): void {
+    if (this.isBroken) throw new Error("the device is gone");
+    const { fromElement, toElement } = news.fragment;
+    this.#news(news);
+    for (let index = fromElement; index < toElement; index++) {
+      this.parameters[index]! -= pull * (this.sent[index]! - this.base[index]!);
+    }
+  }
+
+  rebaseOnto(news: CenterNews, keepParameters: boolean): void {
+    const { fromElement, toElement } = news.fragment;
+    this.#news(news);
+    if (keepParameters) return;
+    this.parameters.set(this.base.slice(fromElement, toElement), fromElement);
+    this.residual.fill(0, fromElement, toElement);
+    if (toElement - fromElement === this.base.length) this.velocity.fill(0);
+  }
+
+  #news(news: CenterNews): void {
+    const { fromElement, toElement } = news.fragment;
+    if (news.kind === "values") return this.base.set(news.values, fromElement);
+    for (const delta of news.deltas) {
+      const change = decode(news.codec, delta, toElement - fromElement);
+      change.forEach((value, index) => (this.base[fromElement + index]! += value));
+    }
   }
 
   async evaluate(): Promise<Evaluation> {

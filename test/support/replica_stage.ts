@@ -18,6 +18,7 @@ import {
   type FromReplica,
   type Header,
 } from "../../shared/wire/messages.ts";
+import { plainVectors } from "../../shared/wire/vectors.ts";
 import { ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
 import { HandClock, settled } from "./hand_clock.ts";
 import { QuadraticProgram } from "./quadratic_program.ts";
@@ -129,7 +130,7 @@ export class ReplicaStage {
   receive<K extends FromReplica["kind"]>(kind: K): Got<K> {
     const bytes = this.pair.toFar.shift();
     if (!bytes) throw new Error(`expected ${kind}, and the replica said nothing`);
-    const message = readFromReplica(bytes, 4 * ELEMENTS);
+    const message = readFromReplica(bytes, plainVectors(ELEMENTS));
     if ("refusal" in message) throw new Error(`the replica sent what a coordinator refuses: ${message.refusal}`);
     if (message.kind !== kind) throw new Error(`expected ${kind}, and the replica said ${message.kind}`);
     return message as Got<K>;

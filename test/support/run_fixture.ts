@@ -21,6 +21,7 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
+import { plainVectors } from "../../shared/wire/vectors.ts";
 import { TINY_LAYOUT, TINY_SETTINGS } from "./tiny_run.ts";
 
 export interface FixtureOptions {
@@ -198,7 +199,7 @@ export class Peer {
   async receiveAny(): Promise<FromCoordinator> {
     const bytes = await this.receiveBytes();
     if (!bytes) throw new Error(`closed ${this.closed?.code} ${this.closed?.reason}`);
-    const message = readFromCoordinator(bytes, 4 * TINY_LAYOUT.elements);
+    const message = readFromCoordinator(bytes, plainVectors(TINY_LAYOUT.elements));
     if ("refusal" in message) throw new Error(`the coordinator sent what a replica refuses: ${message.refusal}`);
     return message;
   }

@@ -19,12 +19,9 @@ class End implements Link {
     this.#onClose = onClose;
   }
 
-  send(head: Uint8Array<ArrayBuffer>, payload = new Uint8Array(0)): void {
+  send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void {
     if (!this.isOpen) throw new Error("invariant violation: something was sent over a closed link");
-    const message = new Uint8Array(head.byteLength + payload.byteLength);
-    message.set(head);
-    message.set(payload, head.byteLength);
-    this.#outgoing.push(message);
+    this.#outgoing.push(new Uint8Array(Buffer.concat([head, ...payload])));
   }
 
   close(code: number, reason: string): void {

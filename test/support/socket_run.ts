@@ -14,6 +14,7 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
+import { plainVectors } from "../../shared/wire/vectors.ts";
 import { makeClientFolder } from "../null/server_harness.ts";
 import {
   frameBytes,
@@ -89,7 +90,7 @@ export class ScriptedReplica {
     this.#socket = socket;
     this.#payloadBytes = payloadBytes;
     socket.on("message", (data) => {
-      const message = readFromCoordinator(new Uint8Array(data as Buffer), this.#payloadBytes);
+      const message = readFromCoordinator(new Uint8Array(data as Buffer), plainVectors(this.#payloadBytes / 4));
       if ("refusal" in message) throw new Error(`the coordinator sent what a replica refuses: ${message.refusal}`);
       this.#inbox.push(message);
       this.#wake();
