@@ -1,6 +1,7 @@
 /**
  * One connection's states, from its first byte to its end (SPEC H, X1, L). Turns bytes into messages or refusals and asks
- * the run for answers; never sees a socket, reads no clock.
+ * the run for answers; never sees a socket, reads no clock. It begins and ends with its first link; exchanges may come by others
+ * (SPEC T2), and are answered there.
  */
 
 import type { Assignment } from "../shared/solver/assignment.ts";
@@ -51,6 +52,7 @@ type State =
 
 export class Session implements Connection {
   readonly #run: RunPort;
+  /** Hello, welcome, goodbye and all that ends the connection. */
   readonly #link: Link;
   #state: State;
   /** As agreed on with this peer. */
@@ -70,14 +72,14 @@ export class Session implements Connection {
     return this.#state.kind === "closed";
   }
 
-  /** One message of the peer. Never throws: what is wrong with it is refused. */
-  receive(bytes: Uint8Array): void {
+  /** One message of the peer, that came by `link` and is answered there. Never throws: what is wrong with it is refused. */
+  receive(bytes: Uint8Array, link: Link = this.#link): void {
     if (this.isClosed) return;
     this.#run.countBytes(bytes.byteLength, 0);
     if (!this.#spendCredit()) return this.refuse("TOO_FAST");
     const message = readFromReplica(bytes, this.#vectors);
     if ("refusal" in message) return this.refuse(message.refusal);
-    this.#handle(message).catch((error: unknown) => {
+    this.#handle(message, link).catch((error: unknown) => {
       this.#run.failed(error);
       this.#end(1011, "The coordinator failed; it says why in its log.");
     });
@@ -97,12 +99,12 @@ export class Session implements Connection {
   /** Says goodbye because the run is over. */
   finish(reason: string): void {
     if (this.isClosed) return;
-    this.#send("finished", { reason: reason.slice(0, LIMITS.textCharacters) });
+    this.#send(this.#link, "finished", { reason: reason.slice(0, LIMITS.textCharacters) });
     this.#end(1000, "run over");
   }
 
   /** Refuses, counts, and closes where the code says so. */
-  refuse(code: RefusalCode, exchange?: number): void {
+  refuse(code: RefusalCode, exchange?: number, link: Link = this.#link): void {
     if (this.isClosed) return;
     const rule = ruleOf(code);
     this.#run.countRefusal(code);
@@ -115,11 +117,12 @@ export class Session implements Connection {
       version: this.#baseVersion(),
       incarnation: this.#run.incarnation,
     };
-    this.#send("refusal", header, withCenter ? this.#center() : undefined);
+    const by = rule.closeCode === undefined ? link : this.#link;
+    this.#send(by, "refusal", header, withCenter ? this.#center() : undefined);
     if (rule.closeCode !== undefined) this.#end(rule.closeCode, code);
   }
 
-  async #handle(message: FromReplica): Promise<void> {
+  async #handle(message: FromReplica, link: Link): Promise<void> {
     const state = this.#state;
     if (state.kind === "awaiting-hello") {
       if (message.kind !== "hello") return this.refuse("OUT_OF_TURN");
@@ -140,9 +143,9 @@ export class Session implements Connection {
         this.#leave(true);
         return this.#link.close(1000, "left");
       case "pull":
-        return this.#pull(replica);
+        return this.#pull(replica, link);
       case "push":
-        return this.#push(replica, message.header, message.payload);
+        return this.#push(replica, message.header, message.payload, link);
       default:
         return message satisfies never;
     }
@@ -156,28 +159,30 @@ export class Session implements Connection {
     // The connection may have ended while the center was copied.
     if (this.isClosed) return this.#run.leave(replica, this, false);
     this.#state = { kind: "training", replica };
-    this.#send("welcome", welcome, welcome.resumed ? undefined : this.#center());
+    this.#send(this.#link, "welcome", welcome, welcome.resumed ? undefined : this.#center());
   }
 
-  async #pull(replica: Replica): Promise<void> {
-    if (replica.inFlight || this.#link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
+  async #pull(replica: Replica, link: Link): Promise<void> {
+    if (replica.inFlight || link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
     await this.#run.pull(replica);
     if (this.isClosed) return;
     const assignment = this.#run.assignmentOf(replica);
     this.#send(
+      link,
       "center",
       { version: this.#baseVersion(), incarnation: this.#run.incarnation, assignment },
       this.#center(),
     );
   }
 
-  async #push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<void> {
-    // The last answer is still on its way out of the replica's place, which this push would change.
-    if (this.#link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
+  async #push(replica: Replica, header: Header<"push">, payload: Uint8Array, link: Link): Promise<void> {
+    // The last answer is still on its way out of the replica's place, which this push would change. Another link's does not
+    // count: who pushes here has given that one up, or has got the answer.
+    if (link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
     const settled = await this.#run.push(replica, header, payload);
     if (this.isClosed) return;
-    if (settled.kind === "refusal") return this.refuse(settled.code, settled.exchange);
-    this.#send("answer", settled.header, settled.withCenter ? this.#center() : undefined);
+    if (settled.kind === "refusal") return this.refuse(settled.code, settled.exchange, link);
+    this.#send(link, "answer", settled.header, settled.withCenter ? this.#center() : undefined);
   }
 
   #center(): Uint8Array | undefined {
@@ -189,12 +194,12 @@ export class Session implements Connection {
     return place?.baseVersion ?? this.#run.version;
   }
 
-  #send<N extends CoordinatorMessageName>(name: N, header: Header<N>, payload?: Uint8Array): void {
-    if (!this.#link.isOpen) return;
+  #send<N extends CoordinatorMessageName>(link: Link, name: N, header: Header<N>, payload?: Uint8Array): void {
+    if (!link.isOpen) return;
     const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
     this.#run.countBytes(0, head.byteLength + (payload?.byteLength ?? 0));
-    if (payload) this.#link.send(head, payload);
-    else this.#link.send(head);
+    if (payload) link.send(head, payload);
+    else link.send(head);
   }
 
   #end(closeCode: number, reason: string): void {
