@@ -14,7 +14,8 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
-import { plainVectors, type VectorWire } from "../../shared/wire/vectors.ts";
+import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
+import { plainVectors, PLAIN_CODECS, type VectorWire } from "../../shared/wire/vectors.ts";
 import type { Random } from "../../shared/random.ts";
 import { FrameBudget } from "./frame_budget.ts";
 
@@ -46,8 +47,10 @@ export interface ConnectionOptions {
   readonly random: Random;
   /** Of this run's layout. */
   readonly elements: number;
+  /** Of this run (SPEC X17). */
+  readonly fragments: number;
   /** Asked at every hello, because a replica may change its device. */
-  readonly introduction: () => Omit<Header<"hello">, "resume">;
+  readonly introduction: () => Omit<Header<"hello">, "resume" | "codecs">;
   readonly vitals: () => Header<"heartbeat">;
   readonly onEvent: (event: ConnectionEvent) => void;
 }
@@ -95,12 +98,17 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#vectors = plainVectors(options.elements);
+    this.#vectors = { ...plainVectors(options.elements), fragments: options.fragments };
     this.#budget = new FrameBudget(options.nowMs());
   }
 
   get isLive(): boolean {
     return this.#state.kind === "live";
+  }
+
+  /** As agreed on in the last welcome (SPEC H8). */
+  get vectors(): VectorWire {
+    return this.#vectors;
   }
 
   get replica(): string | undefined {
@@ -188,7 +196,7 @@ export class Connection {
 
   #sendHello(link: Link): void {
     const identity = this.#identity;
-    const introduction = this.#options.introduction();
+    const introduction = { ...this.#options.introduction(), codecs: CODEC_NAMES };
     this.#send(link, "hello", identity ? { ...introduction, resume: identity } : introduction);
   }
 
@@ -238,8 +246,9 @@ export class Connection {
   #welcomed(message: Welcome): void {
     if (this.#state.kind !== "greeting") return;
     const nowMs = this.#options.nowMs();
-    const { replica, token, incarnation } = message.header;
+    const { replica, token, incarnation, codecs } = message.header;
     this.#identity = { replica, token, incarnation };
+    this.#vectors = { ...this.#vectors, codecs: codecs ?? PLAIN_CODECS };
     this.#state = { kind: "live", link: this.#state.link, sinceMs: nowMs };
     this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
     this.#tell({ kind: "welcomed", message });

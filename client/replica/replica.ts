@@ -86,6 +86,7 @@ export class Replica {
       nowMs,
       random: options.random,
       elements,
+      fragments: settings.fragments,
       introduction: () => ({
         layoutHash: settings.layoutHash,
         backend: this.#training.device.backend,

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../shared/wire/codes.ts";
+import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
 import { settled } from "../support/hand_clock.ts";
 import { filled, ReplicaStage, TAU, vectorIn } from "../support/replica_stage.ts";
 import { TINY_LAYOUT } from "../support/tiny_run.ts";
@@ -27,6 +28,7 @@ describe("Handshake", () => {
       backend: "wasm",
       device: "paper and pencil",
       samplesPerSecond: 5,
+      codecs: [...CODEC_NAMES],
     });
   });
 

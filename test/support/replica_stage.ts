@@ -149,8 +149,8 @@ export class ReplicaStage {
 
   /** Sends; the test delivers, drops or doubles it. */
   send<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Float32Array): void {
-    const payload = vector ? new Uint8Array(vector.slice().buffer) : undefined;
-    this.pair.far.send(encodeHead(TYPE[name], header, payload?.byteLength ?? 0), payload);
+    const payload = vector ? [new Uint8Array(vector.slice().buffer)] : [];
+    this.pair.far.send(encodeHead(TYPE[name], header, payload[0]?.byteLength ?? 0), ...payload);
   }
 
   async answer(

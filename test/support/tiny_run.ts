@@ -38,4 +38,11 @@ export const TINY_SETTINGS: RunSettings = {
   seed: 1,
   backend: "wasm",
   targetAccuracy: null,
+  codecUp: "f32",
+  codecDown: "f32",
+  fragments: 1,
+  transport: "websocket",
+  lossy: false,
+  iceServers: [],
+  peers: false,
 };
