@@ -118,7 +118,8 @@ export interface Program {
   /**
    * Encodes on the device and reads back what was encoded (SPEC C). Of a difference, what counts as sent is the base and what was
    * encoded, so that the rest stays in the parameters and is part of the next difference; of a gradient the rest is kept and
-   * added to the next one (error feedback, Seide et al. 2014). Both are only for this fragment.
+   * added to the next one (error feedback, Seide et al. 2014), over every `settleOnto` and `rebaseOnto`, but not over
+   * `writeParameters`, nor where it is not finite. Both are only for this fragment.
    */
   takeEncoded(request: TakeRequest): Promise<TakenPayload>;
   /** What was sent of a fragment has not come: sent <- base. */

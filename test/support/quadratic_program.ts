@@ -121,9 +121,10 @@ export class QuadraticProgram implements Program {
     const wanted = from.map((value, index) => value - against[index]!);
     const payload = encode(codec, wanted);
     const said = decode(codec, payload, wanted.length);
+    const isFinite = isFinitePayload(codec, payload, wanted.length);
     if (what === "gradient")
       this.residual.set(
-        wanted.map((value, index) => value - said[index]!),
+        wanted.map((value, index) => (isFinite ? value - said[index]! : 0)),
         fromElement,
       );
     else if (codec === "f32") this.sent.set(from, fromElement);
@@ -132,7 +133,7 @@ export class QuadraticProgram implements Program {
         said.map((value, index) => against[index]! + value),
         fromElement,
       );
-    return { payload, isFinite: isFinitePayload(codec, payload, wanted.length), ...(await this.takeLoss()) };
+    return { payload, isFinite, ...(await this.takeLoss()) };
   }
 
   unsend({ fromElement, toElement }: Fragment): void {
@@ -153,7 +154,6 @@ export class QuadraticProgram implements Program {
     this.#news(news);
     if (keepParameters) return;
     this.parameters.set(this.base.slice(fromElement, toElement), fromElement);
-    this.residual.fill(0, fromElement, toElement);
     if (toElement - fromElement === this.base.length) this.velocity.fill(0);
   }
 
