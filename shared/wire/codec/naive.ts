@@ -158,7 +158,8 @@ function unpack(words: Uint32Array, firstWord: number, width: number, index: num
 }
 
 function magnitudeOf(block: Float32Array): number {
-  return block.reduce((most, value) => (Math.abs(value) <= most ? most : Math.abs(value)), 0);
+  // A NaN anywhere is the result.
+  return block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
 /** Word 0 is the scale, an f32: greatest magnitude / `most`, rounded up to 8 significant bits. Then two's complement codes. */
