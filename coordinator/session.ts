@@ -138,6 +138,7 @@ export class Session implements Connection {
       case "probe":
       case "route":
       case "signal":
+      case "joined":
         return;
       case "leave":
         this.#leave(true);

@@ -233,6 +233,7 @@ export class Connection {
         break;
       case "echo":
       case "signal":
+      case "group":
         break;
       case "answer":
       case "center":

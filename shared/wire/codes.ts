@@ -97,6 +97,10 @@ export const REFUSALS = {
     recovery: "none",
     sentence: "An exchange with this number was already settled and is no longer kept.",
   },
+  NOT_AVERAGED: {
+    recovery: "none",
+    sentence: "The direct average did not come about; every member pushes for itself.",
+  },
   WRONG_INCARNATION: {
     recovery: "rebase",
     sentence:
@@ -157,6 +161,8 @@ export const LIMITS = {
   signalCharacters: 3800,
   /** Slices of one lossy push. Those that are lost are listed in the answer's header. */
   lossyParts: 1000,
+  /** That average directly among themselves: each is connected to every other one. */
+  peers: 8,
   /** Of WASM, in one replica. */
   threads: 64,
 } as const;

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../backends.ts";
 import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
-import { CODEC_NAMES } from "./codec/codec.ts";
+import { CODEC_NAMES, type Fragment } from "./codec/codec.ts";
 import { LIMITS, type RefusalCode } from "./codes.ts";
 import { decodeFrame } from "./frame.ts";
 import {
@@ -73,6 +73,10 @@ const schemas = {
     fragment: v.optional(count),
     /** Where the vector comes in so many slices over a channel that may lose some (T6): the payload is then empty. */
     slices: v.optional(v.pipe(count, v.minValue(1), v.maxValue(LIMITS.lossyParts))),
+    /** What it would carry is in the mean that the members of this epoch made (G8). The leader's payload is that mean, in f32; the others' is empty. */
+    average: v.optional(v.strictObject({ epoch: count, isLeader: v.boolean() })),
+    /** Between the work behind it and the push, spent among peers: not computing. */
+    waitedMs: v.optional(amount),
   }),
   /** From the training worker, at least every third of a lease (L4). */
   heartbeat: v.strictObject({ samplesPerSecond: amount, steps: count }),
@@ -83,7 +87,14 @@ const schemas = {
   /** The path by which the replica's bulk travels from now on (T2), for people to see. */
   route: v.strictObject({ transport: v.picklist(TRANSPORTS) }),
   /** To the coordinator ("") or to another replica: what its side of a peer connection has to know (T1). */
-  signal: v.strictObject({ peer: text, data: signal }),
+  signal: v.strictObject({
+    peer: text,
+    data: signal,
+    /** Between replicas: the epoch in which this connection was begun. */
+    epoch: v.optional(count),
+  }),
+  /** Whether the replica is connected to all other members of the epoch (G8); also later, where a connection is lost. */
+  joined: v.strictObject({ epoch: count, isConnected: v.boolean() }),
 
   /** Answers a hello (H3). The payload is the center, or empty where `resumed` says that the base still stands. */
   welcome: v.strictObject({
@@ -116,6 +127,8 @@ const schemas = {
     deltas: v.optional(count),
     /** Slices of a lossy push that did not come (T6). */
     lost: v.optional(lostParts),
+    /** The next exchange may be averaged among the members of this epoch; so long after this answer it may be no longer (G8). */
+    average: v.optional(v.strictObject({ epoch: count, deadlineMs: amount })),
   }),
   /** Answers a pull. The payload is the center, or the changes since the version that the replica holds. */
   center: v.strictObject({
@@ -134,6 +147,13 @@ const schemas = {
     exchange: v.optional(count),
     version: count,
     incarnation: count,
+  }),
+  /** With whom the replica may average directly from now on (G8), itself included, in an order that all share; with nobody where empty. */
+  group: v.strictObject({
+    epoch: count,
+    members: v.pipe(v.array(text), v.maxLength(LIMITS.peers), v.readonly()),
+    /** Connections of earlier epochs are given up, even where they seem to work. */
+    isAnew: v.boolean(),
   }),
   /** The run ended: target reached, time over or coordinator stopping. */
   finished: v.strictObject({ reason: text }),
@@ -154,16 +174,18 @@ export const TYPE = {
   route: 7,
   /** In both directions. */
   signal: 8,
+  joined: 9,
   welcome: 64,
   answer: 65,
   center: 66,
   refusal: 67,
   finished: 68,
   echo: 69,
+  group: 70,
 } as const satisfies Record<Name, number>;
 
-const FROM_REPLICA = ["hello", "pull", "push", "heartbeat", "leave", "probe", "route", "signal"] as const;
-const FROM_COORDINATOR = ["welcome", "answer", "center", "refusal", "finished", "echo", "signal"] as const;
+const FROM_REPLICA = ["hello", "pull", "push", "heartbeat", "leave", "probe", "route", "signal", "joined"] as const;
+const FROM_COORDINATOR = ["welcome", "answer", "center", "refusal", "finished", "echo", "signal", "group"] as const;
 
 export type ReplicaMessageName = (typeof FROM_REPLICA)[number];
 export type CoordinatorMessageName = (typeof FROM_COORDINATOR)[number];
@@ -210,7 +232,7 @@ function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalC
     case "push": {
       const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
       if (!fragment) return "BAD_HEADER";
-      return unless(bytes === (message.header.slices === undefined ? pushBytes(vectors, fragment) : 0));
+      return unless(bytes === payloadBytesOf(message.header, vectors, fragment));
     }
     case "answer": {
       const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
@@ -231,9 +253,16 @@ function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalC
     case "leave":
     case "route":
     case "signal":
+    case "joined":
+    case "group":
     case "finished":
       return unless(bytes === 0);
     default:
       return message satisfies never;
   }
+}
+
+function payloadBytesOf({ slices, average }: Header<"push">, vectors: VectorWire, fragment: Fragment): number {
+  if (average) return average.isLeader ? centerBytes(vectors, fragment, 0) : 0;
+  return slices === undefined ? pushBytes(vectors, fragment) : 0;
 }
