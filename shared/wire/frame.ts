@@ -55,20 +55,27 @@ export function longestFrameBytes(payloadBytes: number): number {
   return alignedHeadBytes(LIMITS.headerBytes) + payloadBytes;
 }
 
-/** One frame from one message; `longestPayloadBytes` is what this run's parameters take. */
-export function decodeFrame(bytes: Uint8Array, longestPayloadBytes: number): Frame | FrameRefusal {
+/** The length of the frame that begins with these bytes, of which the first 16 are needed (SPEC F2). */
+export function announcedBytes(bytes: Uint8Array, longestPayloadBytes: number): number | FrameRefusal {
   if (bytes.byteLength < PREFIX_BYTES) return { refusal: "FRAME_TOO_SHORT" };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, PREFIX_BYTES);
   if (view.getUint32(0, true) !== MAGIC) return { refusal: "NOT_A_FRAME" };
   if (view.getUint8(4) !== PROTOCOL_VERSION) return { refusal: "WRONG_PROTOCOL" };
   if (view.getUint16(6, true) !== 0) return { refusal: "NOT_A_FRAME" };
   const headerBytes = view.getUint32(8, true);
   const payloadBytes = view.getUint32(12, true);
   if (headerBytes > LIMITS.headerBytes || payloadBytes > longestPayloadBytes) return { refusal: "FRAME_TOO_LONG" };
-  const payloadStart = alignedHeadBytes(headerBytes);
-  const announced = payloadStart + payloadBytes;
+  return alignedHeadBytes(headerBytes) + payloadBytes;
+}
+
+/** One frame from one message; `longestPayloadBytes` is what this run's parameters take. */
+export function decodeFrame(bytes: Uint8Array, longestPayloadBytes: number): Frame | FrameRefusal {
+  const announced = announcedBytes(bytes, longestPayloadBytes);
+  if (typeof announced !== "number") return announced;
   if (bytes.byteLength < announced) return { refusal: "FRAME_TOO_SHORT" };
   if (bytes.byteLength > announced) return { refusal: "FRAME_TOO_LONG" };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, PREFIX_BYTES);
+  const headerBytes = view.getUint32(8, true);
   // A copy, because msgpackr's fast paths may look beyond the end of a view.
   const packed = bytes.slice(PREFIX_BYTES, PREFIX_BYTES + headerBytes);
   let header: unknown;
@@ -77,7 +84,7 @@ export function decodeFrame(bytes: Uint8Array, longestPayloadBytes: number): Fra
   } catch {
     return { refusal: "BAD_HEADER" };
   }
-  return { type: view.getUint8(5), header, payload: bytes.subarray(payloadStart) };
+  return { type: view.getUint8(5), header, payload: bytes.subarray(alignedHeadBytes(headerBytes)) };
 }
 
 function alignedHeadBytes(headerBytes: number): number {
