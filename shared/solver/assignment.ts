@@ -9,7 +9,7 @@ const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 
 export const assignmentSchema = v.strictObject({
-  /** tau of this replica. */
+  /** Local steps until the next push: tau of this replica, or its share of it where exchanges carry fragments in turn. */
   communicationPeriod: whole,
   /** Samples of one step: the batch, or a share of its group's. A whole number of the plan's parts. */
   samples: whole,

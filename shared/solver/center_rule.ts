@@ -99,8 +99,8 @@ export function centerMoveOf(
 
 /** The learning rate of the run's present step: of the center's own steps, and of local ones. */
 export function scheduledRate(settings: SolverSettings, version: number): number {
-  const { schedule, warmUp, learningRate, communicationPeriod } = settings;
-  const step = runSteps(version, communicationPeriod);
+  const { schedule, warmUp, learningRate, communicationPeriod, fragments } = settings;
+  const step = runSteps(version, communicationPeriod, fragments);
   return learningRateAt({ decay: schedule, warmUpSteps: warmUp }, learningRate, step);
 }
 

@@ -7,6 +7,7 @@
 import type { Assignment } from "./assignment.ts";
 import { solverOf } from "./catalogue.ts";
 import { replicaRuleOf } from "./replica_rule.ts";
+import { stepsPerExchange } from "./schedule.ts";
 import type { SolverSettings } from "./settings.ts";
 
 /** A replica and its speed: samples per second of computing. 0 where nothing is known yet. */
@@ -132,7 +133,7 @@ export function workOf(
   replica: Paced,
   { group, everybody, batchParts }: WorkCircumstances,
 ): Pick<Assignment, "communicationPeriod" | "samples"> {
-  const { batch, communicationPeriod: period, groups, shares, periods } = settings;
+  const { batch, communicationPeriod: period, fragments, groups, shares, periods } = settings;
   if (solverOf(settings.solver).rule === "gradient") {
     if (groups === null) return { communicationPeriod: 1, samples: batch };
     const speeds = shares === "speed" ? knownSpeeds(group) : group.map(() => 1);
@@ -141,9 +142,10 @@ export function workOf(
   }
   const divided = groups !== null && shares === "speed" ? group : [];
   const paceSetters = periods === "speed" ? everybody : divided;
-  if (paceSetters.length === 0) return { communicationPeriod: period, samples: batch };
+  if (paceSetters.length === 0) return { communicationPeriod: stepsPerExchange(period, fragments), samples: batch };
   const speeds = knownSpeeds(paceSetters);
   const at = paceSetters.findIndex(({ id }) => id === replica.id);
   const speed = speeds[at] ?? replica.speed;
-  return { communicationPeriod: periodAt(speed, Math.max(...speeds, speed), period), samples: batch };
+  const own = periodAt(speed, Math.max(...speeds, speed), period);
+  return { communicationPeriod: stepsPerExchange(own, fragments), samples: batch };
 }

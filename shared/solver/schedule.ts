@@ -48,7 +48,15 @@ function shareAt(decay: Decay, step: number): number {
   }
 }
 
+/**
+ * Local steps between two exchanges of a replica: where each carries one of `fragments` in turn (SPEC X17), every parameter is
+ * exchanged about once in `communicationPeriod` steps.
+ */
+export function stepsPerExchange(communicationPeriod: number, fragments = 1): number {
+  return Math.ceil(communicationPeriod / fragments);
+}
+
 /** The run's steps when its center has `version`. Under a gradient rule a version is one step. */
-export function runSteps(version: number, communicationPeriod: number): number {
-  return version * communicationPeriod;
+export function runSteps(version: number, communicationPeriod: number, fragments = 1): number {
+  return version * stepsPerExchange(communicationPeriod, fragments);
 }

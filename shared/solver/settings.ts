@@ -16,8 +16,10 @@ export interface SolverSettings {
   readonly exchange: "one-round-trip" | "two-round-trip";
   /** Samples of one local step; of a gradient solver in groups, of one step of the whole group. */
   readonly batch: number;
-  /** tau: local steps between exchanges. */
+  /** tau: local steps between exchanges of the same parameters. */
   readonly communicationPeriod: number;
+  /** That exchanges carry in turn (SPEC X17); 1, everything at once, where left out. */
+  readonly fragments?: number;
   /** Before schedule and warm-up. */
   readonly learningRate: number;
   /** Where the solver has it; of diloco and async-diloco the replica's. */

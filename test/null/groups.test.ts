@@ -155,5 +155,8 @@ describe("Work", () => {
     expect(periodsOf({ groups: 2, shares: "equal" })).toEqual([12, 12]);
     expect(periodsOf({ periods: "speed" })).toEqual([6, 2]);
     expect(periodsOf({ solver: "diloco", periods: "speed" })).toEqual([6, 2]);
+    // [X17] One of five fragments at a time: each comes by about once in a period.
+    expect(periodsOf({ fragments: 5 })).toEqual([3, 3]);
+    expect(periodsOf({ fragments: 5, periods: "speed" })).toEqual([2, 1]);
   });
 });

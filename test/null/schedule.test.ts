@@ -36,6 +36,8 @@ test("[S6] A warm-up is linear, ends at the base, and the decay counts from its 
 test("[S6] The clock is the run's: versions times local steps per exchange", () => {
   expect(runSteps(0, 10)).toBe(0);
   expect(runSteps(7, 10)).toBe(70);
+  // Four fragments in turn, one every three of ten steps: a version is three steps of one replica.
+  expect(runSteps(7, 10, 4)).toBe(21);
 });
 
 test("[S6] The rate of an assignment is that of the center's version, so that a newcomer begins where the run stands", () => {
