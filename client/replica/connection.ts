@@ -30,11 +30,17 @@ export interface LinkEvents {
 export type ConnectLink = (events: LinkEvents) => Link;
 
 export type Welcome = Extract<FromCoordinator, { kind: "welcome" }>;
-export type ExchangeMessage = Extract<FromCoordinator, { kind: "answer" | "center" | "refusal" }>;
+
+export interface Received {
+  readonly kind: "received";
+  readonly message: Extract<FromCoordinator, { kind: "answer" | "center" | "refusal" }>;
+  /** That held when it came. */
+  readonly vectors: VectorWire;
+}
 
 export type ConnectionEvent =
   | { readonly kind: "welcomed"; readonly message: Welcome }
-  | { readonly kind: "received"; readonly message: ExchangeMessage }
+  | Received
   | { readonly kind: "lost"; readonly retryInMs: number }
   /** For good: nothing will be tried again. */
   | { readonly kind: "finished"; readonly reason: string }
@@ -71,6 +77,9 @@ const GREETING_MS = 30_000;
 /** A connection that lived this long was a good one: the next retry begins early again. */
 const PROVEN_MS = 5000;
 const HEARTBEAT_MS = LIMITS.leaseMs / 3;
+
+/** Runs count theirs from 1. */
+const NO_INCARNATION = 0;
 
 const NORMAL_CLOSE = 1000;
 /** For links that are given up here; the coordinator takes it as a lost connection and keeps the place. */
@@ -163,6 +172,12 @@ export class Connection {
     link.close(GIVEN_UP_CLOSE, reason);
   }
 
+  /** The same, as one that holds no base any more: the next welcome brings the center (SPEC H5). */
+  renewWithoutBase(reason: string): void {
+    if (this.#identity) this.#identity = { ...this.#identity, incarnation: NO_INCARNATION };
+    this.renew(reason);
+  }
+
   /** Goodbye: the place is freed, and a later `open` makes a new replica. */
   leave(): void {
     const state = this.#state;
@@ -229,7 +244,7 @@ export class Connection {
         this.#end({ kind: "finished", reason: message.header.reason });
         break;
       case "refusal":
-        if (!this.#endedBy(message.header.code, message.header.sentence)) this.#tell({ kind: "received", message });
+        if (!this.#endedBy(message.header.code, message.header.sentence)) this.#received(message);
         break;
       case "echo":
       case "signal":
@@ -237,19 +252,27 @@ export class Connection {
         break;
       case "answer":
       case "center":
-        this.#tell({ kind: "received", message });
+        this.#received(message);
         break;
       default:
         message satisfies never;
     }
   }
 
+  #received(message: Received["message"]): void {
+    this.#tell({ kind: "received", message, vectors: this.#vectors });
+  }
+
   #welcomed(message: Welcome): void {
     if (this.#state.kind !== "greeting") return;
     const nowMs = this.#options.nowMs();
-    const { replica, token, incarnation, codecs } = message.header;
+    const { replica, token, incarnation, resumed, codecs = PLAIN_CODECS } = message.header;
     this.#identity = { replica, token, incarnation };
-    this.#vectors = { ...this.#vectors, codecs: codecs ?? PLAIN_CODECS };
+    const { up, down } = this.#vectors.codecs;
+    const isAsBefore = up === codecs.up && down === codecs.down;
+    // What is in flight could not be read by its codec, nor could the answer to it.
+    if (resumed && !isAsBefore) return this.renewWithoutBase("a resumed welcome with other codecs");
+    this.#vectors = { ...this.#vectors, codecs };
     this.#state = { kind: "live", link: this.#state.link, sinceMs: nowMs };
     this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
     this.#tell({ kind: "welcomed", message });
