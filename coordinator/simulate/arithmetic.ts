@@ -5,6 +5,7 @@
 
 import { moveUnder, pullOf, type CenterMove } from "../../shared/solver/center_rule.ts";
 import { stalenessOf, type StalenessPolicy } from "../../shared/solver/staleness.ts";
+import type { Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Parcel, Push } from "./messages.ts";
 import type { VirtualReplica } from "./virtual_replica.ts";
 
@@ -16,6 +17,8 @@ export interface CenterJob {
   readonly base: Parcel | undefined;
   /** Vectors that this one is the mean of. */
   readonly count: number;
+  /** Alone is moved. */
+  readonly fragment: Fragment;
 }
 
 export interface Applied {
@@ -63,10 +66,15 @@ export interface Arithmetic {
   train(replica: VirtualReplica): void;
   /** The examples of a gradient that is computed later. */
   examplesFor(replica: VirtualReplica): Uint32Array | undefined;
-  /** What `replica`, which has trained, pushes: with `pulled`, `rate` times the difference to it. */
+  /** What `replica`, which has trained, pushes of its present fragment: with `pulled`, `rate` times the difference to it. */
   take(replica: VirtualReplica, pulled: Parcel | undefined, rate: number): Parcel;
-  /** SPEC X4: the answer, or, with the second round trip, the pulled center. Holds `center` from now on, or lets it go. */
+  /**
+   * SPEC X4: the answer for its present fragment, or, with the second round trip, the pulled center. Holds `center` from now on, or
+   * lets it go.
+   */
   settle(replica: VirtualReplica, center: Parcel, pull: number): void;
+  /** The center as those have it who hold `from` and add to it what the codec says of the change. */
+  publish(from: Parcel): Parcel;
   /** Computes the gradient of `push`, where it is one, and checks what is pushed. */
   complete(push: Push): "sound" | "not-finite" | "out-of-bounds";
   openSum(): Parcel;
@@ -114,6 +122,10 @@ export class CountingArithmetic implements Arithmetic {
   }
 
   settle(): void {}
+
+  publish(): Parcel {
+    return NOTHING;
+  }
 
   complete(push: Push): "sound" {
     push.vector = NOTHING;

@@ -116,12 +116,13 @@ export class CenterSide {
         baseVersion: push.baseVersion,
         base: push.base,
         count: 1,
+        fragment: this.#world.wire.fragment(push.fragment),
       }),
       done: (result, leftSeconds) => {
         if (push.base) arithmetic.release(push.base);
         if (result.verdict === "too-stale") return this.refuse(push, "too-stale", leftSeconds);
         this.#world.tally.applied(push, result.staleness);
-        this.answer(push, admitted, result, leftSeconds);
+        this.answer([push], admitted, result, leftSeconds);
       },
     });
   }
@@ -143,24 +144,32 @@ export class CenterSide {
     else if (why === "not-finite") tally.refused.notFinite++;
     else tally.refused.outOfBounds++;
     this.#send(push, leftSeconds, {
-      center: arithmetic.centerCopy(),
-      version: arithmetic.version,
+      ...this.#world.wire.centerFor([push.held]),
+      fragment: undefined,
       pull: 1,
       restart: why === "too-stale" ? why : "diverged",
       leftSeconds,
     });
   }
 
-  /** `center` goes to the push's replica, which holds it from then on. */
+  /** `own`, or what is published in its place (then it is let go), goes to the replicas of `pushes`, which hold it from then on. */
   answer(
-    push: Push,
-    center: Parcel,
+    pushes: readonly Push[],
+    own: Parcel,
     { pull, centerVersion }: Applied,
     leftSeconds: number,
     treeSeconds?: number,
   ): void {
-    const version = centerVersion + 1;
-    this.#send(push, leftSeconds, { center, version, pull, restart: undefined, leftSeconds }, treeSeconds);
+    const { arithmetic, wire } = this.#world;
+    const given = this.#world.rule.isTwoRoundTrip ? undefined : wire.publishedFor(pushes.map(({ held }) => held));
+    const { center, version, published } = given ?? { center: own, version: centerVersion + 1, published: undefined };
+    for (const push of pushes) {
+      const { fragment } = push;
+      const answer = { center: arithmetic.retain(center), version, published, fragment, pull, restart: undefined };
+      this.#send(push, leftSeconds, { ...answer, leftSeconds }, treeSeconds);
+    }
+    if (given) arithmetic.release(given.center);
+    arithmetic.release(own);
   }
 
   /** Waits for the lock or for a thread, applies, and tells. */
@@ -223,7 +232,12 @@ export class CenterSide {
     world.at(leftSeconds, () => {
       const arrival = isEmpty
         ? world.links.arrivalEmpty(replica.index, world.nowSeconds)
-        : world.links.arrivalDown(replica.index, world.nowSeconds, treeSeconds);
+        : world.links.arrivalDown(
+            replica.index,
+            world.nowSeconds,
+            world.wire.bytesDown(answer, push.held),
+            treeSeconds,
+          );
       world.at(arrival, () => this.#deliver(replica, membership, answer));
     });
   }

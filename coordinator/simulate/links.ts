@@ -9,29 +9,31 @@ import { Servers } from "./servers.ts";
 type LinkFields = Pick<CompleteScenario, "latencySeconds" | "upBytesPerSecond" | "downBytesPerSecond" | "topology">;
 
 export class Links {
-  /** Of a message that carries a vector. */
-  readonly payloadBytes: number;
   bytesUp = 0;
   bytesDown = 0;
+  /** Messages that carried a vector. */
+  vectorsUp = 0;
+  vectorsDown = 0;
   readonly #fields: LinkFields;
   readonly #shared: Servers | undefined;
 
-  constructor(fields: LinkFields, payloadBytes: number) {
+  constructor(fields: LinkFields) {
     this.#fields = fields;
-    this.payloadBytes = payloadBytes;
     this.#shared = fields.topology === "serial" ? new Servers(1) : undefined;
   }
 
   /** When a push that is sent now arrives; `treeSeconds`: how long it takes along a tree. */
-  arrivalUp(replica: number, nowSeconds: number, treeSeconds?: number): number {
-    this.bytesUp += this.payloadBytes;
-    return this.#arrival(treeSeconds ?? this.secondsUp(replica), nowSeconds);
+  arrivalUp(replica: number, nowSeconds: number, bytes: number, treeSeconds?: number): number {
+    this.bytesUp += bytes;
+    this.vectorsUp++;
+    return this.#arrival(treeSeconds ?? this.secondsUp(replica, bytes), nowSeconds);
   }
 
   /** When a center that leaves now arrives. */
-  arrivalDown(replica: number, nowSeconds: number, treeSeconds?: number): number {
-    this.bytesDown += this.payloadBytes;
-    return this.#arrival(treeSeconds ?? this.secondsDown(replica), nowSeconds);
+  arrivalDown(replica: number, nowSeconds: number, bytes: number, treeSeconds?: number): number {
+    this.bytesDown += bytes;
+    this.vectorsDown++;
+    return this.#arrival(treeSeconds ?? this.secondsDown(replica, bytes), nowSeconds);
   }
 
   /** Of a message without a vector. */
@@ -40,17 +42,17 @@ export class Links {
   }
 
   /** Of a push on its own. */
-  secondsUp(replica: number): number {
-    return this.#seconds(replica, ofReplica(this.#fields.upBytesPerSecond, replica));
+  secondsUp(replica: number, bytes: number): number {
+    return this.#seconds(replica, bytes, ofReplica(this.#fields.upBytesPerSecond, replica));
   }
 
-  secondsDown(replica: number): number {
-    return this.#seconds(replica, ofReplica(this.#fields.downBytesPerSecond, replica));
+  secondsDown(replica: number, bytes: number): number {
+    return this.#seconds(replica, bytes, ofReplica(this.#fields.downBytesPerSecond, replica));
   }
 
-  #seconds(replica: number, bytesPerSecond: number | null): number {
+  #seconds(replica: number, bytes: number, bytesPerSecond: number | null): number {
     const latency = ofReplica(this.#fields.latencySeconds, replica);
-    return bytesPerSecond === null ? latency : latency + this.payloadBytes / bytesPerSecond;
+    return bytesPerSecond === null ? latency : latency + bytes / bytesPerSecond;
   }
 
   #arrival(seconds: number, nowSeconds: number): number {

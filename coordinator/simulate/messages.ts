@@ -13,7 +13,11 @@ export interface Parcel {
 export interface Push {
   readonly replica: VirtualReplica;
   readonly membership: number;
+  /** Which of the layout's; 0 where everything travels at once. */
+  readonly fragment: number;
   readonly baseVersion: number;
+  /** The published version that is its base (stream.ts). */
+  readonly held: number | undefined;
   /** What the replica had been asked to do. */
   readonly assignment: Assignment;
   readonly steps: number;
@@ -32,6 +36,10 @@ export interface Answer {
   readonly center: Parcel;
   /** Of the center that the replica starts from or was answered with. */
   readonly version: number;
+  /** Where the center is published: which of its versions this is. */
+  readonly published: number | undefined;
+  /** It says something of this alone; undefined: of everything. */
+  readonly fragment: number | undefined;
   readonly pull: number;
   /** Of a refusal: the replica takes the center and forgets what it did. */
   readonly restart: "too-stale" | "diverged" | undefined;

@@ -33,7 +33,7 @@ export class ReplicaSide {
     if (isAtStart) return this.#welcome(replica, world.nowSeconds);
     world.inAnyCaseAt(world.links.arrivalEmpty(replica.index, world.nowSeconds), () => {
       if (!replica.isStill(membership)) return;
-      this.#welcome(replica, world.links.arrivalDown(replica.index, world.nowSeconds));
+      this.#welcome(replica, world.links.arrivalDown(replica.index, world.nowSeconds, world.wire.wholeBytes));
     });
   }
 
@@ -60,7 +60,7 @@ export class ReplicaSide {
       this.#endWait(replica);
       this.#loseSteps(replica);
       replica.vectors = undefined;
-      replica.base = undefined;
+      for (const base of replica.bases) base.center = undefined;
       replica.forgetWork(world.nowSeconds);
       this.#begin(replica);
     }
@@ -84,15 +84,14 @@ export class ReplicaSide {
     replica.isMember = true;
     this.#world.joined(replica);
     this.#center.joined(replica);
-    const version = this.#world.arithmetic.version;
-    const center = this.#world.arithmetic.centerCopy();
+    const given = this.#world.wire.centerFor([]);
     const leftSeconds = this.#world.nowSeconds;
     // Those who come together are asked for their shares of one whole.
     this.#world.later(arrivalSeconds, () => {
-      if (!replica.isStill(membership)) return this.#world.arithmetic.release(center);
+      if (!replica.isStill(membership)) return this.#world.arithmetic.release(given.center);
       replica.answeredSeconds = leftSeconds;
-      replica.baseVersion = version;
-      this.#world.arithmetic.begin(replica, center);
+      replica.holds({ ...given, fragment: undefined });
+      this.#world.arithmetic.begin(replica, given.center);
       this.#endWait(replica);
       replica.assignment = this.#center.assignmentOf(replica);
       this.#startSteps(replica);
@@ -100,9 +99,10 @@ export class ReplicaSide {
   }
 
   #begin(replica: VirtualReplica): void {
-    const { arithmetic } = this.#world;
-    replica.baseVersion = arithmetic.version;
-    arithmetic.begin(replica, arithmetic.centerCopy());
+    const { arithmetic, wire } = this.#world;
+    const given = wire.centerFor([]);
+    replica.holds({ ...given, fragment: undefined });
+    arithmetic.begin(replica, given.center);
     replica.assignment = this.#center.assignmentOf(replica);
     this.#startSteps(replica);
   }
@@ -130,12 +130,16 @@ export class ReplicaSide {
   /** One by one while something is in flight, because an answer may come; else all until the next push. */
   #stepsToTake(replica: VirtualReplica): number {
     const { communicationPeriod } = replica.assignment;
-    if (replica.exchange === "none") return Math.max(1, communicationPeriod - replica.stepsSincePush);
+    if (replica.exchange === "none") return Math.max(1, this.#pushPeriodOf(replica) - replica.stepsSincePush);
     if (!this.#overlaps) return 0;
     const most = this.#world.rule.isAwaited
       ? communicationPeriod
       : Math.max(STEPS_ALONE, PERIODS_ALONE * communicationPeriod);
     return replica.stepsSincePush < most ? 1 : 0;
+  }
+
+  #pushPeriodOf({ assignment }: VirtualReplica): number {
+    return this.#world.wire.pushPeriod(assignment.communicationPeriod);
   }
 
   #stepped(replica: VirtualReplica, steps: number, seconds: number): void {
@@ -157,7 +161,7 @@ export class ReplicaSide {
       replica.answer = undefined;
       this.#take(replica, answer);
     }
-    if (replica.exchange === "none" && replica.stepsSincePush >= replica.assignment.communicationPeriod) {
+    if (replica.exchange === "none" && replica.stepsSincePush >= this.#pushPeriodOf(replica)) {
       if (this.#world.rule.isTwoRoundTrip) this.#pull(replica);
       else this.#push(replica, undefined);
     }
@@ -168,7 +172,7 @@ export class ReplicaSide {
     const { arithmetic } = this.#world;
     if (replica.exchange === "pulling") {
       replica.pulled = answer;
-      replica.baseVersion = answer.version;
+      replica.holds(answer);
       this.#push(replica, answer);
       return;
     }
@@ -183,14 +187,16 @@ export class ReplicaSide {
       arithmetic.settle(replica, pulled.center, pulled.pull);
       arithmetic.release(answer.center);
     } else {
-      replica.baseVersion = answer.version;
+      replica.holds(answer);
       arithmetic.settle(replica, answer.center, answer.pull);
     }
+    replica.fragment = (replica.fragment + 1) % replica.bases.length;
     replica.assignment = this.#center.assignmentOf(replica);
   }
 
   /** SPEC X11: the center as its parameters. */
-  #restart(replica: VirtualReplica, { center, version, restart }: Answer): void {
+  #restart(replica: VirtualReplica, answer: Answer): void {
+    const { center, restart } = answer;
     const { arithmetic, tally, nowSeconds } = this.#world;
     const { divergences, answeredSeconds } = replica;
     tally.lostSteps += replica.stepsSincePush;
@@ -199,7 +205,7 @@ export class ReplicaSide {
     replica.forgetWork(nowSeconds);
     replica.answeredSeconds = answeredSeconds;
     replica.divergences = restart === "diverged" ? divergences + 1 : 0;
-    replica.baseVersion = version;
+    replica.holds(answer);
     arithmetic.begin(replica, center);
     replica.assignment = this.#center.assignmentOf(replica);
     if (replica.divergences >= DIVERGENCES_IN_A_ROW) this.#world.end("diverged");
@@ -211,24 +217,26 @@ export class ReplicaSide {
     const { membership } = replica;
     replica.exchange = "pulling";
     this.#world.at(links.arrivalEmpty(replica.index, nowSeconds), () => {
-      const { arithmetic, nowSeconds: leftSeconds } = this.#world;
-      const center = arithmetic.centerCopy();
-      const { version } = arithmetic;
+      const { wire, nowSeconds: leftSeconds } = this.#world;
+      const { fragment } = replica;
+      const { held } = replica.baseOf(fragment);
       const { movingRate: pull } = replica.assignment;
-      this.#world.at(this.#world.links.arrivalDown(replica.index, leftSeconds), () =>
-        this.answered(replica, membership, { center, version, pull, restart: undefined, leftSeconds }),
+      const answer = { ...wire.centerFor([held]), fragment, pull, restart: undefined, leftSeconds };
+      this.#world.at(links.arrivalDown(replica.index, leftSeconds, wire.bytesDown(answer, held)), () =>
+        this.answered(replica, membership, answer),
       );
     });
   }
 
   #push(replica: VirtualReplica, pulled: Answer | undefined): void {
-    const { arithmetic, rule, links, nowSeconds } = this.#world;
+    const { arithmetic, rule, links, wire, nowSeconds } = this.#world;
     const { stepsSincePush: steps, assignment } = replica;
     let base: Push["base"];
     let vector: Push["vector"];
     if (rule.takesGradients) {
       replica.untrainedSteps = 0;
-      if (replica.base) base = arithmetic.retain(replica.base);
+      const { center } = replica.baseOf(replica.fragment);
+      if (center) base = arithmetic.retain(center);
     } else {
       arithmetic.train(replica);
       vector = arithmetic.take(replica, pulled?.center, pulled?.pull ?? 1);
@@ -247,7 +255,7 @@ export class ReplicaSide {
     });
     // Along a tree the hops begin when everybody has pushed.
     const treeSeconds = this.#center.reducesAlongTree ? 0 : undefined;
-    const arrival = links.arrivalUp(replica.index, nowSeconds, treeSeconds);
+    const arrival = links.arrivalUp(replica.index, nowSeconds, wire.bytesUp(push.fragment), treeSeconds);
     this.#world.at(arrival, () => this.#center.arrived(push));
   }
 

@@ -9,6 +9,7 @@ import type { ModelDescription } from "../../shared/model/model.ts";
 import { solverOf, type Solver } from "../../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../../shared/solver/replica_rule.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
+import type { CodecName } from "../../shared/wire/codec/codec.ts";
 import { ConfigError, type ApplierChoice } from "../run_config.ts";
 import { isScenarioField, SCENARIO_FIELDS, scenarioFlagOf, type ScenarioField } from "./scenario_fields.ts";
 import type { SlownessFactors, StepTimes } from "./step_times.ts";
@@ -31,6 +32,9 @@ type Churn =
 export interface CompleteScenario extends SolverSettings {
   readonly model: ModelName | ModelDescription;
   readonly data: string;
+  readonly codecUp: CodecName;
+  readonly codecDown: CodecName;
+  readonly fragments: number;
   readonly trainExamples: number | null;
   readonly replicas: number;
   readonly seed: number;
@@ -128,8 +132,10 @@ function refuseContradictions(
   sourceOf: (field: ScenarioField) => string,
 ): void {
   const { solver, momentum, communicationPeriod, overlap, replicas, exchange, groups } = scenario;
+  const { codecUp, codecDown, fragments } = scenario;
   const isGradient = rule.rule === "gradient";
   const isTwice = exchange === "two-round-trip";
+  const isDirect = rule.order !== "barrier" && rule.order !== "round-robin" && groups === null;
   const contradictions: readonly [field: ScenarioField, isSo: boolean, why: string][] = [
     [
       "momentum",
@@ -155,6 +161,21 @@ function refuseContradictions(
       "groups",
       groups !== null && (rule.order === "round-robin" || (rule.order === "barrier" && groups > 1)),
       `the solver ${solver} has none; leave it out, or use async-easgd or async-msgd.`,
+    ],
+    [
+      "codecUp",
+      codecUp !== "f32" && isTwice,
+      "a replica that has moved by a difference has to send all of it; leave it out, or use one round trip.",
+    ],
+    [
+      "codecDown",
+      codecDown !== "f32" && groups !== null && rule.rule === "elastic" && rule.order !== "barrier",
+      "an elastic compute group is answered with its own mean, not with the center; leave it or the groups out.",
+    ],
+    [
+      "fragments",
+      fragments > 1 && (isGradient || rule.rule === "pseudo-gradient" || !isDirect || isTwice),
+      "only ea-wild, async-easgd, async-measgd, eamsgd and downpour, each replica by itself and with one round trip, exchange a part at a time; leave it out.",
     ],
   ];
   for (const [field, isSo, why] of contradictions) {

@@ -107,6 +107,13 @@ const SOLVER_FIELDS = {
   periods: FIELDS.periods,
 } as const;
 
+/** How vectors travel, likewise. */
+const WIRE_FIELDS = {
+  codecUp: FIELDS.codecUp,
+  codecDown: FIELDS.codecDown,
+  fragments: FIELDS.fragments,
+} as const;
+
 const CIRCUMSTANCES = {
   model: { ...FIELDS.model, initial: "mlp" },
   data: FIELDS.data,
@@ -191,7 +198,7 @@ const CIRCUMSTANCES = {
     fromText: asNumber,
     accepted: "bytes from 0, or null in a file for 4 per parameter",
     placeholder: "BYTES",
-    help: "of a push and of an answer; 4 per parameter where left out",
+    help: "of a push and of an answer in f32, of which a codec takes its share; 4 per parameter where left out",
   },
   topology: {
     schema: v.picklist(["parallel", "serial", "tree"]),
@@ -323,7 +330,7 @@ const CIRCUMSTANCES = {
   },
 } as const;
 
-export const SCENARIO_FIELDS = { ...SOLVER_FIELDS, ...CIRCUMSTANCES } as const;
+export const SCENARIO_FIELDS = { ...SOLVER_FIELDS, ...WIRE_FIELDS, ...CIRCUMSTANCES } as const;
 
 export type ScenarioField = keyof typeof SCENARIO_FIELDS;
 

@@ -238,6 +238,7 @@ export class SimulatedGroups implements SimulatedOrder {
         baseVersion: isOfParameters ? newest : Math.min(newest, open.baseVersion ?? newest),
         base: pushes[0]?.base,
         count: pushes.length,
+        fragment: this.#world.wire.fragment(0),
       }),
       done: (result, leftSeconds) => this.#answer(open, pushes, result, leftSeconds),
     });
@@ -255,19 +256,21 @@ export class SimulatedGroups implements SimulatedOrder {
         continue;
       }
       tally.applied(push, result.staleness + stalenessOf(open.baseVersion ?? push.baseVersion, push.baseVersion));
-      this.#center.answer(push, arithmetic.retain(open.sum), result, leftSeconds, treeSeconds);
     }
-    arithmetic.release(open.sum);
+    if (result.verdict === "applied") this.#center.answer(pushes, open.sum, result, leftSeconds, treeSeconds);
+    else arithmetic.release(open.sum);
   }
 
   /** ceil(log2 P) hops, each as slow as the slowest link (SC17 §6). */
   #treeSeconds({ contributions }: OpenRound, way: "up" | "down"): number {
     if (!this.#center.reducesAlongTree) return 0;
-    const { links } = this.#world;
+    const { links, wire } = this.#world;
     const hops = Math.max(1, Math.ceil(Math.log2(contributions.length)));
     const slowest = Math.max(
       ...contributions.map(({ push: { replica } }) =>
-        way === "up" ? links.secondsUp(replica.index) : links.secondsDown(replica.index),
+        way === "up"
+          ? links.secondsUp(replica.index, wire.bytesUp(0))
+          : links.secondsDown(replica.index, wire.wholeBytes),
       ),
     );
     return hops * slowest;

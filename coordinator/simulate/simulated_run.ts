@@ -117,6 +117,7 @@ export class SimulatedRun {
   restart(snapshot: CenterState): void {
     this.#world.beginEpoch();
     this.#world.arithmetic.restore(snapshot);
+    this.#world.wire.restart();
     this.#center.restart();
     this.#replicas.restartAll();
     // A run that goes back has not diverged.

@@ -107,6 +107,8 @@ export class Simulator {
       weightDecay: scenario.weightDecay,
       maxMagnitude,
       replicas: scenario.replicas,
+      codecs: { up: scenario.codecUp, down: scenario.codecDown },
+      fragments: scenario.fragments,
     });
   }
 

@@ -12,6 +12,8 @@ import { SOUND, NOT_FINITE } from "../center/kernels.ts";
 import type { VirtualProgram, ReplicaState } from "../../shared/engine/wasm/replica_states.ts";
 import { hasSecondMoment } from "../../shared/engine/optimizer.ts";
 import { randomFor, Sampler } from "../../shared/sampler.ts";
+import { fragmentOf, wholeOf, type Fragment } from "../../shared/wire/codec/codec.ts";
+import type { Codecs } from "../../shared/wire/vectors.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import {
   OBJECT_BYTES,
@@ -24,7 +26,8 @@ import {
 } from "./arithmetic.ts";
 import type { Judge } from "./judge.ts";
 import type { Parcel, Push } from "./messages.ts";
-import type { OwnVectors, VirtualReplica } from "./virtual_replica.ts";
+import { Coder } from "./coder.ts";
+import type { OwnVectors, ReplicaBase, VirtualReplica } from "./virtual_replica.ts";
 
 export interface VectorOptions {
   readonly memory: CenterMemory;
@@ -38,6 +41,14 @@ export interface VectorOptions {
   readonly weightDecay: number;
   readonly maxMagnitude: number;
   readonly replicas: number;
+  readonly codecs: Codecs;
+  readonly fragments: number;
+}
+
+/** For the center's kernels: `count` elements, a multiple of 16, that begin `at` bytes into every vector. */
+interface ByteRange {
+  readonly at: number;
+  readonly count: number;
 }
 
 const NO_VECTOR = new Float32Array(0);
@@ -47,14 +58,18 @@ const SAMPLER_BYTES = 4;
 export class VectorArithmetic implements Arithmetic {
   readonly #options: VectorOptions;
   readonly #padded: number;
+  readonly #coder: Coder;
   readonly #live = new Set<number>();
   #mostLive = 0;
+  /** Areas of what the encoded gradients of replicas left out. */
+  readonly #residuals = new Map<VirtualReplica, number>();
   /** The last copy that was made of the center. */
   #copy: { readonly parcel: Parcel; readonly version: number } | undefined;
 
   constructor(options: VectorOptions) {
     this.#options = options;
     this.#padded = options.memory.layout.paddedElements;
+    this.#coder = new Coder(options.memory);
   }
 
   get version(): number {
@@ -92,10 +107,7 @@ export class VectorArithmetic implements Arithmetic {
 
   begin(replica: VirtualReplica, center: Parcel): void {
     const { rule, kernels } = this.#options;
-    if (rule.takesGradients) {
-      replica.base = center;
-      return;
-    }
+    if (rule.takesGradients) return this.#keepBase(replica.bases, center);
     const parameters = this.#take();
     kernels.copy(parameters, center.area, this.#padded);
     replica.vectors = {
@@ -106,7 +118,7 @@ export class VectorArithmetic implements Arithmetic {
       updates: 0,
       draws: 0,
     };
-    this.#keepBase(replica, center);
+    this.#keepBase(replica.bases, center);
   }
 
   forget(replica: VirtualReplica): void {
@@ -117,8 +129,10 @@ export class VectorArithmetic implements Arithmetic {
       }
     }
     replica.vectors = undefined;
-    if (replica.base) this.release(replica.base);
-    replica.base = undefined;
+    const residual = this.#residuals.get(replica);
+    if (residual !== undefined) this.#return(residual);
+    this.#residuals.delete(replica);
+    for (const base of replica.bases) this.#letGo(base);
   }
 
   train(replica: VirtualReplica): void {
@@ -143,45 +157,61 @@ export class VectorArithmetic implements Arithmetic {
   }
 
   take(replica: VirtualReplica, pulled: Parcel | undefined, rate: number): Parcel {
-    const { kernels, rule } = this.#options;
+    const { kernels, rule, codecs } = this.#options;
     const vector = this.#newParcel();
-    kernels.copy(vector.area, vectorsOf(replica).parameters, this.#padded);
-    const from = pulled ?? (rule.content === "update" ? replica.base : undefined);
-    if (from) kernels.addWeighted(vector.area, from.area, this.#padded, -1);
-    if (pulled) kernels.divide(vector.area, this.#padded, 1 / rate);
+    const vectors = vectorsOf(replica);
+    const base = replica.baseOf(replica.fragment).center;
+    if (codecs.up !== "f32") {
+      if (!base) throw new Error(`invariant violation: replica ${replica.id} encodes without a base`);
+      this.#takeEncoded(vectors, vector, base, this.#fragment(replica.fragment));
+      return vector;
+    }
+    const { at, count } = this.#rangeOf(replica.fragment);
+    kernels.copy(vector.area + at, vectors.parameters + at, count);
+    const from = pulled ?? (rule.content === "update" ? base : undefined);
+    if (from) kernels.addWeighted(vector.area + at, from.area + at, count, -1);
+    if (pulled) kernels.divide(vector.area + at, count, 1 / rate);
     return vector;
   }
 
   settle(replica: VirtualReplica, center: Parcel, pull: number): void {
-    if (this.#options.rule.takesGradients) {
-      if (replica.base) this.release(replica.base);
-      replica.base = center;
-      return;
-    }
+    const base = replica.baseOf(replica.fragment);
+    if (this.#options.rule.takesGradients) return this.#keepBase([base], center);
     const vectors = vectorsOf(replica);
-    const { kernels } = this.#options;
     if (replica.untrainedSteps > 0) {
-      vectors.sent = this.#take();
-      kernels.copy(vectors.sent, vectors.parameters, this.#padded);
+      if (vectors.sent === undefined) {
+        const { at, count } = this.#rangeOf(replica.fragment);
+        vectors.sent = this.#take();
+        this.#options.kernels.copy(vectors.sent + at, vectors.parameters + at, count);
+      }
       this.train(replica);
     }
-    this.#moveTowards(vectors, center, pull);
-    this.#keepBase(replica, center);
+    this.#moveTowards(vectors, center, pull, this.#rangeOf(replica.fragment));
+    this.#keepBase([base], center);
+  }
+
+  publish(from: Parcel): Parcel {
+    const { memory, codecs } = this.#options;
+    const parcel = this.#newParcel();
+    this.#coder.addChange(parcel.area, from.area, memory.layout.center, codecs.down, wholeOf(memory.elements));
+    return parcel;
   }
 
   complete(push: Push): "sound" | "not-finite" | "out-of-bounds" {
-    const { program, memory, kernels, maxMagnitude } = this.#options;
-    const { base, examples } = push;
+    const { program, memory, kernels, maxMagnitude, codecs } = this.#options;
+    const { base, examples, fragment } = push;
     if (base && examples && push.vector === undefined) {
       const vector = this.#newParcel();
       const { gradient, meanLoss } = program.gradientAt(memory.values(base.area), examples);
       memory.values(vector.area).set(gradient);
+      if (codecs.up !== "f32") this.#encodeGradient(push, vector.area);
       push.vector = vector;
       push.lossSum = meanLoss * examples.length;
     }
     if (!push.vector) throw new Error("invariant violation: a push of nothing");
     if (!Number.isFinite(push.lossSum)) return "not-finite";
-    const found = kernels.check(push.vector.area, this.#padded, maxMagnitude);
+    const { at, count } = this.#rangeOf(fragment);
+    const found = kernels.check(push.vector.area + at, count, maxMagnitude);
     if (found === SOUND) return "sound";
     return found === NOT_FINITE ? "not-finite" : "out-of-bounds";
   }
@@ -200,12 +230,14 @@ export class VectorArithmetic implements Arithmetic {
     this.#options.kernels.divide(sum.area, this.#padded, weight);
   }
 
-  beginApply({ area }: Parcel, { base, ...job }: CenterJob): Pass | TooStale {
+  beginApply({ area }: Parcel, { base, fragment, ...job }: CenterJob): Pass | TooStale {
     const { core } = this.#options;
     const pass = core.beginApply(area, base ? { ...job, base: base.area } : job);
     if ("verdict" in pass) return pass;
-    const padded = this.#padded;
-    const edge = (range: number, ranges: number): number => Math.floor((padded * range) / ranges / 16) * 16;
+    const { fromElement } = fragment;
+    const elements = this.#paddedEnd(fragment) - fromElement;
+    const edge = (range: number, ranges: number): number =>
+      fromElement + Math.floor((elements * range) / ranges / 16) * 16;
     return {
       applyRange: (range, ranges) => core.applyRange(pass, edge(range, ranges), edge(range + 1, ranges)),
       complete: () => core.completeApply(pass),
@@ -229,6 +261,7 @@ export class VectorArithmetic implements Arithmetic {
     const { memory, core, control } = this.#options;
     for (const area of this.#live) memory.returnArea(area);
     this.#live.clear();
+    this.#residuals.clear();
     this.#copy = undefined;
     memory.values(memory.layout.center).set(parameters);
     memory.values(memory.layout.velocity).set(velocity);
@@ -239,28 +272,72 @@ export class VectorArithmetic implements Arithmetic {
   }
 
   /** x <- x - p (x_sent - y), in the order of the engine's kernel. */
-  #moveTowards(vectors: OwnVectors, { area, users }: Parcel, pull: number): void {
+  #moveTowards(vectors: OwnVectors, { area, users }: Parcel, pull: number, { at, count }: ByteRange): void {
     const { kernels } = this.#options;
     const { parameters } = vectors;
-    if (vectors.sent === undefined && pull === 1) return kernels.copy(parameters, area, this.#padded);
-    if (vectors.sent === undefined && users === 1 && this.#options.rule.content === "parameters") {
+    if (vectors.sent === undefined && pull === 1) return kernels.copy(parameters + at, area + at, count);
+    if (vectors.sent === undefined && users === 1 && !this.#needsBase) {
       // Nobody needs the answer any more.
-      return kernels.swapElastic(parameters, area, this.#padded, pull);
+      return kernels.swapElastic(parameters + at, area + at, count, pull);
     }
     const sent = vectors.sent ?? this.#take();
-    if (vectors.sent === undefined) kernels.copy(sent, parameters, this.#padded);
-    kernels.addWeighted(sent, area, this.#padded, -1);
-    kernels.addWeighted(parameters, sent, this.#padded, -pull);
+    if (vectors.sent === undefined) kernels.copy(sent + at, parameters + at, count);
+    kernels.addWeighted(sent + at, area + at, count, -1);
+    kernels.addWeighted(parameters + at, sent + at, count, -pull);
     vectors.sent = undefined;
     this.#return(sent);
   }
 
-  /** Updates are the way from the base: it is kept until the next push. */
-  #keepBase(replica: VirtualReplica, center: Parcel): void {
-    if (replica.base) this.release(replica.base);
-    replica.base = undefined;
-    if (this.#options.rule.content === "update") replica.base = center;
-    else this.release(center);
+  /** Updates, and what is encoded, are the way from the base: it is kept until the next push. Gradients are taken at it. */
+  get #needsBase(): boolean {
+    const { rule, codecs } = this.#options;
+    return rule.takesGradients || rule.content === "update" || codecs.up !== "f32";
+  }
+
+  #keepBase(bases: readonly ReplicaBase[], center: Parcel): void {
+    for (const base of bases) {
+      this.#letGo(base);
+      if (this.#needsBase) base.center = this.retain(center);
+    }
+    this.release(center);
+  }
+
+  #letGo(base: ReplicaBase): void {
+    if (base.center) this.release(base.center);
+    base.center = undefined;
+  }
+
+  /** SPEC C3: what counts as sent is the base and what was encoded, so that the rest stays in the parameters. */
+  #takeEncoded(vectors: OwnVectors, { area }: Parcel, base: Parcel, fragment: Fragment): void {
+    const { codecs, rule } = this.#options;
+    vectors.sent ??= this.#take();
+    const said = this.#coder.addChange(vectors.sent, base.area, vectors.parameters, codecs.up, fragment);
+    if (rule.content === "update") this.#coder.write(area, said, fragment);
+    else this.#coder.copy(area, vectors.sent, fragment);
+  }
+
+  /** SPEC C3: what the code leaves out is added to the next one, as long as the replica is the same. */
+  #encodeGradient({ replica, membership }: Push, gradient: number): void {
+    const { memory, codecs } = this.#options;
+    const isThere = replica.isStill(membership);
+    const residual = (isThere ? this.#residuals.get(replica) : undefined) ?? this.#zeros();
+    this.#coder.encodeWithRest(gradient, residual, codecs.up, wholeOf(memory.elements));
+    if (isThere) this.#residuals.set(replica, residual);
+    else this.#return(residual);
+  }
+
+  #fragment(index: number): Fragment {
+    return fragmentOf(this.#options.memory.elements, this.#options.fragments, index);
+  }
+
+  /** With the padding behind the last element. */
+  #paddedEnd({ toElement }: Fragment): number {
+    return toElement === this.#options.memory.elements ? this.#padded : toElement;
+  }
+
+  #rangeOf(index: number): ByteRange {
+    const fragment = this.#fragment(index);
+    return { at: 4 * fragment.fromElement, count: this.#paddedEnd(fragment) - fragment.fromElement };
   }
 
   #stateOf(vectors: OwnVectors, hasMomentum: boolean): ReplicaState {

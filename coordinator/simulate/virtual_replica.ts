@@ -5,7 +5,7 @@
 
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import type { Sampler } from "../../shared/sampler.ts";
-import type { Answer, Push } from "./messages.ts";
+import type { Answer, Parcel, Push } from "./messages.ts";
 import type { StepClock } from "./step_times.ts";
 
 /** Byte offsets in the center's memory, with the counts of the engine's optimizer. */
@@ -13,10 +13,19 @@ export interface OwnVectors {
   readonly parameters: number;
   velocity: number | undefined;
   secondMoment: number | undefined;
-  /** The parameters that were pushed, where steps have been taken since. */
+  /** The parameters that were pushed, where steps have been taken since or where a codec said it otherwise. */
   sent: number | undefined;
   updates: number;
   draws: number;
+}
+
+/** What a replica was last answered with. */
+export interface ReplicaBase {
+  version: number;
+  /** Which published version it is. */
+  held: number | undefined;
+  /** Kept only as long as it is needed. */
+  center: Parcel | undefined;
 }
 
 export class VirtualReplica {
@@ -32,11 +41,12 @@ export class VirtualReplica {
   /** The center knows of it. */
   isMember = false;
   assignment: Assignment;
-  baseVersion = 0;
+  /** Of each fragment. */
+  readonly bases: readonly ReplicaBase[];
+  /** The one that is pushed next. */
+  fragment = 0;
   sampler: Sampler | undefined;
   vectors: OwnVectors | undefined;
-  /** The center that it was last answered with. */
-  base: Answer["center"] | undefined;
   /** Steps since the last push, and those of them that no gradient was computed for yet. */
   stepsSincePush = 0;
   untrainedSteps = 0;
@@ -65,11 +75,12 @@ export class VirtualReplica {
   busySeconds = 0;
   presentSeconds = 0;
 
-  constructor(index: number, clock: StepClock, assignment: Assignment) {
+  constructor(index: number, clock: StepClock, assignment: Assignment, fragments: number) {
     this.index = index;
     this.id = `${index}.0`;
     this.clock = clock;
     this.assignment = assignment;
+    this.bases = Array.from({ length: fragments }, () => ({ version: 0, held: undefined, center: undefined }));
     this.speed = assignment.samples / clock.meanSeconds;
   }
 
@@ -79,6 +90,7 @@ export class VirtualReplica {
     this.id = `${this.index}.${this.membership}`;
     this.isPresent = true;
     this.sampler = undefined;
+    this.fragment = 0;
     this.joinedSeconds = nowSeconds;
     this.forgetWork(nowSeconds);
   }
@@ -123,11 +135,33 @@ export class VirtualReplica {
     return (this.assignment.communicationPeriod * this.assignment.samples) / this.speed;
   }
 
-  pushOf(fields: Omit<Push, "replica" | "membership" | "baseVersion" | "begunSeconds" | "assignment">): Push {
+  baseOf(fragment: number): ReplicaBase {
+    const base = this.bases[fragment];
+    if (!base) throw new Error(`invariant violation: there is no fragment ${fragment}`);
+    return base;
+  }
+
+  /** Every fragment, or the one that `answer` is about, has the answer's version as its base. */
+  holds({ version, published, fragment }: Pick<Answer, "version" | "published" | "fragment">): void {
+    for (const base of fragment === undefined ? this.bases : [this.baseOf(fragment)]) {
+      base.version = version;
+      base.held = published;
+    }
+  }
+
+  pushOf(
+    fields: Omit<
+      Push,
+      "replica" | "membership" | "fragment" | "baseVersion" | "held" | "begunSeconds" | "assignment"
+    >,
+  ): Push {
+    const { version: baseVersion, held } = this.baseOf(this.fragment);
     return {
       replica: this,
       membership: this.membership,
-      baseVersion: this.baseVersion,
+      fragment: this.fragment,
+      baseVersion,
+      held,
       begunSeconds: this.answeredSeconds,
       assignment: this.assignment,
       ...fields,

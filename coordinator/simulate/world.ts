@@ -18,6 +18,7 @@ import { ofReplica, type CompleteScenario } from "./scenario.ts";
 import { slownessOf, StepClock } from "./step_times.ts";
 import { Tally } from "./tally.ts";
 import { VirtualReplica } from "./virtual_replica.ts";
+import { Wire } from "./wire.ts";
 
 export type EndReason =
   | "virtualSeconds"
@@ -40,6 +41,7 @@ export class World {
   readonly replicas: readonly VirtualReplica[];
   readonly tally = new Tally();
   readonly rule: ReplicaRule;
+  readonly wire: Wire;
   links: Links;
   nowSeconds = 0;
   endedBy: EndReason | undefined;
@@ -47,7 +49,6 @@ export class World {
   /** Called after every apply. */
   applied: () => void = () => {};
   #settings: SolverSettings;
-  readonly #elements: number;
   readonly #queue = new EventQueue<Planned>();
   #epoch = 0;
   readonly #batchParts: number;
@@ -58,10 +59,10 @@ export class World {
     this.scenario = scenario;
     this.arithmetic = arithmetic;
     this.#settings = scenario;
-    this.#elements = elements;
     this.#batchParts = batchParts;
     this.rule = replicaRuleOf(scenario.solver, scenario.exchange);
-    this.links = this.#newLinks();
+    this.wire = new Wire(scenario, arithmetic, elements);
+    this.links = new Links(scenario);
     const assignment = this.assignmentOf(undefined, []);
     const { replicas, seed, stepSeconds, stepTimes, slowness } = scenario;
     const factors = new Random(seed ^ 0x510e527f);
@@ -72,6 +73,7 @@ export class World {
         index,
         new StepClock(stepTimes, ofReplica(stepSeconds, index), factor, random),
         assignment,
+        scenario.fragments,
       );
     });
   }
@@ -106,8 +108,8 @@ export class World {
   /** Everything that was under way is over. */
   beginEpoch(): void {
     this.#epoch++;
-    const { bytesUp, bytesDown } = this.links;
-    this.links = Object.assign(this.#newLinks(), { bytesUp, bytesDown });
+    const { bytesUp, bytesDown, vectorsUp, vectorsDown } = this.links;
+    this.links = Object.assign(new Links(this.scenario), { bytesUp, bytesDown, vectorsUp, vectorsDown });
   }
 
   /** Whether nothing is going to happen. */
@@ -153,10 +155,17 @@ export class World {
     const { movingRate, elasticRate, momentum } = this.#settings;
     return {
       ...this.#workOf(replica, group),
-      learningRate: scheduledRate(this.#settings, this.arithmetic.version),
+      learningRate: scheduledRate(this.#clocked, this.arithmetic.version),
       momentum: this.rule.hasMomentum ? momentum : 0,
       movingRate: movingRate ?? movingRateFor(elasticRate, this.present),
     };
+  }
+
+  /** The schedule's clock counts the steps of an exchange, also where it carries a fragment. */
+  get #clocked(): SolverSettings {
+    if (this.wire.fragments === 1) return this.#settings;
+    const { communicationPeriod } = this.#settings;
+    return { ...this.#settings, communicationPeriod: this.wire.pushPeriod(communicationPeriod) };
   }
 
   #workOf(
@@ -175,9 +184,5 @@ export class World {
   /** Whether there is more than one move of the center for each push. */
   get isBarrier(): boolean {
     return solverOf(this.#settings.solver).order === "barrier";
-  }
-
-  #newLinks(): Links {
-    return new Links(this.scenario, this.scenario.payloadBytes ?? 4 * this.#elements);
   }
 }

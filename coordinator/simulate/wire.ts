@@ -1,0 +1,126 @@
+/**
+ * What vectors look like on virtual links: how many bytes they take, and, where the center comes down in a codec, the stream of
+ * published versions that replicas are answered from (SPEC X17, X18). The values themselves are the arithmetic's.
+ */
+
+import { fragmentOf, wholeOf, type Fragment } from "../../shared/wire/codec/codec.ts";
+import { centerBytes, pushBytes, type VectorWire } from "../../shared/wire/vectors.ts";
+import type { Arithmetic } from "./arithmetic.ts";
+import type { Answer, Parcel } from "./messages.ts";
+import type { CompleteScenario } from "./scenario.ts";
+
+/** A center that somebody is given, who holds it from then on. */
+export type GivenCenter = Pick<Answer, "center" | "version" | "published">;
+
+interface Published {
+  /** The first is 0. */
+  readonly number: number;
+  /** Of the center. */
+  readonly version: number;
+  readonly center: Parcel;
+}
+
+/** Of what was sent down. */
+interface StreamCounts {
+  versions: number;
+  /** Answers that were changes, and the changes in them. */
+  answers: number;
+  deltas: number;
+  /** Answers that were values: to newcomers, and where changes would have been longer. */
+  wholes: number;
+}
+
+export class Wire {
+  readonly #vectors: VectorWire;
+  readonly #arithmetic: Arithmetic;
+  /** Of an f32 element. */
+  readonly #elementBytes: number;
+  #newest: Published | undefined;
+  readonly counts: StreamCounts = { versions: 0, answers: 0, deltas: 0, wholes: 0 };
+
+  constructor(scenario: CompleteScenario, arithmetic: Arithmetic, elements: number) {
+    const { codecUp: up, codecDown: down, fragments, payloadBytes } = scenario;
+    this.#vectors = { elements, codecs: { up, down }, fragments };
+    this.#arithmetic = arithmetic;
+    this.#elementBytes = payloadBytes === null ? 4 : payloadBytes / elements;
+    this.restart();
+  }
+
+  get fragments(): number {
+    return this.#vectors.fragments;
+  }
+
+  fragment(index: number): Fragment {
+    return fragmentOf(this.#vectors.elements, this.#vectors.fragments, index);
+  }
+
+  /** Local steps from one push to the next. */
+  pushPeriod(communicationPeriod: number): number {
+    return Math.ceil(communicationPeriod / this.#vectors.fragments);
+  }
+
+  bytesUp(fragment: number): number {
+    return this.#scaled(pushBytes(this.#vectors, this.fragment(fragment)));
+  }
+
+  /** Of values, whatever the codec. */
+  get wholeBytes(): number {
+    return this.#scaled(centerBytes(this.#vectors, wholeOf(this.#vectors.elements), 0));
+  }
+
+  /** What the replica is given, that holds the published version `held` of what it is told about. */
+  bytesDown({ fragment, published }: Pick<Answer, "fragment" | "published">, held: number | undefined): number {
+    const range = fragment === undefined ? wholeOf(this.#vectors.elements) : this.fragment(fragment);
+    const values = centerBytes(this.#vectors, range, 0);
+    const deltas = published === undefined || held === undefined ? 0 : published - held;
+    const changes = deltas === 0 ? values : centerBytes(this.#vectors, range, deltas);
+    if (published !== undefined) this.#count(deltas, changes < values);
+    return this.#scaled(Math.min(values, changes));
+  }
+
+  /** The center as it is, or the newest published one for those who hold these published versions. */
+  centerFor(held: readonly (number | undefined)[]): GivenCenter {
+    const { version } = this.#arithmetic;
+    return this.publishedFor(held) ?? { center: this.#arithmetic.centerCopy(), version, published: undefined };
+  }
+
+  /**
+   * The newest version, where there are such: another is published first where one of those who hold these has the newest and the
+   * center has moved since.
+   */
+  publishedFor(held: readonly (number | undefined)[]): GivenCenter | undefined {
+    const arithmetic = this.#arithmetic;
+    if (!this.#newest) return undefined;
+    if (held.includes(this.#newest.number) && arithmetic.version !== this.#newest.version) this.#publish(this.#newest);
+    const { center, version, number } = this.#newest;
+    return { center: arithmetic.retain(center), version, published: number };
+  }
+
+  /** The center has become another, and all vectors are gone: nothing leads from the old versions to it. */
+  restart(): void {
+    if (this.#vectors.codecs.down === "f32") return;
+    const number = this.#newest ? this.#newest.number + 1 : 0;
+    this.#newest = { number, version: this.#arithmetic.version, center: this.#arithmetic.centerCopy() };
+    this.counts.versions++;
+  }
+
+  #publish({ number, center }: Published): void {
+    const { version } = this.#arithmetic;
+    this.#newest = { number: number + 1, version, center: this.#arithmetic.publish(center) };
+    this.#arithmetic.release(center);
+    this.counts.versions++;
+  }
+
+  #count(deltas: number, areShorter: boolean): void {
+    if (!areShorter) {
+      this.counts.wholes++;
+      return;
+    }
+    this.counts.answers++;
+    this.counts.deltas += deltas;
+  }
+
+  #scaled(bytes: number): number {
+    return this.#elementBytes === 4 ? bytes : (bytes / 4) * this.#elementBytes;
+  }
+}
