@@ -1,0 +1,20 @@
+/** What a benchmark's server does for its main program: says where it is, tells its usage, and ends with it. */
+
+import type { Usage } from "./server_process.ts";
+
+export function taskOf<T>(): T {
+  return JSON.parse(process.argv[2] ?? "null") as T;
+}
+
+export function serveParent(url: string, end: () => Promise<unknown>): void {
+  process.on("message", () => {
+    const { user, system } = process.cpuUsage();
+    const usage: Usage = { cpuMs: (user + system) / 1000, residentBytes: process.memoryUsage.rss() };
+    process.send?.(usage);
+  });
+  process.on("disconnect", () => {
+    // A WebRTC stack keeps its process alive.
+    void end().finally(() => process.exit(0));
+  });
+  process.send?.({ url });
+}
