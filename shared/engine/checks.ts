@@ -1,6 +1,8 @@
 /** What every backend's program asks of its arguments, in one place: at the door of each call, with a sentence. */
 
 import { elementsOf } from "../model/model.ts";
+import { BLOCK_ELEMENTS, encodedBytes, type Fragment } from "../wire/codec/codec.ts";
+import type { CenterNews } from "./backend.ts";
 import type { Plan } from "./plan.ts";
 
 /** Of `Program.loadExamples`. */
@@ -52,4 +54,28 @@ export function checkVector({ layout }: Plan, name: string, vector: Float32Array
   if (vector.length !== layout.elements) {
     throw new Error(`The ${name} given have ${vector.length} elements; the layout has ${layout.elements}.`);
   }
+}
+
+export function checkFragment({ layout }: Plan, { fromElement, toElement }: Fragment): void {
+  const isEdge = (element: number): boolean => element % BLOCK_ELEMENTS === 0 || element === layout.elements;
+  const isInside = 0 <= fromElement && fromElement <= toElement && toElement <= layout.elements;
+  if (isInside && isEdge(fromElement) && isEdge(toElement)) return;
+  throw new Error(
+    `Elements ${fromElement} to ${toElement} are no fragment of a layout of ${layout.elements}: ` +
+      `ends are multiples of ${BLOCK_ELEMENTS}, or the layout's end.`,
+  );
+}
+
+/** What a fragment's base becomes. */
+export function checkNews(plan: Plan, news: CenterNews): void {
+  checkFragment(plan, news.fragment);
+  const elements = news.fragment.toElement - news.fragment.fromElement;
+  if (news.kind === "values") {
+    if (news.values.length === elements) return;
+    throw new Error(`A fragment of ${elements} elements came with ${news.values.length} values.`);
+  }
+  const bytes = encodedBytes(news.codec, elements);
+  const other = news.deltas.find(({ length }) => length !== bytes);
+  if (!other) return;
+  throw new Error(`A change of ${elements} elements in ${news.codec} has ${other.length} bytes; it needs ${bytes}.`);
 }

@@ -5,6 +5,7 @@
 
 import { alignUp } from "../../model/layout.ts";
 import { elementsOf } from "../../model/model.ts";
+import { BLOCK_ELEMENTS } from "../../wire/codec/codec.ts";
 import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import type { MemoryView, Part } from "./memory_view.ts";
@@ -25,6 +26,19 @@ interface Table {
   readonly words: Uint32Array;
 }
 
+/** A piece of a vector, of its residual and of its payload lie in the second-level cache together. */
+const PIECE_ELEMENTS = 64 * BLOCK_ELEMENTS;
+
+interface CodecStaging {
+  /** A multiple of a block. */
+  readonly pieceElements: number;
+  /** Of a piece, in any codec. */
+  readonly payload: number;
+  readonly residual: number;
+  /** Two blocks. */
+  readonly scratch: number;
+}
+
 export class MemoryMap implements MemoryView {
   readonly plan: Plan;
   /** All of them. */
@@ -39,6 +53,8 @@ export class MemoryMap implements MemoryView {
   readonly base: number;
   readonly sent: number;
   readonly difference: number;
+  /** Where vectors are encoded and decoded, a piece at a time (encoded_exchange.ts). */
+  readonly codecStaging: CodecStaging;
   /** Of adamw; 0 where the plan has another optimizer. */
   readonly secondMoment: number;
   /** The step's numbers, as an update reads them, and the factor on the gradient; f32. */
@@ -75,6 +91,14 @@ export class MemoryMap implements MemoryView {
     this.base = this.reserve(vectorBytes);
     this.sent = this.reserve(vectorBytes);
     this.difference = this.reserve(vectorBytes);
+    const pieceElements = Math.min(PIECE_ELEMENTS, alignUp(plan.layout.elements, BLOCK_ELEMENTS));
+    const pieceBytes = pieceElements * WORD_BYTES;
+    this.codecStaging = {
+      pieceElements,
+      payload: this.reserve(pieceBytes),
+      residual: this.reserve(pieceBytes),
+      scratch: this.reserve(2 * BLOCK_ELEMENTS * WORD_BYTES),
+    };
     const update = updateNeedsOf(plan);
     this.secondMoment = update.secondMomentBytes === 0 ? 0 : this.reserve(update.secondMomentBytes);
     this.settings = this.reserve(update.settingsBytes);

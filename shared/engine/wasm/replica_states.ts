@@ -4,7 +4,7 @@
  * Everything here is synchronous; `wasm_backend.ts` compiles such programs (`compileVirtual`).
  */
 
-import type { Evaluation, Taken, TakenLoss } from "../backend.ts";
+import type { Evaluation, Taken, TakenLoss, TakenPayload, TakeRequest } from "../backend.ts";
 import { hasSecondMoment } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
 import type { GradientSource } from "../shares.ts";
@@ -28,7 +28,10 @@ export interface ReplicaCounts {
 }
 
 /** A replica outside a program; whoever holds it may read and change it. */
-export interface ReplicaState extends ReplicaVectors, ReplicaCounts {}
+export interface ReplicaState extends ReplicaVectors, ReplicaCounts {
+  /** What its encoded gradients have left out; only where one was taken. */
+  residual?: Float32Array;
+}
 
 /**
  * A program that holds one of many replicas at a time. After `gradientAt` another one must be loaded before it steps on: its
@@ -39,9 +42,10 @@ export interface VirtualProgram extends GradientSource {
   saveReplica(into?: ReplicaState): ReplicaState;
   /** The program's replica becomes this one, bit for bit. */
   loadReplica(state: ReplicaState): void;
-  /** `takeDifference`, `takeGradient` and `takeLoss` at once. */
+  /** `takeDifference`, `takeGradient`, `takeEncoded` and `takeLoss` at once. */
   takeDifferenceNow(): Taken;
   takeGradientNow(): Taken;
+  takeEncodedNow(request: TakeRequest): TakenPayload;
   takeLossNow(): TakenLoss;
   /** As `evaluate`, on any whole number of the plan's parts, at any parameters: like `gradientAt`. */
   evaluateAt(parameters: Float32Array, examples: Uint32Array): Evaluation;
@@ -76,4 +80,11 @@ export function copyVectors(from: ReplicaVectors, to: ReplicaVectors): void {
 
 export function copyCounts(from: ReplicaCounts, to: ReplicaCounts): void {
   for (const name of COUNTS) to[name] = from[name];
+}
+
+/** `residual` may be a program's own. */
+export function copyResidual(residual: Float32Array | undefined, to: ReplicaState): void {
+  if (!residual) to.residual?.fill(0);
+  else if (to.residual) to.residual.set(residual);
+  else to.residual = residual.slice();
 }

@@ -4,13 +4,15 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import { checkExamples, checkLoad, checkParts, checkVector } from "../checks.ts";
-import type { Evaluation, StepSettings, Taken, TakenLoss } from "../backend.ts";
+import { checkExamples, checkFragment, checkLoad, checkNews, checkParts, checkVector } from "../checks.ts";
+import type { CenterNews, Evaluation, StepSettings, Taken, TakenLoss, TakenPayload, TakeRequest } from "../backend.ts";
+import type { Fragment } from "../../wire/codec/codec.ts";
 import { UPDATE_WORDS, updateWords } from "../optimizer.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import type { TensorId } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import { doExercise, type OperationCalls } from "./exercise.ts";
+import { EncodedExchange } from "./encoded_exchange.ts";
 import { invocationsOf } from "./invocations.ts";
 import { openExecution, type Execution, type ProgramPart, type Threading } from "./execution.ts";
 import { invoke, type Instance, type Invocation } from "./kernels.ts";
@@ -18,6 +20,7 @@ import { MemoryMap } from "./memory_map.ts";
 import type { MemoryView } from "./memory_view.ts";
 import {
   copyCounts,
+  copyResidual,
   copyVectors,
   emptyReplicaState,
   type ReplicaCounts,
@@ -52,6 +55,7 @@ interface Open {
   /** The numbers of the update, and the factor on the gradient where nothing clips it. */
   readonly settings: Float32Array;
   readonly vector: Readonly<Record<VectorName, Float32Array<ArrayBuffer>>>;
+  readonly exchange: EncodedExchange;
 }
 
 const VECTOR_NAMES = [
@@ -66,7 +70,12 @@ const VECTOR_NAMES = [
 ] as const;
 type VectorName = (typeof VECTOR_NAMES)[number];
 
-function open(instance: Instance, map: MemoryMap, views: readonly MemoryView[]): Open {
+function open(
+  instance: Instance,
+  map: MemoryMap,
+  views: readonly MemoryView[],
+  taken: Float32Array<ArrayBuffer>,
+): Open {
   const { microBatch, layout, losses, correct } = map.plan;
   const vector = (address: number): Float32Array<ArrayBuffer> =>
     new Float32Array(instance.memory, address, address === 0 ? 0 : layout.elements);
@@ -81,6 +90,7 @@ function open(instance: Instance, map: MemoryMap, views: readonly MemoryView[]):
     correct: views.map((view) => perExample(view, correct)),
     settings: new Float32Array(instance.memory, map.settings, UPDATE_WORDS + 1),
     vector: Object.fromEntries(VECTOR_NAMES.map((name) => [name, vector(map[name])])) as Open["vector"],
+    exchange: new EncodedExchange(map, instance, taken),
   };
 }
 
@@ -92,7 +102,7 @@ interface Calls {
 
 class WasmProgram implements VirtualProgram {
   readonly plan: Plan;
-  readonly memoryBytes: number;
+  readonly #wasmBytes: number;
   readonly #map: MemoryMap;
   readonly #calls: Calls;
   readonly #execution: Execution;
@@ -103,12 +113,16 @@ class WasmProgram implements VirtualProgram {
 
   constructor(map: MemoryMap, calls: Calls, instance: Instance, execution: Execution) {
     this.plan = map.plan;
-    this.memoryBytes = instance.memory.byteLength;
+    this.#wasmBytes = instance.memory.byteLength;
     this.#map = map;
     this.#calls = calls;
     this.#execution = execution;
-    this.#ifOpen = open(instance, map, execution.views);
     this.#taken = new Float32Array(map.plan.layout.elements);
+    this.#ifOpen = open(instance, map, execution.views, this.#taken);
+  }
+
+  get memoryBytes(): number {
+    return this.#wasmBytes + (this.#ifOpen?.exchange.residual?.byteLength ?? 0);
   }
 
   loadExamples(first: number, images: Uint8Array, labels: Uint8Array): void {
@@ -124,6 +138,7 @@ class WasmProgram implements VirtualProgram {
     const { vector } = this.#open;
     vector.parameters.set(parameters);
     vector.base.set(parameters);
+    this.#open.exchange.setResidual(undefined);
     this.#forgetUpdates();
   }
 
@@ -195,6 +210,39 @@ class WasmProgram implements VirtualProgram {
     this.#forgetUpdates();
   }
 
+  async takeEncoded(request: TakeRequest): Promise<TakenPayload> {
+    return this.takeEncodedNow(request);
+  }
+
+  takeEncodedNow(request: TakeRequest): TakenPayload {
+    checkFragment(this.plan, request.fragment);
+    const { vector, exchange } = this.#open;
+    if (request.what === "gradient") this.#placeStatistics(vector.base);
+    return { ...exchange.take(request), ...this.takeLossNow() };
+  }
+
+  unsend(fragment: Fragment): void {
+    checkFragment(this.plan, fragment);
+    this.#open.exchange.unsend(fragment);
+  }
+
+  settleOnto(news: CenterNews, pull: number): void {
+    checkNews(this.plan, news);
+    const { exchange } = this.#open;
+    exchange.receive(news);
+    exchange.settle(news.fragment, pull);
+  }
+
+  rebaseOnto(news: CenterNews, keepParameters: boolean): void {
+    checkNews(this.plan, news);
+    const { vector, exchange } = this.#open;
+    exchange.receive(news);
+    if (keepParameters) return;
+    const { fromElement, toElement } = news.fragment;
+    vector.parameters.set(vector.base.subarray(fromElement, toElement), fromElement);
+    if (toElement - fromElement === this.plan.layout.elements) this.#forgetUpdates();
+  }
+
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
     checkExamples(this.plan, examples);
     return this.#evaluate(examples);
@@ -203,6 +251,7 @@ class WasmProgram implements VirtualProgram {
   saveReplica(into: ReplicaState = emptyReplicaState(this.plan)): ReplicaState {
     copyVectors(this.#open.vector, into);
     copyCounts(this.#counts, into);
+    copyResidual(this.#open.exchange.residual, into);
     return into;
   }
 
@@ -210,6 +259,7 @@ class WasmProgram implements VirtualProgram {
     checkVector(this.plan, "parameters", state.parameters);
     copyVectors(state, this.#open.vector);
     copyCounts(state, this.#counts);
+    this.#open.exchange.setResidual(state.residual);
   }
 
   gradientAt(parameters: Float32Array, examples: Uint32Array, share?: Share): GradientAt {

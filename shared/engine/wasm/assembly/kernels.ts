@@ -7,6 +7,7 @@ export {
   batchNormDataGradient, dataGradientCoefficients, finishMoments, finishScaleGradients, normaliseChannels, runningFactors,
   scaleFactors, sumMoments, sumScaleGradients,
 } from "./batch_norm";
+export { addDecoded, encodeDifference, encodeGradient } from "./codecs";
 export { filterGradient, packTaps, pad } from "./convolution";
 export { dense, denseDataGradient, denseFilterGradient } from "./dense";
 export { depthwiseFilterGradient, multiplyDepthwise, packDepthwise } from "./depthwise";
