@@ -415,5 +415,6 @@ const REFUSAL_OF = {
   "too-stale": "TOO_STALE",
   "not-finite": "NOT_FINITE",
   "out-of-bounds": "OUT_OF_BOUNDS",
+  "unknown-base": "UNKNOWN_BASE",
   restarted: "RESTARTED",
 } as const satisfies Record<Exclude<OrderResult["verdict"], "applied">, RefusalCode>;

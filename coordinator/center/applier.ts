@@ -8,11 +8,14 @@
 
 import { moveUnder, pullOf, type CenterMove } from "../../shared/solver/center_rule.ts";
 import type { PushContent } from "../../shared/solver/replica_rule.ts";
-import { stalenessOf, type StalenessPolicy } from "../../shared/solver/staleness.ts";
+import { stalenessOf } from "../../shared/solver/staleness.ts";
+import { wholeOf, type CodecName, type Fragment } from "../../shared/wire/codec/codec.ts";
 import type { CenterLayout } from "./center_memory.ts";
 import type { Control } from "./control.ts";
-import { NOT_FINITE, OUT_OF_BOUNDS, SOUND, type Kernels } from "./kernels.ts";
+import type { Applied, ApplyJob, ChangeJob, Job, Outcome, PushResult, Refusal, TooStale } from "./jobs.ts";
+import { codecNumber, NOT_FINITE, OUT_OF_BOUNDS, SOUND, type Kernels } from "./kernels.ts";
 import { hasMomentum, Moves, type Stretch } from "./moves.ts";
+import { gapsBetween, wordsAt, type PayloadShape } from "./payload.ts";
 
 /**
  * - lock-free: threads apply at the same time and may lose single elements.
@@ -20,76 +23,6 @@ import { hasMomentum, Moves, type Stretch } from "./moves.ts";
  * - locked: one apply after the other.
  */
 export type Applier = "lock-free" | "compare-and-swap" | "locked";
-
-/** How one vector, a push's or a group's mean, is to move the center. */
-interface MoveJob {
-  readonly move: CenterMove;
-  readonly baseVersion: number;
-  readonly policy: StalenessPolicy;
-}
-
-export interface PushJob extends MoveJob {
-  readonly content: PushContent;
-}
-
-/** A vector that is decoded already. */
-export interface ApplyJob extends MoveJob {
-  /** The area with the center that a gradient was taken at, for delay compensation; without it there is none. */
-  readonly base?: number;
-  /** Vectors that this one is the mean of; 1 where left out. */
-  readonly count?: number;
-}
-
-/** A sum of `count` vectors, each times its weight: the mean is the sum divided by the weight of all. */
-export interface SumJob extends PushJob {
-  readonly weight: number;
-  readonly count: number;
-}
-
-export interface Contribution {
-  readonly content: PushContent;
-  readonly weight: number;
-}
-
-export type Refusal = { readonly verdict: "not-finite" } | { readonly verdict: "out-of-bounds" };
-
-interface TooStale {
-  readonly verdict: "too-stale";
-  readonly staleness: number;
-}
-
-interface Applied {
-  readonly verdict: "applied";
-  readonly staleness: number;
-  /** Of the answer (`pullOf`), under the staleness policy. */
-  readonly pull: number;
-  /** Completed applies when the pass began: a lower bound of what an elastic answer holds. */
-  readonly centerVersion: number;
-  /** After this apply. */
-  readonly version: number;
-  readonly overlapped: boolean;
-}
-
-export type PushResult = Applied | TooStale | Refusal;
-
-/** Areas and bases by byte offset. */
-export type Job =
-  | { readonly kind: "push"; readonly base: number; readonly area: number; readonly push: PushJob }
-  | { readonly kind: "refresh"; readonly area: number }
-  | {
-      readonly kind: "contribute";
-      readonly sum: number;
-      readonly base: number;
-      readonly area: number;
-      readonly contribution: Contribution;
-    }
-  /** The answer goes into every one of `areas`. */
-  | { readonly kind: "apply-sum"; readonly sum: number; readonly areas: readonly number[]; readonly job: SumJob };
-
-export type Outcome =
-  | PushResult
-  | { readonly verdict: "refreshed"; readonly version: number }
-  | { readonly verdict: "accumulated" };
 
 export interface ApplierSettings {
   readonly layout: CenterLayout;
@@ -128,18 +61,20 @@ export class ApplierCore {
   perform(job: Job): Outcome {
     switch (job.kind) {
       case "push":
-        return this.#push(job.base, job.area, job.push);
+        return this.#push(job);
       case "refresh":
         return this.#refresh(job.area);
       case "contribute": {
-        const { contribution, base, area, sum } = job;
-        const refusal = this.#admit(contribution.content, base, area);
+        const { contribution, base, area, sum, payload } = job;
+        const refusal = this.#admit(contribution.content, base, area, payload);
         if (refusal) return refusal;
         this.addToSum(sum, area, contribution.weight);
         return { verdict: "accumulated" };
       }
       case "apply-sum":
-        return this.#applyForAll(job.sum, job.areas, job.job);
+        return this.#applyForAll(job);
+      case "publish":
+        return this.#publish(job.next, job.change);
       default:
         return job satisfies never;
     }
@@ -151,13 +86,13 @@ export class ApplierCore {
   }
 
   /** `applyTo` in parts: what is measured at the beginning, then ranges that together are all elements, then the end. */
-  beginApply(area: number, { move, baseVersion, policy, base, count = 1 }: ApplyJob): ApplyPass | TooStale {
+  beginApply(area: number, { move, baseVersion, policy, base, ranges, count = 1 }: ApplyJob): ApplyPass | TooStale {
     const centerVersion = this.#control.version;
     const staleness = stalenessOf(centerVersion, baseVersion);
     const allowed = moveUnder(policy, move, staleness);
     if (allowed === undefined) return { verdict: "too-stale", staleness };
     const ticket = this.#control.beginPass();
-    this.#prepare(allowed, area, base);
+    this.#prepare(allowed, area, base, ranges);
     const stretches = this.#moves.stretchesOf(allowed, {
       area,
       staleness,
@@ -198,22 +133,59 @@ export class ApplierCore {
     this.#kernels.clear(vector, this.#settings.layout.paddedElements);
   }
 
-  #push(base: number, area: number, push: PushJob): PushResult {
-    return this.#admit(push.content, base, area) ?? this.applyTo(area, { ...push, base });
+  /**
+   * P(k+1) = P(k) + decoded(encoded(center - P(k))) (SPEC X18): `previous` and `next` hold them, `words` has room for what is encoded. Where
+   * that would not be finite, `next` is a copy of the center, and the answer false.
+   */
+  encodeVersion(codec: CodecName, previous: number, next: number, words: number): boolean {
+    const { center, elements } = this.#settings.layout;
+    if (this.#kernels.encode(codecNumber(codec), center, previous, next, words, elements) === SOUND) return true;
+    this.#copyCenterTo(next);
+    return false;
   }
 
-  /** Decodes what is in `area` and checks all of it. */
-  #admit(content: PushContent, base: number, area: number): Refusal | undefined {
-    const { layout, maxMagnitude } = this.#settings;
-    const found =
-      content === "parameters"
-        ? this.#kernels.decode(base, area, layout.paddedElements, maxMagnitude)
-        : this.#kernels.check(area, layout.paddedElements, maxMagnitude);
-    return found === SOUND ? undefined : refusalFor(found);
+  #push({ base, area, payload, push, movesBase }: Extract<Job, { kind: "push" }>): PushResult {
+    const refusal = this.#admit(push.content, base, area, payload);
+    if (refusal) return refusal;
+    const { move, baseVersion, policy } = push;
+    const { ranges, isWhole } = payload;
+    const result = this.applyTo(area, { move, baseVersion, policy, base, ...(isWhole ? {} : { ranges }) });
+    if (result.verdict === "applied" && movesBase) {
+      this.#within(ranges, (offset, count) => this.#kernels.copy(base + offset, area + offset, count));
+    }
+    return result;
   }
 
-  #applyForAll(sum: number, areas: readonly number[], job: SumJob): Applied | TooStale {
-    const [base] = areas;
+  /** Decodes what is in `area` and checks all of it that came. */
+  #admit(content: PushContent, base: number, area: number, payload: PayloadShape): Refusal | undefined {
+    for (const range of payload.ranges) {
+      const found = this.#decode(content === "parameters" ? base : undefined, area, payload, range);
+      if (found !== SOUND) return refusalFor(found);
+    }
+    return undefined;
+  }
+
+  /** One range, against the base where there is one. */
+  #decode(base: number | undefined, area: number, payload: PayloadShape, range: Fragment): number {
+    const { maxMagnitude } = this.#settings;
+    const { fromElement, toElement } = range;
+    const offset = 4 * fromElement;
+    if (payload.codec === "f32") {
+      const count = this.#padded(toElement) - fromElement;
+      if (base === undefined) return this.#kernels.check(area + offset, count, maxMagnitude);
+      return this.#kernels.decode(base + offset, area + offset, count, maxMagnitude);
+    }
+    return this.#kernels.decodeCoded(
+      codecNumber(payload.codec),
+      base === undefined ? 0 : base + offset,
+      wordsAt(area, payload, fromElement),
+      area + offset,
+      toElement - fromElement,
+      maxMagnitude,
+    );
+  }
+
+  #applyForAll({ sum, areas, base, job }: Extract<Job, { kind: "apply-sum" }>): Applied | TooStale {
     const result = this.applySum(sum, base === undefined ? job : { ...job, base });
     if (result.verdict === "applied") {
       for (const area of areas) this.#kernels.copy(area, sum, this.#settings.layout.paddedElements);
@@ -226,23 +198,56 @@ export class ApplierCore {
   #sweep(area: number, job: ApplyJob): Applied | TooStale {
     const pass = this.beginApply(area, job);
     if ("verdict" in pass) return pass;
-    this.applyRange(pass, this.#startElement, this.#settings.layout.paddedElements);
-    this.applyRange(pass, 0, this.#startElement);
+    const ranges = job.ranges ?? [wholeOf(this.#settings.layout.elements)];
+    const start = this.#startElement;
+    for (const { fromElement, toElement } of ranges) {
+      this.applyRange(pass, Math.max(start, fromElement), this.#padded(toElement));
+    }
+    for (const { fromElement, toElement } of ranges) {
+      this.applyRange(pass, fromElement, Math.min(start, this.#padded(toElement)));
+    }
     return this.completeApply(pass);
   }
 
+  /** The layout's end with its padding, which every vector has; any other end of a range is a multiple of 16. */
+  #padded(element: number): number {
+    const { elements, paddedElements } = this.#settings.layout;
+    return element === elements ? paddedElements : element;
+  }
+
+  /** `work` on each range: where it begins in every vector, in bytes, and how many elements it has. */
+  #within(ranges: readonly Fragment[], work: (offsetBytes: number, count: number) => void): void {
+    for (const { fromElement, toElement } of ranges) work(4 * fromElement, this.#padded(toElement) - fromElement);
+  }
+
   /** What has to be done before the first element moves: delay compensation, and the state of the momentum. */
-  #prepare(move: CenterMove, area: number, base: number | undefined): void {
-    const { center, velocity, trainableElements } = this.#settings.layout;
-    if (move.kind === "gradient" && move.delayCompensation !== 0 && base !== undefined) {
-      this.#kernels.compensate(area, base, center, trainableElements, move.delayCompensation);
+  #prepare(move: CenterMove, area: number, base: number | undefined, ranges: readonly Fragment[] | undefined): void {
+    const { elements, velocity } = this.#settings.layout;
+    if (move.kind !== "gradient") {
+      if (hasMomentum(move)) this.#control.hasVelocity = true;
+      return;
     }
+    if (move.delayCompensation !== 0 && base !== undefined) {
+      this.#compensate(area, base, ranges ?? [wholeOf(elements)], move.delayCompensation);
+    }
+    // The norms of a tensor are those of what came.
+    if (move.isLayerwise && ranges)
+      this.#within(gapsBetween(ranges, elements), (at, count) => this.#kernels.clear(area + at, count));
     if (hasMomentum(move)) {
       this.#control.hasVelocity = true;
-    } else if (move.kind === "gradient" && this.#control.hasVelocity) {
+    } else if (this.#control.hasVelocity) {
       // Without momentum no velocity is kept; one from before must not come back when a momentum is set again.
       this.clear(velocity);
       this.#control.hasVelocity = false;
+    }
+  }
+
+  #compensate(area: number, base: number, ranges: readonly Fragment[], strength: number): void {
+    const { center, trainableElements } = this.#settings.layout;
+    for (const { fromElement, toElement } of ranges) {
+      const [offset, end] = [4 * fromElement, Math.min(this.#padded(toElement), trainableElements)];
+      if (fromElement >= end) continue;
+      this.#kernels.compensate(area + offset, base + offset, center + offset, end - fromElement, strength);
     }
   }
 
@@ -269,13 +274,33 @@ export class ApplierCore {
 
   /** Under appliers without a lock the copy may mix versions, as an answer may; the version is then a lower bound. */
   #refresh(area: number): Outcome {
-    const { layout, applier } = this.#settings;
-    const copy = (): Outcome => {
-      const version = this.#control.version;
-      this.#kernels.copy(area, layout.center, layout.paddedElements);
+    return this.#reading(() => {
+      const { version } = this.#control;
+      this.#copyCenterTo(area);
       return { verdict: "refreshed", version };
-    };
-    return applier === "locked" ? this.#exclusively(copy) : copy();
+    });
+  }
+
+  /** Likewise: what it mixes is right in the next version, because a change is encoded from what was published. */
+  #publish(next: number, change: ChangeJob | undefined): Outcome {
+    return this.#reading(() => {
+      const { version } = this.#control;
+      if (!change) {
+        this.#copyCenterTo(next);
+        return { verdict: "published", version, isCopy: true };
+      }
+      const isChange = this.encodeVersion(change.codec, change.previous, next, change.words);
+      return { verdict: "published", version, isCopy: !isChange };
+    });
+  }
+
+  #copyCenterTo(area: number): void {
+    const { center, paddedElements } = this.#settings.layout;
+    this.#kernels.copy(area, center, paddedElements);
+  }
+
+  #reading<T>(read: () => T): T {
+    return this.#settings.applier === "locked" ? this.#exclusively(read) : read();
   }
 
   #exclusively<T>(work: () => T): T {

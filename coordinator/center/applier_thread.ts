@@ -4,8 +4,9 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { ApplierCore, type ApplierSettings, type Job, type Outcome } from "./applier.ts";
+import { ApplierCore, type ApplierSettings } from "./applier.ts";
 import { Control } from "./control.ts";
+import type { Job, Outcome } from "./jobs.ts";
 import { instantiateKernels } from "./kernels.ts";
 import type { WasmMemory, WasmModule } from "./wasm_api.ts";
 

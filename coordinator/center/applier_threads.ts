@@ -6,8 +6,9 @@
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { ApplierSettings, Job, Outcome } from "./applier.ts";
+import type { ApplierSettings } from "./applier.ts";
 import type { FromThread, ThreadData, ToThread } from "./applier_thread.ts";
+import type { Job, Outcome } from "./jobs.ts";
 import type { WasmMemory, WasmModule } from "./wasm_api.ts";
 
 export interface ThreadsOptions extends Omit<ApplierSettings, "index"> {

@@ -6,20 +6,29 @@
  * it with the center element by element (center = old + rate * (x - old), area = old). The area then holds the center
  * that was used: it becomes the replica's new base, and its old one returns to the pool. Other moves leave their answer in the
  * area likewise (`moves.ts`). Where several replicas move the center together, their vectors are added up first (`sum.ts`).
+ * Where the center comes down as a stream of changes, a published version is the base of all who hold it, and the answer is
+ * the next one (`versions.ts`).
  */
 
 import { ApplierThreads } from "./applier_threads.ts";
-import type { Applier, Contribution, Outcome, PushJob, PushResult, Refusal, SumJob } from "./applier.ts";
+import type { Applier } from "./applier.ts";
 import { CenterMemory, type CenterShape } from "./center_memory.ts";
 import { broken, checkMove, checkOptions, checkState, checkWeight } from "./center_checks.ts";
 import { Control } from "./control.ts";
+import type { Contribution, Outcome, PushJob, PushResult, Refusal, SumJob } from "./jobs.ts";
 import { compileKernels } from "./kernels.ts";
-import { AreaSlot, type CenterSlot } from "./slot.ts";
+import { payloadBytes, payloadShape, wordsAt, type Coverage, type PayloadShape } from "./payload.ts";
+import { PublishedSlot } from "./published_version.ts";
+import { AreaSlot, type CenterSlot, type ClaimedPlace, type Place } from "./slot.ts";
 import { AreaSum, type CenterSum } from "./sum.ts";
+import { CenterVersions, PLAIN_STREAM, type StreamOptions, type Versions } from "./versions.ts";
 
-export type { Applier, Contribution, PushJob, PushResult, Refusal, SumJob } from "./applier.ts";
+export type { Applier } from "./applier.ts";
+export type { Contribution, PushJob, PushResult, Refusal, SumJob } from "./jobs.ts";
+export type { PublishedVersion } from "./published_version.ts";
 export type { CenterSlot } from "./slot.ts";
 export type { CenterSum } from "./sum.ts";
+export type { StreamOptions, Versions } from "./versions.ts";
 
 export interface CenterOptions {
   /** The model's parameter layout. Its trained part ends at a multiple of 16, or is all of it. */
@@ -31,6 +40,8 @@ export interface CenterOptions {
   readonly threads: number;
   /** What a parameter, a difference or a gradient may reach in magnitude. */
   readonly maxMagnitude: number;
+  /** How the center is published; as copies where left out. */
+  readonly stream?: StreamOptions;
 }
 
 export interface Snapshot {
@@ -53,16 +64,18 @@ export class Center {
   readonly #threads: ApplierThreads;
   readonly #firstVersion: number;
   readonly #threadCount: number;
+  readonly #versions: CenterVersions;
   #restores = 0;
   #sumsOpened = 0;
 
-  private constructor(memory: CenterMemory, control: Control, threads: ApplierThreads, threadCount: number) {
+  private constructor(memory: CenterMemory, control: Control, threads: ApplierThreads, options: CenterOptions) {
     this.elements = memory.elements;
     this.#memory = memory;
     this.#control = control;
     this.#threads = threads;
     this.#firstVersion = control.version;
-    this.#threadCount = threadCount;
+    this.#threadCount = options.threads;
+    this.#versions = new CenterVersions({ memory, control, threads }, options.stream ?? PLAIN_STREAM);
   }
 
   static async create(options: CenterOptions): Promise<Center> {
@@ -81,12 +94,16 @@ export class Center {
       maxMagnitude,
       threads,
     });
-    return new Center(memory, control, started, threads);
+    return new Center(memory, control, started, options);
   }
 
   /** Completed applies. */
   get version(): number {
     return this.#control.version;
+  }
+
+  get versions(): Versions {
+    return this.#versions;
   }
 
   /** A replica's place, filled with the current center (under lock-free appliers the copy may mix versions). */
@@ -96,29 +113,38 @@ export class Center {
     return new AreaSlot(this.#memory, area);
   }
 
-  /** `payload`: f32 values at any alignment; it is copied before this returns. One push in flight for each slot. */
+  /** `payload`: as the job says, at any alignment; it is copied before this returns. One push in flight for each slot of one's own. */
   async push(slot: CenterSlot, payload: Uint8Array, push: PushJob): Promise<PushResult> {
-    const place = areaSlot(slot);
+    const place = placeOf(slot);
     checkMove(push);
-    this.#checkPayload(payload);
-    place.begin();
+    const shape = this.#shapeOf(payload, push);
+    const claimed = place.begin();
+    if (!claimed) return { verdict: "unknown-base" };
     let area: number | undefined;
     let answer: number | undefined;
     try {
-      area = this.#filledArea(payload);
-      const outcome = await this.#threads.run({ kind: "push", base: place.area, area, push });
-      if (outcome.verdict === "applied") answer = area;
+      area = this.#filledArea(payload, shape);
+      const movesBase = claimed.isOwn && !shape.isWhole;
+      const outcome = await this.#threads.run({
+        kind: "push",
+        base: place.area,
+        area,
+        payload: shape,
+        push,
+        movesBase,
+      });
+      if (outcome.verdict === "applied") answer = claimed.isOwn && shape.isWhole ? area : undefined;
       else if (outcome.verdict !== "too-stale" && !isRefusal(outcome)) throw unexpected(outcome);
       return outcome;
     } finally {
       if (area !== undefined && answer === undefined) this.#memory.returnArea(area);
-      place.end(answer);
+      claimed.end(answer);
     }
   }
 
   /** Copies the current center into the slot: for a pull or a re-base. Lock-free, the copy may mix versions. */
   async refresh(slot: CenterSlot): Promise<{ version: number }> {
-    const place = areaSlot(slot);
+    const place = ownSlot(slot);
     place.begin();
     try {
       const outcome = await this.#threads.run({ kind: "refresh", area: place.area });
@@ -143,47 +169,62 @@ export class Center {
     payload: Uint8Array,
     contribution: Contribution,
   ): Promise<{ verdict: "accumulated" } | Refusal> {
-    const [total, place] = [areaSum(sum), areaSlot(slot)];
+    const [total, place] = [areaSum(sum), placeOf(slot)];
     checkWeight(contribution.weight);
-    this.#checkPayload(payload);
-    place.begin();
-    total.begin();
+    const { codec } = contribution;
+    const shape = this.#shapeOf(payload, codec ? { codec } : {});
+    const claimed = place.begin();
+    if (!claimed) return { verdict: "unknown-base" };
     let area: number | undefined;
+    let hasBegun = false;
     try {
-      area = this.#filledArea(payload);
-      const job = { kind: "contribute", sum: total.area, base: place.area, area, contribution } as const;
+      total.begin();
+      hasBegun = true;
+      area = this.#filledArea(payload, shape);
+      const job = {
+        kind: "contribute",
+        sum: total.area,
+        base: place.area,
+        area,
+        payload: shape,
+        contribution,
+      } as const;
       const outcome = await this.#threads.run(job, total.thread);
       if (outcome.verdict === "accumulated" || isRefusal(outcome)) return outcome;
       throw unexpected(outcome);
     } finally {
       if (area !== undefined) this.#memory.returnArea(area);
-      total.end();
-      place.end();
+      if (hasBegun) total.end();
+      claimed.end();
     }
   }
 
   /**
-   * Moves the center once, by the mean of all contributions before this call, and answers every slot with the same vector. The sum
-   * is empty afterwards, after a refusal too; the slots then hold what they held.
+   * Moves the center once, by the mean of all contributions before this call, and answers every slot of one's own with the same
+   * vector. The sum is empty afterwards, after a refusal too; the slots then hold what they held.
    */
   async applySum(sum: CenterSum, slots: readonly CenterSlot[], job: SumJob): Promise<PushResult> {
-    const [total, places] = [areaSum(sum), slots.map(areaSlot)];
+    const [total, places] = [areaSum(sum), slots.map(placeOf)];
     checkMove(job);
     checkWeight(job.weight);
     if (!(job.count > 0)) throw broken(`a mean of ${job.count} contributions`);
     total.begin();
-    const begun: AreaSlot[] = [];
+    const begun: ClaimedPlace[] = [];
+    const areas: number[] = [];
+    let base: number | undefined;
     try {
       for (const place of places) {
-        place.begin();
-        begun.push(place);
+        const claimed = place.begin();
+        if (!claimed) continue;
+        begun.push(claimed);
+        base ??= place.area;
+        if (claimed.isOwn) areas.push(place.area);
       }
-      const areas = places.map(({ area }) => area);
-      const outcome = await this.#threads.run({ kind: "apply-sum", sum: total.area, areas, job }, total.thread);
+      const outcome = await this.#threads.run({ kind: "apply-sum", sum: total.area, areas, base, job }, total.thread);
       if (outcome.verdict === "applied" || outcome.verdict === "too-stale") return outcome;
       throw unexpected(outcome);
     } finally {
-      for (const place of begun) place.end();
+      for (const claimed of begun) claimed.end();
       total.end();
     }
   }
@@ -194,6 +235,7 @@ export class Center {
     return this.#threads.whileIdle(() => {
       fill(this.#memory, this.#control, state);
       this.#restores++;
+      this.#versions.restored();
       return { version: this.#control.completeApply() };
     });
   }
@@ -234,17 +276,19 @@ export class Center {
     }
   }
 
-  #filledArea(payload: Uint8Array): number {
+  #filledArea(payload: Uint8Array, shape: PayloadShape): number {
     const area = this.#memory.takeArea();
-    this.#memory.bytes(area).set(payload);
+    this.#memory.room(wordsAt(area, shape, shape.fragment.fromElement), payload.byteLength).set(payload);
     return area;
   }
 
-  #checkPayload(payload: Uint8Array): void {
-    const expectedBytes = this.elements * 4;
+  #shapeOf(payload: Uint8Array, coverage: Coverage): PayloadShape {
+    const shape = payloadShape(this.elements, coverage);
+    const expectedBytes = payloadBytes(shape);
     if (payload.byteLength !== expectedBytes) {
       throw broken(`a payload of ${payload.byteLength} bytes instead of ${expectedBytes}`);
     }
+    return shape;
   }
 }
 
@@ -258,8 +302,14 @@ function fill(memory: CenterMemory, control: Control, { parameters, velocity }: 
   control.deposits = 0;
 }
 
-function areaSlot(slot: CenterSlot): AreaSlot {
-  if (!(slot instanceof AreaSlot)) throw broken("a slot that no center opened");
+function placeOf(slot: CenterSlot): Place {
+  if (slot instanceof PublishedSlot) return slot;
+  if (slot instanceof AreaSlot) return slot;
+  throw broken("a slot that no center opened");
+}
+
+function ownSlot(slot: CenterSlot): AreaSlot {
+  if (!(slot instanceof AreaSlot)) throw broken("a slot that cannot be written into");
   return slot;
 }
 
@@ -269,7 +319,8 @@ function areaSum(sum: CenterSum): AreaSum {
 }
 
 function isRefusal(outcome: Outcome): outcome is Refusal {
-  return outcome.verdict === "not-finite" || outcome.verdict === "out-of-bounds";
+  const { verdict } = outcome;
+  return verdict === "not-finite" || verdict === "out-of-bounds" || verdict === "unknown-base";
 }
 
 function unexpected(outcome: Outcome): Error {

@@ -5,7 +5,7 @@
 
 import type { CenterMove } from "../../shared/solver/center_rule.ts";
 import type { CenterOptions, CenterState } from "./center.ts";
-import type { PushJob } from "./applier.ts";
+import type { PushJob } from "./jobs.ts";
 
 /** Beyond this the difference of two allowed values could overflow to infinity. */
 const GREATEST_MAX_MAGNITUDE = 1e38;
@@ -15,7 +15,7 @@ export function broken(what: string): Error {
 }
 
 export function checkOptions(options: CenterOptions): void {
-  const { layout, initial, velocity, threads, maxMagnitude } = options;
+  const { layout, initial, velocity, threads, maxMagnitude, stream } = options;
   const { elements, trainableElements } = layout;
   if (!Number.isInteger(elements) || elements < 1) throw broken(`a center of ${elements} elements`);
   const isWhole = trainableElements === elements || (trainableElements % 16 === 0 && trainableElements < elements);
@@ -24,6 +24,8 @@ export function checkOptions(options: CenterOptions): void {
   if (!Number.isInteger(threads) || threads < 1 || threads > 64) throw broken(`a center with ${threads} threads`);
   if (!(maxMagnitude > 0 && maxMagnitude <= GREATEST_MAX_MAGNITUDE))
     throw broken(`a greatest magnitude of ${maxMagnitude}`);
+  if (stream && !(Number.isInteger(stream.keep) && stream.keep >= 1))
+    throw broken(`a stream of ${stream.keep} versions`);
   if (!initial.every((value) => Math.abs(value) <= maxMagnitude)) throw broken("an initial value out of bounds");
 }
 

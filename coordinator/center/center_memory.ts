@@ -36,6 +36,8 @@ interface TensorRange {
 
 /** Byte offsets and the padded length, as the applier threads need them. */
 export interface CenterLayout {
+  /** Without the padding. */
+  readonly elements: number;
   readonly paddedElements: number;
   /** What a step moves by learning rate and momentum; running statistics follow (SPEC E9). */
   readonly trainableElements: number;
@@ -64,6 +66,7 @@ export class CenterMemory {
     const vectorBytes = paddedElements * 4;
     this.#areaStrideBytes = wholePagesOf(vectorBytes);
     this.layout = {
+      elements,
       paddedElements,
       trainableElements: trainableElements === elements ? paddedElements : trainableElements,
       tensors: trainedRanges(shape),
@@ -79,7 +82,10 @@ export class CenterMemory {
     this.memory = new webAssembly.Memory({ initial, maximum: MAXIMUM_PAGES, shared: true });
   }
 
-  /** An area that nobody holds. What it contains is what its last holder left. */
+  /**
+   * An area that nobody holds. What it contains is what its last holder left; its padding is zero. It has room for any codec's
+   * words of the whole layout, too.
+   */
   takeArea(): number {
     const free = this.#free.pop();
     if (free !== undefined) return free;
@@ -91,6 +97,9 @@ export class CenterMemory {
 
   returnArea(area: number): void {
     if (this.#free.includes(area)) throw new Error("invariant violation: an area was returned twice");
+    // Encoded words may have been where the padding is.
+    const { elements, paddedElements } = this.layout;
+    new Float32Array(this.memory.buffer, area, paddedElements).fill(0, elements);
     this.#free.push(area);
   }
 
@@ -101,6 +110,11 @@ export class CenterMemory {
 
   bytes(offset: number): Uint8Array<SharedArrayBuffer> {
     return new Uint8Array(this.memory.buffer, offset, this.elements * 4);
+  }
+
+  /** What lies at `offset`, anywhere in an area. */
+  room(offset: number, bytes: number): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.memory.buffer, offset, bytes);
   }
 
   #growTo(endBytes: number): void {

@@ -5,6 +5,7 @@
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { CODEC_NAMES, type CodecName } from "../../shared/wire/codec/codec.ts";
 import { webAssembly, type WasmMemory, type WasmModule } from "./wasm_api.ts";
 
 /** What a checking pass found, numbered as in the assembly. */
@@ -12,11 +13,32 @@ export const SOUND = 0;
 export const NOT_FINITE = 1;
 export const OUT_OF_BOUNDS = 2;
 
-/** Vectors are given by their byte offset; `count` is in elements, a multiple of 16. */
+/** Vectors are given by their byte offset; `count` is in elements, a multiple of 16 but for the codecs'. */
 export interface Kernels {
   /** area = base + area; SOUND if every sum is finite and at most `limit` in magnitude. */
   readonly decode: (base: number, area: number, count: number, limit: number) => number;
   readonly check: (area: number, count: number, limit: number) => number;
+  /**
+   * area = base + decoded(words), or decoded(words) where `base` is 0; the verdict of `decode`. `codec` by `codecNumber`; `count` from the
+   * beginning of a block to the end of one or of the layout. The words may lie in the area, where `wordsAt` (payload.ts) says.
+   */
+  readonly decodeCoded: (
+    codec: number,
+    base: number,
+    words: number,
+    area: number,
+    count: number,
+    limit: number,
+  ) => number;
+  /** words = encoded(target - previous), next = previous + decoded(words): SOUND, or NOT_FINITE if that is not. Codec and count as above. */
+  readonly encode: (
+    codec: number,
+    target: number,
+    previous: number,
+    next: number,
+    words: number,
+    count: number,
+  ) => number;
   /** center = old + rate * (area - old), area = old. */
   readonly swapElastic: (center: number, area: number, count: number, rate: number) => void;
   /** center = old + rate * area, area = old. */
@@ -78,6 +100,12 @@ export interface Kernels {
   readonly casAdd: (center: number, area: number, count: number, rate: number, keepsOld: boolean) => void;
   /** descend, likewise. */
   readonly casDescend: (center: number, area: number, count: number, rate: number, decay: number) => void;
+}
+
+/** A codec as the assembly names it. f32 needs none of its kernels. */
+export function codecNumber(codec: CodecName): number {
+  if (codec === "f32") throw new Error("invariant violation: f32 is not encoded");
+  return CODEC_NAMES.indexOf(codec);
 }
 
 export async function compileKernels(file: URL = new URL("./build/center.wasm", import.meta.url)): Promise<WasmModule> {

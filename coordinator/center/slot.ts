@@ -1,17 +1,35 @@
 /**
- * A replica's place at the center: the one area that it holds, with the center that it was last answered with. That is
- * both the base of its next push and the answer that a retry gets again.
+ * A replica's place at the center: the base of its next push. Either an area of its own, with the center that it was last
+ * answered with, which is also the answer that a retry gets again; or a published version, which many hold (`versions.ts`).
  */
 
 import type { CenterMemory } from "./center_memory.ts";
 
 export interface CenterSlot {
-  /** The slot's f32 values in shared memory, valid until the next push or refresh of this slot. */
+  /**
+   * The slot's f32 values in shared memory, valid until the next push or refresh of this slot; a published version's as long as it
+   * is kept.
+   */
   bytes(): Uint8Array;
   close(): void;
 }
 
-export class AreaSlot implements CenterSlot {
+/** A slot as the center uses it for one operation. */
+export interface Place {
+  readonly area: number;
+  /** Claims the slot; undefined where its version is kept no longer. */
+  begin(): ClaimedPlace | undefined;
+}
+
+export interface ClaimedPlace {
+  /** Whether answers are written here. */
+  readonly isOwn: boolean;
+  /** Ends what `begin` began; `answer` is the area that takes the place of one's own. */
+  end(answer?: number): void;
+}
+
+export class AreaSlot implements CenterSlot, Place, ClaimedPlace {
+  readonly isOwn = true;
   readonly #memory: CenterMemory;
   #area: number;
   #state: "open" | "busy" | "closing" | "closed" = "open";
@@ -30,8 +48,7 @@ export class AreaSlot implements CenterSlot {
     return this.#memory.bytes(this.#area);
   }
 
-  /** Claims the slot for one push or refresh. */
-  begin(): void {
+  begin(): this {
     if (this.#state !== "open") {
       throw new Error(
         this.#state === "busy"
@@ -40,9 +57,9 @@ export class AreaSlot implements CenterSlot {
       );
     }
     this.#state = "busy";
+    return this;
   }
 
-  /** Ends what `begin` began; `answer` is the area that takes the place of the present one. */
   end(answer: number = this.#area): void {
     if (answer !== this.#area) {
       this.#memory.returnArea(this.#area);

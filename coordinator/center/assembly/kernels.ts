@@ -1,7 +1,8 @@
 /**
  * The inner loops of the center, as WebAssembly SIMD over one imported shared memory: what every push passes through, and the
- * elastic and additive moves. `steps.ts` has the moves with an optimizer, `compare_and_swap.ts` the moves that lose nothing;
- * `../kernels.ts` is the typed face of all; only the applier threads and the simulator call them.
+ * elastic and additive moves. `steps.ts` has the moves with an optimizer, `compare_and_swap.ts` the moves that lose nothing,
+ * `decode.ts` and `encode.ts` the codecs; `../kernels.ts` is the typed face of all; only the applier threads and the simulator
+ * call them.
  *
  * Every pointer is the byte offset of a 64-byte aligned vector of f32 and every `count` is in elements and a multiple
  * of 16, so one turn of a loop is one cache line of each vector and no loop has a tail. Nothing here is allocated and
@@ -12,14 +13,13 @@
  */
 
 export { casAdd, casDescend, casElastic } from "./compare_and_swap";
+export { decodeCoded } from "./decode";
+export { encode } from "./encode";
 export { compensate, descend, squareSum, stepDelayed, stepMomentum, stepNesterov } from "./steps";
 
-const STEP_BYTES: usize = 64;
+import { faultOf, SOUND } from "./verdicts";
 
-/** Verdicts of the checking passes; `../kernels.ts` has the same numbers. */
-const SOUND: i32 = 0;
-const NOT_FINITE: i32 = 1;
-const OUT_OF_BOUNDS: i32 = 2;
+const STEP_BYTES: usize = 64;
 
 function endOf(start: usize, count: usize): usize {
   return start + (count << 2);
@@ -59,15 +59,6 @@ export function check(area: usize, count: usize, limit: f32): i32 {
     sound = v128.and(sound, v128.and(low, high));
   }
   return i32x4.all_true(sound) ? SOUND : faultOf(area, count);
-}
-
-/** Names the fault of a vector that failed; slow, and reached only by a refusal. */
-function faultOf(area: usize, count: usize): i32 {
-  const end = endOf(area, count);
-  for (let x = area; x < end; x += 4) {
-    if (!isFinite<f32>(load<f32>(x))) return NOT_FINITE;
-  }
-  return OUT_OF_BOUNDS;
 }
 
 /**
