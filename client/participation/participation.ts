@@ -77,7 +77,7 @@ export class Participation {
 
   async #takePart(): Promise<Ending> {
     const { settings, backend, dutyCycle } = this.#options;
-    const { clock, random, fetch, connect, abort, warn } = this.#surroundings;
+    const { clock, random, fetch, connect, openPeer, abort, warn } = this.#surroundings;
     this.#prepare("loading-data");
     const plan = planOf(settings, examplesOf(settings));
     const examples = new Examples({
@@ -117,6 +117,7 @@ export class Participation {
       clock,
       random,
       connect,
+      ...(openPeer ? { openPeer } : {}),
       dutyCycle: dutyCycle ?? 1,
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),

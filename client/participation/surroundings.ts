@@ -10,6 +10,7 @@ import type { Winners } from "../../shared/engine/tuning.ts";
 import type { Random } from "../../shared/random.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { ConnectLink } from "../replica/connection.ts";
+import type { OpenPeer } from "../replica/peer_port.ts";
 
 /** What is read of an answer; a `Response` is one. */
 export interface Fetched {
@@ -38,6 +39,8 @@ export interface Surroundings {
   readonly abort: { readonly signal: StopSignal; abort(): void };
   readonly fetch: Fetch;
   readonly connect: ConnectLink;
+  /** Peer connections (WebRTC); none where left out. */
+  readonly openPeer?: OpenPeer;
   /** Where the winners of tuning are kept; nowhere where left out. */
   readonly winners?: Winners;
   /** `speeds`: of both alone, for a hybrid to begin with. */

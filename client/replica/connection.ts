@@ -1,11 +1,12 @@
 /**
  * The replica's one connection to the coordinator, over as many links as it takes (SPEC H): hello and welcome, return
- * with id and token, jittered backoff, heartbeats, goodbye. It is moved by `tick`, which the training loop calls, so
- * that a heartbeat proves that training lives (L4). What it learns goes out as events; it knows nothing of vectors.
+ * with id and token, jittered backoff, heartbeats, goodbye; and which way exchanges go meanwhile (SPEC T). It is moved by
+ * `tick`, which the training loop calls, so that a heartbeat proves that training lives (L4). What it learns goes out as
+ * events; it knows nothing of vectors.
  */
 
 import { isRefusalCode, LIMITS, REFUSALS, ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
-import { encodeHead } from "../../shared/wire/frame.ts";
+import { encodeHead, lengthOf, type FrameBytes } from "../../shared/wire/frame.ts";
 import type { Link } from "../../shared/wire/link.ts";
 import {
   readFromCoordinator,
@@ -13,16 +14,24 @@ import {
   type FromCoordinator,
   type Header,
   type ReplicaMessageName,
+  type Transport,
 } from "../../shared/wire/messages.ts";
 import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
-import { plainVectors, PLAIN_CODECS, type VectorWire } from "../../shared/wire/vectors.ts";
+import {
+  longestPayloadBytes,
+  plainVectors,
+  PLAIN_CODECS,
+  probeBytes,
+  type VectorWire,
+} from "../../shared/wire/vectors.ts";
 import type { Random } from "../../shared/random.ts";
+import { ChannelPath, type Travel } from "./channel_path.ts";
 import { FrameBudget } from "./frame_budget.ts";
 
 /** What a link tells its owner; never before `ConnectLink` has returned. */
 export interface LinkEvents {
   opened(): void;
-  received(bytes: Uint8Array): void;
+  received(bytes: FrameBytes): void;
   /** Once, also where the link never opened. */
   closed(code: number, reason: string): void;
 }
@@ -42,6 +51,8 @@ export type ConnectionEvent =
   | { readonly kind: "welcomed"; readonly message: Welcome }
   | Received
   | { readonly kind: "lost"; readonly retryInMs: number }
+  /** Exchanges went over a data channel, and go over the WebSocket from now on: what is in flight has to be sent again. */
+  | { readonly kind: "rerouted" }
   /** For good: nothing will be tried again. */
   | { readonly kind: "finished"; readonly reason: string }
   | { readonly kind: "refused"; readonly sentence: string };
@@ -58,6 +69,8 @@ export interface ConnectionOptions {
   /** Asked at every hello, because a replica may change its device. */
   readonly introduction: () => Omit<Header<"hello">, "resume" | "codecs">;
   readonly vitals: () => Header<"heartbeat">;
+  /** How exchanges may travel beside the WebSocket; only by that where left out. */
+  readonly travel?: Travel;
   readonly onEvent: (event: ConnectionEvent) => void;
 }
 
@@ -104,6 +117,8 @@ export class Connection {
   #heartbeatDueMs = 0;
   #bytesUp = 0;
   #bytesDown = 0;
+  /** Of the live connection. */
+  #path: ChannelPath | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -124,9 +139,15 @@ export class Connection {
     return this.#identity?.replica;
   }
 
-  /** Bytes that the link has not handed to the network yet. */
+  /** How the next push would travel. */
+  get route(): Transport {
+    return this.#path?.transport ?? "websocket";
+  }
+
+  /** Bytes that the links have not handed to the network yet. */
   get bufferedBytes(): number {
-    return this.#state.kind === "live" ? this.#state.link.bufferedBytes : 0;
+    if (this.#state.kind !== "live") return 0;
+    return this.#state.link.bufferedBytes + (this.#path?.link?.bufferedBytes ?? 0);
   }
 
   get bytesUp(): number {
@@ -148,20 +169,35 @@ export class Connection {
     if (state.kind === "waiting" && nowMs >= state.untilMs) this.#connect();
     else if (state.kind === "greeting" && nowMs >= state.giveUpMs) this.renew("no welcome came");
     else if (state.kind === "live" && nowMs >= this.#heartbeatDueMs) this.#sendHeartbeat(state.link, nowMs);
+    this.#path?.tick();
   }
 
   /** Whether an exchange of `frames` frames may begin now. */
   mayExchange(frames: number): boolean {
-    return this.isLive && this.#budget.allows(frames, this.#options.nowMs());
+    if (!this.isLive || this.#path?.isAwaited) return false;
+    return this.#budget.allows(frames, this.#options.nowMs());
   }
 
   pull(): void {
-    if (this.#state.kind === "live") this.#send(this.#state.link, "pull", {});
+    if (this.#state.kind === "live") this.#send(this.#path?.link ?? this.#state.link, "pull", {});
   }
 
   /** `payload` stays unchanged until the answer came or `bufferedBytes` is 0. */
   push(header: Header<"push">, payload: Uint8Array): void {
-    if (this.#state.kind === "live") this.#send(this.#state.link, "push", header, payload);
+    if (this.#state.kind === "live") this.#send(this.#path?.link ?? this.#state.link, "push", header, payload);
+  }
+
+  /** On the route `webrtc-lossy`: the slices, each a message of its own, and once they are on their way the header that tells how many they were. */
+  pushSlices(header: Header<"push">, slices: readonly Uint8Array[]): void {
+    const state = this.#state;
+    if (state.kind !== "live") return;
+    const told = (): void => {
+      if (this.#state === state) this.#send(state.link, "push", header);
+    };
+    const lossy = this.#path?.lossy;
+    if (!lossy) return told();
+    for (const { byteLength } of slices) this.#bytesUp += byteLength;
+    lossy.send(slices, told);
   }
 
   /** Gives up the link and comes back over another one. */
@@ -184,6 +220,7 @@ export class Connection {
     if (state.kind === "ended") return;
     this.#state = { kind: "away" };
     this.#identity = undefined;
+    this.#closePath();
     if (state.kind === "live") this.#send(state.link, "leave", {});
     if (state.kind === "live" || state.kind === "greeting") state.link.close(NORMAL_CLOSE, "left");
   }
@@ -229,8 +266,8 @@ export class Connection {
     else link.send(head);
   }
 
-  #receive(bytes: Uint8Array): void {
-    this.#bytesDown += bytes.byteLength;
+  #receive(bytes: FrameBytes): void {
+    this.#bytesDown += lengthOf(bytes);
     const message = readFromCoordinator(bytes, this.#vectors);
     if ("refusal" in message) {
       this.#distrust(message.refusal);
@@ -247,7 +284,11 @@ export class Connection {
         if (!this.#endedBy(message.header.code, message.header.sentence)) this.#received(message);
         break;
       case "echo":
+        this.#path?.echoed(message.header.number);
+        break;
       case "signal":
+        if (message.header.peer === "") this.#path?.signalled(message.header.data);
+        break;
       case "group":
         break;
       case "answer":
@@ -275,7 +316,31 @@ export class Connection {
     this.#vectors = { ...this.#vectors, codecs };
     this.#state = { kind: "live", link: this.#state.link, sinceMs: nowMs };
     this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
+    this.#path = this.#newPath(this.#state.link);
     this.#tell({ kind: "welcomed", message });
+  }
+
+  #newPath(link: Link): ChannelPath | undefined {
+    const { travel, nowMs } = this.#options;
+    if (!travel) return undefined;
+    const vectors = this.#vectors;
+    return new ChannelPath({
+      ...travel,
+      nowMs,
+      longestPayloadBytes: longestPayloadBytes(vectors),
+      signal: (data) => this.#send(link, "signal", { peer: "", data }),
+      probe: (number, channel) => this.#send(channel ?? link, "probe", { number }, new Uint8Array(probeBytes(vectors))),
+      received: (frame) => this.#receive(frame),
+      rerouted: (transport) => {
+        this.#send(link, "route", { transport });
+        if (transport === "websocket") this.#tell({ kind: "rerouted" });
+      },
+    });
+  }
+
+  #closePath(): void {
+    this.#path?.close();
+    this.#path = undefined;
   }
 
   /** The coordinator sent something that is none of its messages. */
@@ -304,6 +369,7 @@ export class Connection {
   #retry(): void {
     const nowMs = this.#options.nowMs();
     if (this.#state.kind === "live" && nowMs - this.#state.sinceMs >= PROVEN_MS) this.#attempt = 0;
+    this.#closePath();
     const retryInMs = retryDelayMs(this.#attempt, this.#options.random);
     this.#attempt++;
     this.#state = { kind: "waiting", untilMs: nowMs + retryInMs };
@@ -313,6 +379,7 @@ export class Connection {
   #end(event: ConnectionEvent): void {
     const link = this.#link();
     this.#state = { kind: "ended" };
+    this.#closePath();
     link?.close(NORMAL_CLOSE, event.kind);
     this.#tell(event);
   }

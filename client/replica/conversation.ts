@@ -153,6 +153,12 @@ export class Conversation {
     if (this.#state.kind === "pulling") this.#state = { kind: "training" };
   }
 
+  /** The channel that an exchange went by is gone: the exchange is repeated where it goes now (SPEC T5). */
+  rerouted(): void {
+    if (this.#state.kind === "pulling") this.#pull();
+    else this.#resume();
+  }
+
   /** The old device is lost: the replica goes on from the last center that it was given. */
   deviceReplaced(device: Device): void {
     this.#options.training.useDevice(device, this.#base);

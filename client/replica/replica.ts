@@ -9,11 +9,12 @@ import type { RunSettings } from "../../shared/run_settings.ts";
 import { replicaRuleOf, type ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import type { Phase, ReplicaProgress } from "../messages.ts";
 import type { Clock } from "./clock.ts";
-import { Connection, type ConnectionEvent, type ConnectLink } from "./connection.ts";
+import { Connection, type ConnectionEvent, type ConnectionOptions, type ConnectLink } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
 import { DutyCycle } from "./duty_cycle.ts";
 import { Exchange } from "./exchange.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
+import type { OpenPeer } from "./peer_port.ts";
 import { Progress } from "./progress.ts";
 
 export type Ending =
@@ -27,6 +28,8 @@ export interface ReplicaOptions {
   /** Another device for a lost one, or a rejection that says why there is none. */
   readonly replaceDevice: (whatHappened: string) => Promise<Device>;
   readonly connect: ConnectLink;
+  /** Opens peer connections; none where left out. */
+  readonly openPeer?: OpenPeer;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly random: Random;
@@ -98,6 +101,7 @@ export class Replica {
         this.#events.push(event);
         this.#wake();
       },
+      ...travelOf(settings, options.openPeer),
     });
     this.#conversation = new Conversation({
       rule: this.#rule,
@@ -222,6 +226,9 @@ export class Replica {
         this.#conversation.connectionLost();
         this.#sayWhereWeAre(event.retryInMs);
         break;
+      case "rerouted":
+        this.#conversation.rerouted();
+        break;
       case "finished":
         this.#end({ kind: "finished", reason: event.reason });
         break;
@@ -325,6 +332,13 @@ export class Replica {
     const { assignment } = this.#training;
     this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown }));
   }
+}
+
+function travelOf(
+  { transport, lossy, iceServers }: RunSettings,
+  openPeer: OpenPeer | undefined,
+): Pick<ConnectionOptions, "travel"> {
+  return openPeer && transport !== "websocket" ? { travel: { wish: transport, lossy, iceServers, openPeer } } : {};
 }
 
 function problemOf(settings: RunSettings, device: Device): string | undefined {
