@@ -18,7 +18,10 @@ export class Coder {
   addChange(sum: number, base: number, vector: number, codec: CodecName, fragment: Fragment): Float32Array {
     const [sums, bases, values] = [sum, base, vector].map((area) => this.#values(area, fragment));
     if (!sums || !bases || !values) throw new Error("invariant violation: three areas are three vectors");
-    const said = saidOf(codec, values.map((value, index) => value - bases[index]!));
+    const said = saidOf(
+      codec,
+      values.map((value, index) => value - bases[index]!),
+    );
     for (let index = 0; index < said.length; index++) sums[index] = bases[index]! + said[index]!;
     return said;
   }

@@ -3,6 +3,7 @@
 import type { StalenessView } from "../../shared/run_view.ts";
 import type { CompleteScenario } from "./scenario.ts";
 import type { CurvePoint } from "./tally.ts";
+import type { StreamCounts } from "./wire.ts";
 import type { EndReason, World } from "./world.ts";
 
 interface ReplicaReport {
@@ -37,6 +38,11 @@ export interface SimulationReport {
   readonly exchanges: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Messages that carried a vector or a fragment of one. */
+  readonly vectorsUp: number;
+  readonly vectorsDown: number;
+  /** Where the center comes down in a codec. */
+  readonly stream: StreamCounts | null;
   /** Of replicas that left or had to restart before they pushed them. */
   readonly lostSteps: number;
   readonly refused: { readonly tooStale: number; readonly notFinite: number; readonly outOfBounds: number };
@@ -54,7 +60,7 @@ export interface SimulationReport {
 }
 
 export function reportOf(world: World, wallSeconds: number): SimulationReport {
-  const { scenario, tally, arithmetic, links, nowSeconds, endedBy } = world;
+  const { scenario, tally, arithmetic, links, wire, nowSeconds, endedBy } = world;
   const { applySeconds, lockSeconds, targets } = scenario;
   const last = tally.curve.at(-1);
   return {
@@ -68,6 +74,9 @@ export function reportOf(world: World, wallSeconds: number): SimulationReport {
     exchanges: tally.exchanges,
     bytesUp: links.bytesUp,
     bytesDown: links.bytesDown,
+    vectorsUp: links.vectorsUp,
+    vectorsDown: links.vectorsDown,
+    stream: wire.stream ?? null,
     lostSteps: tally.lostSteps,
     refused: { ...tally.refused },
     staleness: tally.staleness.view(),

@@ -150,10 +150,7 @@ export class VirtualReplica {
   }
 
   pushOf(
-    fields: Omit<
-      Push,
-      "replica" | "membership" | "fragment" | "baseVersion" | "held" | "begunSeconds" | "assignment"
-    >,
+    fields: Omit<Push, "replica" | "membership" | "fragment" | "baseVersion" | "held" | "begunSeconds" | "assignment">,
   ): Push {
     const { version: baseVersion, held } = this.baseOf(this.fragment);
     return {

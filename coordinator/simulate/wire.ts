@@ -20,14 +20,14 @@ interface Published {
   readonly center: Parcel;
 }
 
-/** Of what was sent down. */
-interface StreamCounts {
-  versions: number;
+/** Of published versions. */
+export interface StreamCounts {
+  readonly versions: number;
   /** Answers that were changes, and the changes in them. */
-  answers: number;
-  deltas: number;
-  /** Answers that were values: to newcomers, and where changes would have been longer. */
-  wholes: number;
+  readonly answers: number;
+  readonly deltas: number;
+  /** Answers that were values, because changes would have been longer or none led there. */
+  readonly wholes: number;
 }
 
 export class Wire {
@@ -36,7 +36,7 @@ export class Wire {
   /** Of an f32 element. */
   readonly #elementBytes: number;
   #newest: Published | undefined;
-  readonly counts: StreamCounts = { versions: 0, answers: 0, deltas: 0, wholes: 0 };
+  readonly #counts = { versions: 0, answers: 0, deltas: 0, wholes: 0 };
 
   constructor(scenario: CompleteScenario, arithmetic: Arithmetic, elements: number) {
     const { codecUp: up, codecDown: down, fragments, payloadBytes } = scenario;
@@ -44,6 +44,11 @@ export class Wire {
     this.#arithmetic = arithmetic;
     this.#elementBytes = payloadBytes === null ? 4 : payloadBytes / elements;
     this.restart();
+  }
+
+  /** Undefined where nothing is published. */
+  get stream(): StreamCounts | undefined {
+    return this.#newest ? { ...this.#counts } : undefined;
   }
 
   get fragments(): number {
@@ -101,23 +106,23 @@ export class Wire {
     if (this.#vectors.codecs.down === "f32") return;
     const number = this.#newest ? this.#newest.number + 1 : 0;
     this.#newest = { number, version: this.#arithmetic.version, center: this.#arithmetic.centerCopy() };
-    this.counts.versions++;
+    this.#counts.versions++;
   }
 
   #publish({ number, center }: Published): void {
     const { version } = this.#arithmetic;
     this.#newest = { number: number + 1, version, center: this.#arithmetic.publish(center) };
     this.#arithmetic.release(center);
-    this.counts.versions++;
+    this.#counts.versions++;
   }
 
   #count(deltas: number, areShorter: boolean): void {
     if (!areShorter) {
-      this.counts.wholes++;
+      this.#counts.wholes++;
       return;
     }
-    this.counts.answers++;
-    this.counts.deltas += deltas;
+    this.#counts.answers++;
+    this.#counts.deltas += deltas;
   }
 
   #scaled(bytes: number): number {
