@@ -257,6 +257,11 @@ export class Center {
     };
   }
 
+  /** Of all areas, in use or free: it grows and never shrinks. */
+  get memoryBytes(): number {
+    return this.#memory.memory.buffer.byteLength;
+  }
+
   /** Ends the threads; what is in flight is finished first. */
   async close(): Promise<void> {
     await this.#threads.close();

@@ -14,7 +14,7 @@ import {
 import { ApplierCore } from "../../coordinator/center/applier.ts";
 import { CenterMemory, type CenterShape } from "../../coordinator/center/center_memory.ts";
 import { Control } from "../../coordinator/center/control.ts";
-import { compileKernels, instantiateKernels } from "../../coordinator/center/kernels.ts";
+import { compileKernels, instantiateKernels, type Kernels } from "../../coordinator/center/kernels.ts";
 import { Random } from "../../shared/random.ts";
 
 export const MAX_MAGNITUDE = 10_000;
@@ -98,6 +98,7 @@ export function largestError(actual: Float32Array, expected: Float64Array): numb
 
 export interface SoloCore {
   readonly core: ApplierCore;
+  readonly kernels: Kernels;
   readonly memory: CenterMemory;
   /** A new area with these values. */
   readonly areaOf: (values: Float32Array) => number;
@@ -120,6 +121,7 @@ export async function openCore({ initial, layout }: CenterCase): Promise<SoloCor
   const values = (area: number): Float32Array<ArrayBuffer> => new Float32Array(memory.values(area));
   memory.values(memory.layout.center).set(initial);
   return {
+    kernels,
     core: new ApplierCore(kernels, new Control(memory.memory.buffer), settings),
     memory,
     areaOf: (pushed) => {
