@@ -6,7 +6,7 @@
 
 import type { Assignment } from "../shared/solver/assignment.ts";
 import { LIMITS, ruleOf, type RefusalCode } from "../shared/wire/codes.ts";
-import { encodeHead } from "../shared/wire/frame.ts";
+import { encodeHead, lengthOf, type FrameBytes } from "../shared/wire/frame.ts";
 import type { Link } from "../shared/wire/link.ts";
 import {
   readFromReplica,
@@ -73,9 +73,9 @@ export class Session implements Connection {
   }
 
   /** One message of the peer, that came by `link` and is answered there. Never throws: what is wrong with it is refused. */
-  receive(bytes: Uint8Array, link: Link = this.#link): void {
+  receive(bytes: FrameBytes, link: Link = this.#link): void {
     if (this.isClosed) return;
-    this.#run.countBytes(bytes.byteLength, 0);
+    this.#run.countBytes(lengthOf(bytes), 0);
     if (!this.#spendCredit()) return this.refuse("TOO_FAST");
     const message = readFromReplica(bytes, this.#vectors);
     if ("refusal" in message) return this.refuse(message.refusal);

@@ -3,10 +3,12 @@
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import type { RefusalCode } from "../../shared/wire/codes.ts";
+import type { FrameBytes } from "../../shared/wire/frame.ts";
 import type { Link } from "../../shared/wire/link.ts";
+import type { OpenSidePath } from "../side_path.ts";
 
 interface ServedSession {
-  receive(bytes: Uint8Array): void;
+  receive(bytes: FrameBytes): void;
   /** The connection is gone. */
   closed(): void;
 }
@@ -15,7 +17,8 @@ export interface ServedRun {
   readonly settings: RunSettings;
   /** The length of this run's parameters as f32: decides how long a frame may be. */
   readonly payloadBytes: number;
-  connect(link: Link): ServedSession;
+  /** `openSidePath`: where it may come by another way too. */
+  connect(link: Link, openSidePath?: OpenSidePath): ServedSession;
   view(): RunView;
   /** For what the socket refuses before a session could see it. */
   countRefusal(code: RefusalCode): void;

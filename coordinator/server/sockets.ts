@@ -7,7 +7,8 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
 import { LIMITS } from "../../shared/wire/codes.ts";
-import { longestFrameBytes } from "../../shared/wire/frame.ts";
+import { frameIn, longestFrameBytes, type FrameBytes } from "../../shared/wire/frame.ts";
+import { Peers, type ChannelFaults } from "./peers.ts";
 import type { ServedRun } from "./served_run.ts";
 import { SocketLink } from "./socket_link.ts";
 
@@ -28,11 +29,22 @@ const PROTOCOL_ERRORS = "WS_ERR_";
 export class Sockets {
   readonly #run: ServedRun;
   readonly #server: WebSocketServer;
+  readonly #peers: Peers;
+  readonly #longestQueueBytes: number;
   readonly #onFailure: (error: unknown) => void;
 
-  constructor(run: ServedRun, onFailure: (error: unknown) => void) {
+  constructor(run: ServedRun, onFailure: (error: unknown) => void, faults?: ChannelFaults) {
     this.#run = run;
     this.#onFailure = onFailure;
+    this.#longestQueueBytes = QUEUED_FRAMES * longestFrameBytes(run.payloadBytes);
+    this.#peers = new Peers({
+      settings: run.settings,
+      longestPayloadBytes: run.payloadBytes,
+      longestQueueBytes: this.#longestQueueBytes,
+      countRefusal: (code) => run.countRefusal(code),
+      onFailure,
+      faults,
+    });
     const options = {
       noServer: true,
       perMessageDeflate: false,
@@ -64,11 +76,12 @@ export class Sockets {
       setTimeout(() => socket.terminate(), 1000).unref();
     }
     this.#server.close();
+    this.#peers.close();
   }
 
   #connected(socket: WebSocket): void {
-    const link = new SocketLink(socket, QUEUED_FRAMES * longestFrameBytes(this.#run.payloadBytes));
-    const session = this.#run.connect(link);
+    const link = new SocketLink(socket, this.#longestQueueBytes);
+    const session = this.#run.connect(link, this.#peers.pathFor);
     const guarded = (act: () => void): void => {
       try {
         act();
@@ -77,7 +90,9 @@ export class Sockets {
         socket.close(1011, "the coordinator failed");
       }
     };
-    socket.on("message", (data) => guarded(() => session.receive(bytesOf(data))));
+    // A message as it was sent: joined, every push would be copied once more.
+    socket.binaryType = "fragments";
+    socket.on("message", (data) => guarded(() => session.receive(frameOf(data))));
     socket.on("ping", pingLimit(socket));
     // The socket closes itself after an error, with the close code that says what the peer did wrong.
     socket.on("error", (error: NodeJS.ErrnoException) => {
@@ -89,10 +104,15 @@ export class Sockets {
 }
 
 /** Not a Buffer, whose `slice` is a view where every other typed array's is a copy. */
-function bytesOf(data: RawData): Uint8Array {
-  if (Array.isArray(data)) return new Uint8Array(Buffer.concat(data));
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+function frameOf(data: RawData): FrameBytes {
+  const fragments = Array.isArray(data) ? data : [data];
+  return frameIn(
+    fragments.map((fragment) =>
+      fragment instanceof ArrayBuffer
+        ? new Uint8Array(fragment)
+        : new Uint8Array(fragment.buffer, fragment.byteOffset, fragment.byteLength),
+    ),
+  );
 }
 
 /** Protocol pings pass below the session's frame limit, so they have their own. */

@@ -25,6 +25,9 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
+/** A frame as it came: in one piece, or as it was sent, its payload apart from all before it. */
+export type FrameBytes = Uint8Array | readonly [head: Uint8Array, payload: Uint8Array];
+
 /** What is wrong with the bytes: always the sender's fault. */
 export interface FrameRefusal {
   readonly refusal: RefusalCode;
@@ -68,12 +71,33 @@ export function announcedBytes(bytes: Uint8Array, longestPayloadBytes: number): 
   return alignedHeadBytes(headerBytes) + payloadBytes;
 }
 
+/** The frame that a message's fragments make. Head and payload stay apart where they came so: a tensor is not copied to be read either. */
+export function frameIn(fragments: readonly Uint8Array[]): FrameBytes {
+  const [head, payload] = fragments;
+  if (!head) return new Uint8Array(0);
+  if (!payload) return head;
+  if (fragments.length === 2 && isWholeHead(head)) return [head, payload];
+  const whole = new Uint8Array(fragments.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const fragment of fragments) {
+    whole.set(fragment, at);
+    at += fragment.byteLength;
+  }
+  return whole;
+}
+
+export function lengthOf(frame: FrameBytes): number {
+  return frame instanceof Uint8Array ? frame.byteLength : frame[0].byteLength + frame[1].byteLength;
+}
+
 /** One frame from one message; `longestPayloadBytes` is what this run's parameters take. */
-export function decodeFrame(bytes: Uint8Array, longestPayloadBytes: number): Frame | FrameRefusal {
+export function decodeFrame(frame: FrameBytes, longestPayloadBytes: number): Frame | FrameRefusal {
+  const bytes = frame instanceof Uint8Array ? frame : frame[0];
   const announced = announcedBytes(bytes, longestPayloadBytes);
   if (typeof announced !== "number") return announced;
-  if (bytes.byteLength < announced) return { refusal: "FRAME_TOO_SHORT" };
-  if (bytes.byteLength > announced) return { refusal: "FRAME_TOO_LONG" };
+  if (lengthOf(frame) < announced) return { refusal: "FRAME_TOO_SHORT" };
+  if (lengthOf(frame) > announced) return { refusal: "FRAME_TOO_LONG" };
+  if (frame !== bytes && !isWholeHead(bytes)) return { refusal: "NOT_A_FRAME" };
   const view = new DataView(bytes.buffer, bytes.byteOffset, PREFIX_BYTES);
   const headerBytes = view.getUint32(8, true);
   // A copy, because msgpackr's fast paths may look beyond the end of a view.
@@ -84,7 +108,14 @@ export function decodeFrame(bytes: Uint8Array, longestPayloadBytes: number): Fra
   } catch {
     return { refusal: "BAD_HEADER" };
   }
-  return { type: view.getUint8(5), header, payload: bytes.subarray(alignedHeadBytes(headerBytes)) };
+  const payload = frame instanceof Uint8Array ? frame.subarray(alignedHeadBytes(headerBytes)) : frame[1];
+  return { type: view.getUint8(5), header, payload };
+}
+
+function isWholeHead(bytes: Uint8Array): boolean {
+  if (bytes.byteLength < PREFIX_BYTES) return false;
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, PREFIX_BYTES).getUint32(8, true);
+  return bytes.byteLength === alignedHeadBytes(headerBytes);
 }
 
 function alignedHeadBytes(headerBytes: number): number {

@@ -9,7 +9,7 @@ import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
 import { CODEC_NAMES, type Fragment } from "./codec/codec.ts";
 import { LIMITS, type RefusalCode } from "./codes.ts";
-import { decodeFrame } from "./frame.ts";
+import { decodeFrame, type FrameBytes } from "./frame.ts";
 import {
   centerBytes,
   fragmentIn,
@@ -202,16 +202,16 @@ export interface Refused {
 }
 
 /** The door of the coordinator. */
-export function readFromReplica(bytes: Uint8Array, vectors: VectorWire): FromReplica | Refused {
+export function readFromReplica(bytes: FrameBytes, vectors: VectorWire): FromReplica | Refused {
   return read(bytes, vectors, FROM_REPLICA);
 }
 
 /** The door of the replica. */
-export function readFromCoordinator(bytes: Uint8Array, vectors: VectorWire): FromCoordinator | Refused {
+export function readFromCoordinator(bytes: FrameBytes, vectors: VectorWire): FromCoordinator | Refused {
   return read(bytes, vectors, FROM_COORDINATOR);
 }
 
-function read<N extends Name>(bytes: Uint8Array, vectors: VectorWire, names: readonly N[]): MessageOf<N> | Refused {
+function read<N extends Name>(bytes: FrameBytes, vectors: VectorWire, names: readonly N[]): MessageOf<N> | Refused {
   const frame = decodeFrame(bytes, longestPayloadBytes(vectors));
   if ("refusal" in frame) return frame;
   const kind = names.find((name) => TYPE[name] === frame.type);
