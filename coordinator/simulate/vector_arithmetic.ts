@@ -58,7 +58,9 @@ const SAMPLER_BYTES = 4;
 export class VectorArithmetic implements Arithmetic {
   readonly #options: VectorOptions;
   readonly #padded: number;
-  readonly #coder: Coder;
+  /** Of pushes, and of the center; undefined for f32. */
+  readonly #coderUp: Coder | undefined;
+  readonly #coderDown: Coder | undefined;
   readonly #live = new Set<number>();
   #mostLive = 0;
   /** Areas of what the encoded gradients of replicas left out. */
@@ -68,8 +70,10 @@ export class VectorArithmetic implements Arithmetic {
 
   constructor(options: VectorOptions) {
     this.#options = options;
-    this.#padded = options.memory.layout.paddedElements;
-    this.#coder = new Coder(options.memory);
+    const { memory, kernels, codecs } = options;
+    this.#padded = memory.layout.paddedElements;
+    this.#coderUp = codecs.up === "f32" ? undefined : new Coder(memory, kernels, codecs.up);
+    this.#coderDown = codecs.down === "f32" ? undefined : new Coder(memory, kernels, codecs.down);
   }
 
   get version(): number {
@@ -157,17 +161,12 @@ export class VectorArithmetic implements Arithmetic {
   }
 
   take(replica: VirtualReplica, pulled: Parcel | undefined, rate: number): Parcel {
-    const { kernels, rule, codecs } = this.#options;
+    if (this.#coderUp) return this.#takeEncoded(replica, this.#coderUp);
+    const { kernels, rule } = this.#options;
     const vector = this.#newParcel();
-    const vectors = vectorsOf(replica);
     const base = replica.baseOf(replica.fragment).center;
-    if (codecs.up !== "f32") {
-      if (!base) throw new Error(`invariant violation: replica ${replica.id} encodes without a base`);
-      this.#takeEncoded(vectors, vector, base, this.#fragment(replica.fragment));
-      return vector;
-    }
     const { at, count } = this.#rangeOf(replica.fragment);
-    kernels.copy(vector.area + at, vectors.parameters + at, count);
+    kernels.copy(vector.area + at, vectorsOf(replica).parameters + at, count);
     const from = pulled ?? (rule.content === "update" ? base : undefined);
     if (from) kernels.addWeighted(vector.area + at, from.area + at, count, -1);
     if (pulled) kernels.divide(vector.area + at, count, 1 / rate);
@@ -191,20 +190,21 @@ export class VectorArithmetic implements Arithmetic {
   }
 
   publish(from: Parcel): Parcel {
-    const { memory, codecs } = this.#options;
+    const { memory } = this.#options;
+    if (!this.#coderDown) throw new Error("invariant violation: a center in f32 is published");
     const parcel = this.#newParcel();
-    this.#coder.addChange(parcel.area, from.area, memory.layout.center, codecs.down, wholeOf(memory.elements));
+    this.#coderDown.addChange(parcel.area, from.area, memory.layout.center, wholeOf(memory.elements));
     return parcel;
   }
 
   complete(push: Push): "sound" | "not-finite" | "out-of-bounds" {
-    const { program, memory, kernels, maxMagnitude, codecs } = this.#options;
+    const { program, memory, kernels, maxMagnitude } = this.#options;
     const { base, examples, fragment } = push;
     if (base && examples && push.vector === undefined) {
       const vector = this.#newParcel();
       const { gradient, meanLoss } = program.gradientAt(memory.values(base.area), examples);
       memory.values(vector.area).set(gradient);
-      if (codecs.up !== "f32") this.#encodeGradient(push, vector.area);
+      if (this.#coderUp) this.#encodeGradient(push, vector.area, this.#coderUp);
       push.vector = vector;
       push.lossSum = meanLoss * examples.length;
     }
@@ -290,8 +290,8 @@ export class VectorArithmetic implements Arithmetic {
 
   /** Updates, and what is encoded, are the way from the base: it is kept until the next push. Gradients are taken at it. */
   get #needsBase(): boolean {
-    const { rule, codecs } = this.#options;
-    return rule.takesGradients || rule.content === "update" || codecs.up !== "f32";
+    const { rule } = this.#options;
+    return rule.takesGradients || rule.content === "update" || this.#coderUp !== undefined;
   }
 
   #keepBase(bases: readonly ReplicaBase[], center: Parcel): void {
@@ -308,20 +308,30 @@ export class VectorArithmetic implements Arithmetic {
   }
 
   /** SPEC C3: what counts as sent is the base and what was encoded, so that the rest stays in the parameters. */
-  #takeEncoded(vectors: OwnVectors, { area }: Parcel, base: Parcel, fragment: Fragment): void {
-    const { codecs, rule } = this.#options;
-    vectors.sent ??= this.#take();
-    const said = this.#coder.addChange(vectors.sent, base.area, vectors.parameters, codecs.up, fragment);
-    if (rule.content === "update") this.#coder.write(area, said, fragment);
-    else this.#coder.copy(area, vectors.sent, fragment);
+  #takeEncoded(replica: VirtualReplica, coder: Coder): Parcel {
+    const { kernels, rule } = this.#options;
+    const vectors = vectorsOf(replica);
+    const base = replica.baseOf(replica.fragment).center;
+    if (!base) throw new Error(`invariant violation: replica ${replica.id} encodes without a base`);
+    const vector = this.#newParcel();
+    const sent = vectors.sent ?? this.#take();
+    vectors.sent = sent;
+    const fragment = this.#fragment(replica.fragment);
+    coder.addChange(sent, base.area, vectors.parameters, fragment);
+    if (rule.content === "update") {
+      coder.lastSaid(vector.area, fragment);
+      return vector;
+    }
+    const { at, count } = this.#rangeOf(replica.fragment);
+    kernels.copy(vector.area + at, sent + at, count);
+    return vector;
   }
 
   /** SPEC C3: what the code leaves out is added to the next one, as long as the replica is the same. */
-  #encodeGradient({ replica, membership }: Push, gradient: number): void {
-    const { memory, codecs } = this.#options;
+  #encodeGradient({ replica, membership }: Push, gradient: number, coder: Coder): void {
     const isThere = replica.isStill(membership);
     const residual = (isThere ? this.#residuals.get(replica) : undefined) ?? this.#zeros();
-    this.#coder.encodeWithRest(gradient, residual, codecs.up, wholeOf(memory.elements));
+    coder.encodeWithRest(gradient, residual);
     if (isThere) this.#residuals.set(replica, residual);
     else this.#return(residual);
   }
