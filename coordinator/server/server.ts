@@ -13,6 +13,7 @@ import { ConfigError, type TlsConfig } from "../run_config.ts";
 import { linksOf } from "./addresses.ts";
 import { readClientFiles } from "./client_files.ts";
 import { Routes, type ServedAnswers, type ServedShard } from "./routes.ts";
+import type { ChannelFaults } from "./peers.ts";
 import type { ServedRun } from "./served_run.ts";
 import { Sockets } from "./sockets.ts";
 import { certificateFor, keyHashOf } from "./tls.ts";
@@ -28,6 +29,8 @@ export interface ServerOptions {
   /** Where the run holds an entrance exam: for each number of parts its answers. */
   readonly exam?: readonly ServedAnswers[];
   readonly checkpointAgeSeconds?: () => number | null;
+  /** Of data channels, for tests. */
+  readonly channelFaults?: ChannelFaults;
   /** Told of our own bugs, in full. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -71,7 +74,7 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
     checkpointAgeSeconds,
     onFailure,
   });
-  const sockets = new Sockets(run, onFailure);
+  const sockets = new Sockets(run, onFailure, options.channelFaults);
   server.on("request", (request, response) => void routes.handle(request, response));
   server.on("upgrade", (request, socket, head) => {
     try {
