@@ -1,14 +1,15 @@
-// The elastic pull: parameters <- parameters - moving_rate * (sent - center). The caller has put the center into base.
+// The elastic pull: parameters <- parameters - moving_rate * (sent - center), in a range. The caller has put the center into base.
 //
-//   parameters, sent, center [VECTORS] of 4
+//   parameters, sent, center [elements of the layout / 4] of 4; the range is in vectors
 //
 // Four vectors per invocation, a workgroup apart.
 
-override VECTORS: u32 = 1;
 override INVOCATIONS: u32 = 64;
 
 struct Pull {
   moving_rate: f32,
+  first: u32,
+  end: u32,
 }
 
 @group(0) @binding(0) var<uniform> pull: Pull;
@@ -17,7 +18,7 @@ struct Pull {
 @group(0) @binding(3) var<storage, read_write> parameters: array<vec4f>;
 
 fn settle(index: u32) {
-  if (index >= VECTORS) {
+  if (index >= pull.end) {
     return;
   }
   parameters[index] -= pull.moving_rate * (sent[index] - center[index]);
@@ -25,7 +26,7 @@ fn settle(index: u32) {
 
 @compute @workgroup_size(INVOCATIONS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let first = (group.y * groups.x + group.x) * 4 * INVOCATIONS + local;
+  let first = pull.first + (group.y * groups.x + group.x) * 4 * INVOCATIONS + local;
   settle(first);
   settle(first + INVOCATIONS);
   settle(first + 2 * INVOCATIONS);

@@ -17,11 +17,21 @@ import {
   fragmentOf,
   wholeOf,
   type CodecName,
-  type Fragment,
 } from "../../shared/wire/codec/codec.ts";
 import { decode, encode, isFinitePayload } from "../../shared/wire/codec/naive.ts";
 import { isFiniteEncoding } from "../../shared/wire/codec/payload_check.ts";
-import { codecExamples, codecFragments, codecPlan, hardVector, patchyBase } from "../support/codec_cases.ts";
+import {
+  CODEC_SETTINGS as SETTINGS,
+  codecExamples,
+  codecFragments,
+  codecPlan,
+  hardVector,
+  part,
+  patchyBase,
+  sum,
+  wherever,
+  withPart,
+} from "../support/codec_cases.ts";
 import { mnistExamples } from "../support/mnist_examples.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
@@ -74,22 +84,8 @@ class Bench {
   }
 }
 
-function bitsOf(values: Float32Array): Uint32Array {
-  return new Uint32Array(values.slice().buffer);
-}
-
-/** Bit for bit, any NaN being equal to any other. */
 function expectEqual(actual: Float32Array, expected: Float32Array): void {
-  const differs = actual.findIndex((value, index) => {
-    const other = expected[index]!;
-    return !Object.is(value, other) && !(Number.isNaN(value) && Number.isNaN(other));
-  });
-  if (differs >= 0) expect({ differs, value: actual[differs] }).toEqual({ differs, value: expected[differs] });
-  expect(actual.length).toBe(expected.length);
-}
-
-function sum(a: Float32Array, b: Float32Array, factor = 1): Float32Array<ArrayBuffer> {
-  return Float32Array.from(a, (value, index) => value + factor * b[index]!);
+  expect(wherever(actual, expected)).toEqual([]);
 }
 
 const LENGTHS = [0, 4, 60, 64, 128, 192, 3 * 128 + 124, 14_080];
@@ -186,18 +182,6 @@ async function begun(): Promise<VirtualProgram> {
 }
 
 const ELEMENTS = codecPlan(UNITS).layout.elements;
-const SETTINGS = { learningRate: 0.1, momentum: 0.9, weightDecay: 0 };
-
-function part(vector: Float32Array, { fromElement, toElement }: Fragment): Float32Array<ArrayBuffer> {
-  return vector.slice(fromElement, toElement);
-}
-
-/** `vector` with the fragment of `other` in it. */
-function withPart(vector: Float32Array, other: Float32Array, { fromElement, toElement }: Fragment): Float32Array {
-  const whole = vector.slice();
-  whole.set(other.slice(fromElement, toElement), fromElement);
-  return whole;
-}
 
 describe("A program", () => {
   test.each(CODEC_NAMES)("sends base and decoded of a fragment, and nothing else of it changes: %s", async (codec) => {

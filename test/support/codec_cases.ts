@@ -93,7 +93,7 @@ const BROKEN_BLOCKS: readonly Draw[] = [
   (random, index) => (index === 0 ? NaN : random.normal()),
   (random, index) => (index === 63 ? NaN : random.normal()),
   (random, index) => (index === 31 ? Infinity : random.normal()),
-  (random, index) => (index === 62 ? -Infinity : 0),
+  (_, index) => (index === 62 ? -Infinity : 0),
   (_, index) => [NaN, Infinity, -Infinity, 0][index % 4]!,
   (_, index) => (index < 6 ? Infinity : -NaN),
 ];
@@ -116,4 +116,33 @@ export function patchyBase(seed: number, elements: number): Float32Array<ArrayBu
   return Float32Array.from({ length: elements }, (_, at) =>
     Math.floor(at / BLOCK_ELEMENTS) % 2 === 0 ? 0 : random.normal(),
   );
+}
+
+export const CODEC_SETTINGS = { learningRate: 0.1, momentum: 0.9, weightDecay: 0 };
+
+/** Where two vectors are not equal bit for bit (any NaN equals any other), the first few places. */
+export function wherever(actual: Float32Array, expected: Float32Array): readonly string[] {
+  const places: string[] =
+    actual.length === expected.length ? [] : [`${actual.length} for ${expected.length} elements`];
+  for (let at = 0; at < actual.length && places.length < 5; at++) {
+    const [value, other] = [actual[at]!, expected[at]!];
+    if (!Object.is(value, other)) places.push(`element ${at} is ${value} instead of ${other}`);
+  }
+  return places;
+}
+
+/** a + factor * b in f32. */
+export function sum(a: Float32Array, b: Float32Array, factor: 1 | -1 = 1): Float32Array<ArrayBuffer> {
+  return Float32Array.from(a, (value, index) => value + factor * b[index]!);
+}
+
+export function part(vector: Float32Array, { fromElement, toElement }: Fragment): Float32Array<ArrayBuffer> {
+  return vector.slice(fromElement, toElement);
+}
+
+/** `vector` with the fragment of `other` in it. */
+export function withPart(vector: Float32Array, other: Float32Array, fragment: Fragment): Float32Array<ArrayBuffer> {
+  const whole = vector.slice();
+  whole.set(part(other, fragment), fragment.fromElement);
+  return whole;
 }

@@ -8,8 +8,18 @@
  * gradient each way) and the two would drift apart by rounding; were it the helper's, the GPU would wait for it.
  */
 
-import type { Evaluation, Program, StepSettings, Taken, TakenLoss } from "../backend.ts";
-import { checkExamples, checkLoad, checkParts, checkVector } from "../checks.ts";
+import type {
+  CenterNews,
+  Evaluation,
+  Program,
+  StepSettings,
+  Taken,
+  TakenLoss,
+  TakenPayload,
+  TakeRequest,
+} from "../backend.ts";
+import type { Fragment } from "../../wire/codec/codec.ts";
+import { checkExamples, checkFragment, checkLoad, checkNews, checkParts, checkVector } from "../checks.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import type { Plan } from "../plan.ts";
 import type { GradientSource, StepOwner } from "../shares.ts";
@@ -111,6 +121,23 @@ export class HybridProgram implements Program {
     this.#move("center", center, (kept) => this.#owner.rebase(kept, keepParameters));
   }
 
+  takeEncoded(request: TakeRequest): Promise<TakenPayload> {
+    return this.#calls.ask(() => this.#withLosses(this.#owner.takeEncoded(request)));
+  }
+
+  unsend(fragment: Fragment): void {
+    checkFragment(this.plan, fragment);
+    this.#calls.do(() => this.#owner.unsend(fragment));
+  }
+
+  settleOnto(news: CenterNews, pull: number): void {
+    this.#moveOnto(news, (kept) => this.#owner.settleOnto(kept, pull));
+  }
+
+  rebaseOnto(news: CenterNews, keepParameters: boolean): void {
+    this.#moveOnto(news, (kept) => this.#owner.rebaseOnto(kept, keepParameters));
+  }
+
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
     checkExamples(this.plan, examples);
     return this.#calls.ask(() => this.#owner.evaluate(examples));
@@ -136,6 +163,16 @@ export class HybridProgram implements Program {
   #move(name: string, vector: Float32Array, work: (kept: Float32Array) => void): void {
     checkVector(this.plan, name, vector);
     const kept = this.#calls.isFree ? vector : vector.slice();
+    this.#calls.do(() => {
+      this.#parameters = undefined;
+      work(kept);
+    });
+  }
+
+  /** Likewise, in a fragment. */
+  #moveOnto(news: CenterNews, work: (kept: CenterNews) => void): void {
+    checkNews(this.plan, news);
+    const kept = this.#calls.isFree ? news : copyOf(news);
     this.#calls.do(() => {
       this.#parameters = undefined;
       work(kept);
@@ -209,6 +246,12 @@ export class HybridProgram implements Program {
     const meanLoss = examples === 0 ? 0 : (taken.meanLoss * ownerExamples + helperSum) / examples;
     return { ...taken, meanLoss };
   }
+}
+
+function copyOf(news: CenterNews): CenterNews {
+  return news.kind === "values"
+    ? { ...news, values: news.values.slice() }
+    : { ...news, deltas: news.deltas.map((delta) => delta.slice()) };
 }
 
 function addTo(sum: Float32Array, values: Float32Array): void {

@@ -8,6 +8,8 @@ export interface Dispatch {
   readonly name: string;
   /** File name of the shader, without its ending. */
   readonly shader: string;
+  /** `main` where nothing is said. */
+  readonly entryPoint?: string;
   readonly constants: Constants;
   /** In the order of the shader's bindings. */
   readonly bindings: readonly GPUBufferBinding[];
@@ -28,21 +30,25 @@ export function elementwise(
   constants: Constants,
   bindings: readonly GPUBufferBinding[],
 ): Dispatch {
-  const workgroups = Math.ceil(items / ELEMENTWISE_INVOCATIONS);
-  const rows = Math.ceil(workgroups / MAX_WORKGROUPS);
   return {
     name,
     shader,
     constants: { ...constants, INVOCATIONS: ELEMENTWISE_INVOCATIONS },
     bindings,
-    workgroups: [Math.ceil(workgroups / rows), rows, 1],
+    workgroups: folded(Math.ceil(items / ELEMENTWISE_INVOCATIONS)),
   };
+}
+
+/** So many workgroups or a few more, in two dimensions where one is too short. */
+export function folded(workgroups: number): readonly [number, number, number] {
+  const rows = Math.max(1, Math.ceil(workgroups / MAX_WORKGROUPS));
+  return [Math.ceil(workgroups / rows), rows, 1];
 }
 
 /** Vectors of 4 that each invocation of the whole-buffer kernels handles (measured in shaders/README.md). */
 const VECTORS_PER_INVOCATION = 4;
 
-/** A launch over a whole parameter-sized buffer. */
+/** A launch over a whole parameter-sized buffer, for a shader with the constant VECTORS. */
 export function overVectors(
   name: string,
   shader: string,

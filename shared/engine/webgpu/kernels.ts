@@ -7,9 +7,9 @@ import type { ShaderSources } from "../backend.ts";
 import { MAX_WORKGROUPS, type Dispatch } from "./dispatch.ts";
 
 /** Equal for launches that share a pipeline. */
-export function kernelKey({ shader, constants }: Dispatch): string {
+export function kernelKey({ shader, entryPoint = "main", constants }: Dispatch): string {
   const values = Object.entries(constants).map(([constant, value]) => `${constant}=${value}`);
-  return `${shader} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
+  return `${shader} ${entryPoint} ${values.toSorted((a, b) => a.localeCompare(b)).join(" ")}`;
 }
 
 /** A launch that is ready to be encoded. */
@@ -26,6 +26,8 @@ export class Kernels {
   readonly #sources: ShaderSources;
   readonly #modules = new Map<string, GPUShaderModule>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** Those that could not be waited for. */
+  readonly #immediate = new Map<string, GPUComputePipeline>();
   /** Whose pipelines serve too. */
   #lender: Kernels | undefined;
 
@@ -56,14 +58,31 @@ export class Kernels {
     return Promise.all(dispatches.map((dispatch) => this.#prepareOne(dispatch)));
   }
 
+  /**
+   * One launch, at once: the device compiles its pipeline while the caller goes on. What does not compile is reported to whoever
+   * watches the device.
+   */
+  prepareNow(dispatch: Dispatch): PreparedDispatch {
+    const key = kernelKey(dispatch);
+    const { name, shader, entryPoint = "main", constants } = dispatch;
+    const compute = { module: this.#module(shader), entryPoint, constants };
+    const pipeline =
+      this.#immediate.get(key) ?? this.#device.createComputePipeline({ label: name, layout: "auto", compute });
+    this.#immediate.set(key, pipeline);
+    return this.#bound(dispatch, pipeline);
+  }
+
   async #prepareOne(dispatch: Dispatch): Promise<PreparedDispatch> {
-    const { name, bindings, workgroups } = dispatch;
+    const { name, workgroups } = dispatch;
     if (workgroups.some((count) => count > MAX_WORKGROUPS)) {
       throw new Error(
         `"${name}" needs ${workgroups.join("x")} workgroups; a device runs ${MAX_WORKGROUPS} a dimension.`,
       );
     }
-    const pipeline = await this.#pipeline(dispatch);
+    return this.#bound(dispatch, await this.#pipeline(dispatch));
+  }
+
+  #bound({ name, bindings, workgroups }: Dispatch, pipeline: GPUComputePipeline): PreparedDispatch {
     const bindGroup = this.#device.createBindGroup({
       label: name,
       layout: pipeline.getBindGroupLayout(0),
@@ -84,13 +103,13 @@ export class Kernels {
     return pipeline;
   }
 
-  async #compile({ name, shader, constants }: Dispatch): Promise<GPUComputePipeline> {
+  async #compile({ name, shader, entryPoint = "main", constants }: Dispatch): Promise<GPUComputePipeline> {
     const module = this.#module(shader);
     try {
       return await this.#device.createComputePipelineAsync({
         label: name,
         layout: "auto",
-        compute: { module, entryPoint: "main", constants },
+        compute: { module, entryPoint, constants },
       });
     } catch (error) {
       const messages = await compileErrors(module, shader);

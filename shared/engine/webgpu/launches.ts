@@ -4,9 +4,10 @@ import type { Operation } from "../operation.ts";
 import type { Plan } from "../plan.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
-import { overVectors } from "./dispatch.ts";
+import { elementwise, overVectors, type Dispatch } from "./dispatch.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import { lossTotal } from "./layers/loss.ts";
+import type { PlanMemory } from "./memory.ts";
 import type { Surroundings } from "./layers/surroundings.ts";
 import { dispatchesOf, scratchOf } from "./operations.ts";
 import { updateDispatches } from "./updates.ts";
@@ -22,7 +23,8 @@ export interface Launches {
   readonly backward: readonly (readonly PreparedDispatch[])[];
   readonly update: readonly PreparedDispatch[];
   readonly difference: readonly PreparedDispatch[];
-  readonly settle: readonly PreparedDispatch[];
+  /** Of any range: workgroups are set with it. */
+  readonly settle: PreparedDispatch;
   /** In place of the gradient of running statistics what the base has to lose to become them; none where there are none. */
   readonly statistics: readonly PreparedDispatch[];
   /** Of a batch in parts: the sum so far gains a part's gradient, the last part's gradient gains the sum so far. */
@@ -72,7 +74,7 @@ export async function prepareAll(kernels: Kernels, around: Surroundings, choose:
       each(plan.backward),
       kernels.prepare(updateDispatches(memory)),
       vectors("elastic_difference", [parameters, base, sent, difference], elements),
-      vectors("elastic_settle", [memory.pull, sent, base, parameters], elements),
+      kernels.prepare([settleDispatch(memory)]),
       vectors("statistics_gradient", [base, parameters, gradient], elements, trainableElements),
       sumsOf(gradient, gradientSum),
       sumsOf(gradientSum, gradient),
@@ -84,11 +86,17 @@ export async function prepareAll(kernels: Kernels, around: Surroundings, choose:
     backward,
     update,
     difference: taking,
-    settle,
+    settle: settle[0]!,
     statistics,
     addToSum,
     addSum,
   };
+}
+
+function settleDispatch({ pull, vectors }: PlanMemory): Dispatch {
+  const { sent, base, parameters } = vectors;
+  const bindings = [pull, sent, base, parameters].map((buffer) => ({ buffer }));
+  return elementwise("elastic_settle", "elastic_settle", 1, {}, bindings);
 }
 
 /** Encodes launches into one compute pass. WebGPU orders their memory accesses. */

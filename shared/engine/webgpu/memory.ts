@@ -38,7 +38,7 @@ export class PlanMemory {
   /** The numbers of an update (`updateWords`). */
   readonly settings: GPUBuffer;
   readonly update: UpdateMemory;
-  /** The moving rate. */
+  /** The moving rate, and the range that is moved. */
   readonly pull: GPUBuffer;
   /** Of a batch that is done in parts: their gradients so far. */
   readonly gradientSum: GPUBuffer;
@@ -138,6 +138,13 @@ export class PlanMemory {
     };
     [this.scratch, this.scratchProducts] = next;
     return { keepNew: () => keep(next, old), keepOld: () => keep(old, next) };
+  }
+
+  /** A buffer that only some programs need, made when one does. */
+  add(name: string, words: number, usage: "storage" | "uniform" = "storage"): GPUBuffer {
+    const buffer = this.#make(name, words, usages()[usage]);
+    this.bytes += buffer.size;
+    return buffer;
   }
 
   close(): void {

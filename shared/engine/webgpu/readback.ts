@@ -8,14 +8,18 @@ export class Readback {
     this.#staging = staging;
   }
 
-  /** `enqueue` copies into the staging buffer; `use` sees its words and must copy what it keeps. */
-  async take<T>(enqueue: (staging: GPUBuffer) => void, use: (words: Float32Array<ArrayBuffer>) => T): Promise<T> {
+  /** `enqueue` copies into the staging buffer's first `bytes`; `use` sees their words and must copy what it keeps. */
+  async take<T>(
+    enqueue: (staging: GPUBuffer) => void,
+    use: (words: Float32Array<ArrayBuffer>) => T,
+    bytes = this.#staging.size,
+  ): Promise<T> {
     if (this.#busy) throw new Error("A readback is under way; await it before the next one.");
     this.#busy = true;
     try {
       enqueue(this.#staging);
-      await this.#staging.mapAsync(GPUMapMode.READ);
-      const result = use(new Float32Array(this.#staging.getMappedRange()));
+      await this.#staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      const result = use(new Float32Array(this.#staging.getMappedRange(0, bytes)));
       this.#staging.unmap();
       return result;
     } finally {

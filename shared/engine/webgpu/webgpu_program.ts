@@ -5,19 +5,23 @@
  */
 
 import { elementsOf } from "../../model/model.ts";
-import { checkExamples, checkLoad, checkParts, checkVector } from "../checks.ts";
-import type { Evaluation, StepSettings, Taken, TakenLoss } from "../backend.ts";
+import { checkExamples, checkFragment, checkLoad, checkNews, checkParts, checkVector } from "../checks.ts";
+import type { CenterNews, Evaluation, StepSettings, Taken, TakenLoss, TakenPayload, TakeRequest } from "../backend.ts";
+import { encodedBytes, wholeOf, type Fragment } from "../../wire/codec/codec.ts";
+import { isFiniteEncoding } from "../../wire/codec/payload_check.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
 import type { Share, StepOwner } from "../shares.ts";
 import type { DeviceWatch } from "./device_watch.ts";
+import type { Dispatch } from "./dispatch.ts";
+import { EncodedExchange } from "./encoded_exchange.ts";
 import { doExercise } from "./exercise.ts";
 import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
 import { imageWords, wholeWords } from "./buffer_sizes.ts";
-import { PlanMemory } from "./memory.ts";
+import { PlanMemory, TOTAL_WORDS } from "./memory.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 import { passesOf, type PartPasses, type StepPasses } from "./part_passes.ts";
 import { prepareAll, runPass, scratchOfPlan, type Launches } from "./launches.ts";
@@ -44,6 +48,7 @@ export async function compileProgram(
     watch.check();
     return new WebGpuProgram(watch, memory, launches, {
       prepare,
+      launch: (dispatch) => kernels.prepareNow(dispatch),
       scratch: (chosen) => scratchOfPlan(plan, traits, chosen),
       nowMs,
     });
@@ -56,6 +61,7 @@ export async function compileProgram(
 /** What compiling once more takes, with other kernels for the same plan. */
 interface Compiler {
   readonly prepare: (choose: ChooseCandidate) => Promise<Launches>;
+  readonly launch: (dispatch: Dispatch) => PreparedDispatch;
   readonly scratch: (choose: ChooseCandidate) => ScratchElements;
   /** Without a clock every step has its own submit. */
   readonly nowMs: (() => number) | undefined;
@@ -75,6 +81,7 @@ export class WebGpuProgram implements StepOwner {
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
   readonly #losses: RunningLoss;
+  readonly #exchange: EncodedExchange;
   #passes: StepPasses;
   #evaluationPass: readonly PreparedDispatch[];
   readonly #taken: Float32Array<ArrayBuffer>;
@@ -99,6 +106,12 @@ export class WebGpuProgram implements StepOwner {
     this.#taken = new Float32Array(memory.plan.layout.elements);
     this.#inputs = new StepInputs(memory);
     this.#losses = new RunningLoss(memory);
+    const device = {
+      queue: this.#queue,
+      launch: compiler.launch,
+      submit: (encode: (encoder: GPUCommandEncoder) => void) => this.#submit(encode),
+    };
+    this.#exchange = new EncodedExchange(device, memory, launches.settle);
     this.#steps = new StepQueue({
       queue: this.#queue,
       slots: STEP_SLOTS,
@@ -120,6 +133,7 @@ export class WebGpuProgram implements StepOwner {
     this.#checkVector("parameters", parameters);
     this.#write(this.memory.vectors.parameters, parameters);
     this.#write(this.memory.vectors.base, parameters);
+    this.#exchange.forgetAll();
     this.#forgetUpdates();
   }
 
@@ -188,8 +202,7 @@ export class WebGpuProgram implements StepOwner {
   settle(center: Float32Array, movingRate: number): void {
     this.#checkVector("center", center);
     this.#write(this.memory.vectors.base, center);
-    this.#queue.writeBuffer(this.memory.pull, 0, Float32Array.of(movingRate));
-    this.#submit((encoder) => runPass(encoder, this.launches.settle));
+    this.#exchange.settle(wholeOf(center.length), movingRate);
   }
 
   rebase(center: Float32Array, keepParameters: boolean): void {
@@ -198,6 +211,47 @@ export class WebGpuProgram implements StepOwner {
     if (keepParameters) return;
     this.#write(this.memory.vectors.parameters, center);
     this.#forgetUpdates();
+  }
+
+  async takeEncoded(request: TakeRequest): Promise<TakenPayload> {
+    checkFragment(this.plan, request.fragment);
+    const { what, codec, fragment } = request;
+    const bytes = encodedBytes(codec, fragment.toElement - fragment.fromElement);
+    const payload = new Uint8Array(this.#taken.buffer, 0, bytes);
+    const loss = await this.#takeWords(
+      bytes,
+      (encoder) => {
+        if (what === "gradient" && this.launches.statistics.length > 0) runPass(encoder, this.launches.statistics);
+        return this.#exchange.encodeTaking(encoder, request);
+      },
+      (words) => this.#taken.set(words),
+    );
+    const isFinite = isFiniteEncoding(codec, new Uint32Array(payload.buffer, 0, bytes / 4));
+    if (!isFinite && what === "gradient") this.#exchange.forgetRest(fragment);
+    return { payload, isFinite, ...loss };
+  }
+
+  unsend(fragment: Fragment): void {
+    this.#prepare();
+    checkFragment(this.plan, fragment);
+    this.#exchange.unsend(fragment);
+  }
+
+  settleOnto(news: CenterNews, pull: number): void {
+    this.#prepare();
+    checkNews(this.plan, news);
+    this.#exchange.receive(news);
+    this.#exchange.settle(news.fragment, pull);
+  }
+
+  rebaseOnto(news: CenterNews, keepParameters: boolean): void {
+    this.#prepare();
+    checkNews(this.plan, news);
+    this.#exchange.receive(news);
+    if (keepParameters) return;
+    const { fromElement, toElement } = news.fragment;
+    this.#exchange.restart(news.fragment);
+    if (toElement - fromElement === this.plan.layout.elements) this.#forgetUpdates();
   }
 
   async evaluate(examples: Uint32Array): Promise<Evaluation> {
@@ -327,30 +381,49 @@ export class WebGpuProgram implements StepOwner {
   }
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
-    const { elements } = this.plan.layout;
+    const bytes = this.plan.layout.elements * 4;
+    const loss = await this.#takeWords(
+      bytes,
+      (encoder) => {
+        if (before.length > 0) runPass(encoder, before);
+        return { buffer: vector };
+      },
+      (words) => this.#taken.set(words),
+    );
+    return { values: this.#taken, ...loss };
+  }
+
+  /** `bytes` of what `encode` leaves where it says, and the losses, in one readback. */
+  async #takeWords(
+    bytes: number,
+    encode: (encoder: GPUCommandEncoder) => GPUBufferBinding,
+    use: (words: Float32Array<ArrayBuffer>) => void,
+  ): Promise<TakenLoss> {
     let counted = NOTHING_COUNTED;
     const lossSum = await this.#readBack(
       this.#readback,
       (encoder, staging) => {
-        if (before.length > 0) runPass(encoder, before);
-        encoder.copyBufferToBuffer(vector, 0, staging, 0, elements * 4);
-        counted = this.#losses.encodeTaking(encoder, staging, elements * 4);
+        const { buffer, offset = 0 } = encode(encoder);
+        encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+        counted = this.#losses.encodeTaking(encoder, staging, bytes);
       },
       (words) => {
-        this.#taken.set(words.subarray(0, elements));
-        return words[elements]!;
+        use(words.subarray(0, bytes / 4));
+        return words[bytes / 4]!;
       },
+      bytes + TOTAL_WORDS * 4,
     );
-    return { values: this.#taken, ...takenOf(lossSum, counted) };
+    return takenOf(lossSum, counted);
   }
 
   async #readBack<T>(
     readback: Readback,
     encode: (encoder: GPUCommandEncoder, staging: GPUBuffer) => void,
     use: (words: Float32Array<ArrayBuffer>) => T,
+    bytes?: number,
   ): Promise<T> {
     this.#prepare();
-    const result = await readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use);
+    const result = await readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use, bytes);
     this.#check();
     return result;
   }

@@ -1,0 +1,147 @@
+// The codec int4 (SPEC C; shared/wire/codec/naive.ts is the definition): a range of a layout to words, and back.
+//
+//   encode: payload = encoded(source - base), kept = base + decoded(payload): parameters, the center, what was sent;
+//           with GRADIENT payload = encoded(source + kept), kept = what is left of that: a gradient, the residual
+//   decode: center = center + decoded(change)
+//
+//   source, base, kept, center [elements of the layout / 4] of 4; the range is in vectors, from a block's beginning on
+//   payload, change [blocks, 17]: the scale, then eight codes a word, the first in its lowest bits
+//
+// 16 invocations per block, a word of eight elements each. The last block is filled up with zeros.
+
+override GRADIENT: bool = false;
+
+const INVOCATIONS = 64u;
+// Invocations on a block, each with two vectors of it.
+const LANES = 16u;
+const BLOCK_VECTORS = 32u;
+const BLOCK_WORDS = 17u;
+const MOST = 7.0;
+// Scales below 2^-100 are zero.
+const LEAST_SCALE_BITS = 0x0d800000u;
+const INFINITY_BITS = 0x7f800000u;
+const NAN_BITS = 0x7fc00000u;
+
+struct Range {
+  first: u32,
+  end: u32,
+}
+
+@group(0) @binding(0) var<uniform> range: Range;
+
+// Of encode.
+@group(0) @binding(1) var<storage, read> source: array<vec4f>;
+@group(0) @binding(2) var<storage, read> base: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> kept: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> payload: array<u32>;
+
+// Of decode.
+@group(0) @binding(1) var<storage, read> change: array<u32>;
+@group(0) @binding(2) var<storage, read_write> center: array<vec4f>;
+
+var<workgroup> magnitudes: array<u32, INVOCATIONS>;
+
+fn wanted(index: u32) -> vec4f {
+  if (index >= range.end) {
+    return vec4f();
+  }
+  if (GRADIENT) {
+    return source[index] + kept[index];
+  }
+  return source[index] - base[index];
+}
+
+fn keep(index: u32, value: vec4f, decoded: vec4f) {
+  if (index >= range.end) {
+    return;
+  }
+  if (GRADIENT) {
+    kept[index] = value - decoded;
+  } else {
+    kept[index] = base[index] + decoded;
+  }
+}
+
+fn add(index: u32, decoded: vec4f) {
+  if (index < range.end) {
+    center[index] += decoded;
+  }
+}
+
+// The bits of the least number of 8 significant bits that is not below a MOST-th of the greatest magnitude; a NaN's where
+// that is not finite. Compared as whole numbers, since a compiler may take it that there are no NaN.
+fn scale_bits(magnitude: u32) -> u32 {
+  if (magnitude >= INFINITY_BITS) {
+    return NAN_BITS;
+  }
+  let bits = (bitcast<u32>(bitcast<f32>(magnitude) / MOST) + 0xffff) & 0xffff0000;
+  return select(bits, 0, bits < LEAST_SCALE_BITS);
+}
+
+fn greatest(low: vec4f, high: vec4f) -> u32 {
+  let four = max(bitcast<vec4u>(low) & vec4u(0x7fffffff), bitcast<vec4u>(high) & vec4u(0x7fffffff));
+  let two = max(four.xy, four.zw);
+  return max(two.x, two.y);
+}
+
+fn codes(value: vec4f, bits: u32) -> vec4i {
+  if (bits == 0 || bits >= INFINITY_BITS) {
+    return vec4i();
+  }
+  return vec4i(clamp(round(value / bitcast<f32>(bits)), vec4f(-MOST), vec4f(MOST)));
+}
+
+// Four codes in the low half of a word.
+fn half_word(codes: vec4i) -> u32 {
+  let bits = (bitcast<vec4u>(codes) & vec4u(0xf)) << vec4u(0, 4, 8, 12);
+  return bits.x | bits.y | bits.z | bits.w;
+}
+
+// Those in the high half.
+fn high_codes_in(word: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>(vec4u(word) << vec4u(12, 8, 4, 0)) >> vec4u(28));
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn encode(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let block = ((group.y * groups.x + group.x) * INVOCATIONS + local) / LANES;
+  let lane = local % LANES;
+  let first = range.first + block * BLOCK_VECTORS + 2 * lane;
+  let low = wanted(first);
+  let high = wanted(first + 1);
+  magnitudes[local] = greatest(low, high);
+  workgroupBarrier();
+  if (block * BLOCK_VECTORS >= range.end - range.first) {
+    return;
+  }
+  var magnitude = 0u;
+  for (var other = local - lane; other < local - lane + LANES; other++) {
+    magnitude = max(magnitude, magnitudes[other]);
+  }
+  let bits = scale_bits(magnitude);
+  let at = block * BLOCK_WORDS;
+  if (lane == 0) {
+    payload[at] = bits;
+  }
+  let low_codes = codes(low, bits);
+  let high_codes = codes(high, bits);
+  payload[at + 1 + lane] = half_word(low_codes) | (half_word(high_codes) << 16);
+  let scale = bitcast<f32>(bits);
+  keep(first, low, scale * vec4f(low_codes));
+  keep(first + 1, high, scale * vec4f(high_codes));
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn decode(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let block = ((group.y * groups.x + group.x) * INVOCATIONS + local) / LANES;
+  let lane = local % LANES;
+  let first = range.first + block * BLOCK_VECTORS + 2 * lane;
+  if (first >= range.end) {
+    return;
+  }
+  let at = block * BLOCK_WORDS;
+  let scale = bitcast<f32>(change[at]);
+  let word = change[at + 1 + lane];
+  add(first, scale * high_codes_in(word << 16));
+  add(first + 1, scale * high_codes_in(word));
+}
