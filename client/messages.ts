@@ -77,7 +77,11 @@ export interface ReplicaProgress {
   readonly localSteps: number;
   readonly samples: number;
   readonly samplesPerSecond: number;
+  /** Of the time since training began, the rest of a duty cycle and pauses left out: the share that was spent in steps. */
+  readonly busyShare: number | undefined;
   readonly exchanges: number;
+  /** Local steps, on average; more than the communication period where an exchange takes longer than that. */
+  readonly stepsPerExchange: number | undefined;
   readonly applied: number;
   readonly refused: number;
   /** The newest refusal's sentence, if any. */

@@ -4,31 +4,28 @@
  * back as an event, so that local steps go on meanwhile.
  */
 
+import type { CenterNews } from "../../shared/engine/backend.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import type { FromCoordinator } from "../../shared/wire/messages.ts";
-import type { Connection, ExchangeMessage, Welcome } from "./connection.ts";
-import type { Exchange, InFlight, Work } from "./exchange.ts";
-import type { Device, LocalTraining } from "./local_training.ts";
+import { encodeSlice, slicePlanOf, sliceRange } from "../../shared/wire/slices.ts";
+import type { VectorWire } from "../../shared/wire/vectors.ts";
+import type { Connection, Received, Welcome } from "./connection.ts";
+import type { Exchange, InFlight } from "./exchange.ts";
+import type { Device, LocalTraining, Took } from "./local_training.ts";
+import { centerNewsOf, newsOf, noNewsOf } from "./news.ts";
 import type { Progress } from "./progress.ts";
 
 type Answer = Extract<FromCoordinator, { kind: "answer" }>;
 type Center = Extract<FromCoordinator, { kind: "center" }>;
 type Refusal = Extract<FromCoordinator, { kind: "refusal" }>;
 
-/** The center that was pulled for an exchange of two round trips, and the rate that the replica moves by itself. */
-interface Pulled {
-  readonly center: Float32Array;
-  readonly movingRate: number;
-}
-
-/** The device reads a vector back. */
+/** The device encodes and reads back. */
 interface Taking {
   readonly kind: "taking";
-  readonly pulled: Pulled | undefined;
-  /** The new base that the taken update is to be carried onto. */
-  onto: Float32Array | undefined;
+  /** Of an exchange of two round trips, by which the replica moves by itself. */
+  readonly movingRate: number | undefined;
   /**
    * What becomes of it: pushed; not pushed, because the base changed meanwhile, but its work is told of later; forgotten;
    * or forgotten, with the losses of the steps after it too.
@@ -40,8 +37,7 @@ type State =
   | { readonly kind: "training" }
   | { readonly kind: "pulling" }
   | Taking
-  /** `isOrphan`: the device that remembered what was sent is gone. */
-  | { readonly kind: "pushed"; readonly pulled: Pulled | undefined; readonly isOrphan: boolean };
+  | { readonly kind: "pushed"; readonly movingRate: number | undefined };
 
 export interface ConversationOptions {
   readonly rule: ReplicaRule;
@@ -69,8 +65,7 @@ export class Conversation {
   readonly #options: ConversationOptions;
   readonly #rule: ReplicaRule;
   #state: State = { kind: "training" };
-  /** The center that the device holds as its base. */
-  #base: Float32Array | undefined;
+  #hasJoined = false;
   /** What the next pulled center is for, where it is not for an exchange. */
   #need: "rebase" | "restart" | undefined;
   #divergences = 0;
@@ -84,7 +79,7 @@ export class Conversation {
 
   /** Whether the replica has ever got a center. */
   get hasJoined(): boolean {
-    return this.#base !== undefined;
+    return this.#hasJoined;
   }
 
   /** Whether a step makes sense now. */
@@ -118,34 +113,40 @@ export class Conversation {
     if (training.steps < this.#period) return;
     if (!connection.mayExchange(this.#rule.isTwoRoundTrip ? 2 : 1)) return;
     if (this.#rule.isTwoRoundTrip) return this.#pull();
-    this.#take("push");
+    this.#take();
   }
 
   welcomed({ header, payload }: Welcome): void {
     const { connection, exchange, training } = this.#options;
     this.#assign(header.assignment);
-    if (header.resumed && this.hasJoined) return this.#resume();
-    const center = vectorOf(payload);
-    if (!center) return connection.renew("a welcome without a center");
+    if (header.resumed && this.hasJoined) return this.#repeat();
+    const news = centerNewsOf(payload, {}, connection.vectors);
+    if (news?.kind !== "values") return connection.renew("a welcome without a center");
     exchange.rejoin({ version: header.version, incarnation: header.incarnation }, header.lastExchange);
     if (this.#state.kind !== "taking") this.#state = { kind: "training" };
     else if (this.#state.fate === "push") this.#state.fate = "carry";
-    if (this.hasJoined) return this.#recover(this.#need ?? "rebase", center);
-    this.#base = center;
-    training.begin(header.replica, center);
+    if (this.hasJoined) return this.#recover(this.#need ?? "rebase", news);
+    this.#hasJoined = true;
+    training.begin(header.replica, news.values);
   }
 
-  received(message: ExchangeMessage): void {
+  received({ message, vectors }: Received): void {
     switch (message.kind) {
       case "answer":
-        return this.#answered(message);
+        return this.#answered(message, vectors);
       case "center":
-        return this.#pulled(message);
+        return this.#pulled(message, vectors);
       case "refusal":
-        return this.#refused(message);
+        return this.#refused(message, vectors);
       default:
         return message satisfies never;
     }
+  }
+
+  /** The path that bulk took is gone, another is there: nobody knows whether what was under way arrived. */
+  rerouted(): void {
+    if (this.#state.kind === "pulling") return this.#pull();
+    this.#repeat();
   }
 
   connectionLost(): void {
@@ -153,17 +154,17 @@ export class Conversation {
     if (this.#state.kind === "pulling") this.#state = { kind: "training" };
   }
 
-  /** The channel that an exchange went by is gone: the exchange is repeated where it goes now (SPEC T5). */
-  rerouted(): void {
-    if (this.#state.kind === "pulling") this.#pull();
-    else this.#resume();
-  }
-
-  /** The old device is lost: the replica goes on from the last center that it was given. */
+  /** The old device is lost, and the base with it: the replica asks for the center as one that comes back without. */
   deviceReplaced(device: Device): void {
-    this.#options.training.useDevice(device, this.#base);
-    if (this.#state.kind === "taking") this.#state = { kind: "training" };
-    if (this.#state.kind === "pushed") this.#state = { ...this.#state, isOrphan: true };
+    const { connection, exchange, training } = this.#options;
+    training.useDevice(device);
+    if (this.hasJoined) {
+      // What was pushed counts if it arrived, and nothing that could be pushed again is left.
+      exchange.forget();
+      this.#state = { kind: "training" };
+      this.#need = "restart";
+      connection.renewWithoutBase("the device was lost");
+    }
     this.#refuseMisassignment();
   }
 
@@ -177,7 +178,8 @@ export class Conversation {
     if (misassignment !== undefined) this.#options.onHopeless(misassignment);
   }
 
-  #resume(): void {
+  /** SPEC X12: the same push once more. */
+  #repeat(): void {
     const { connection, exchange } = this.#options;
     if (this.#state.kind !== "pushed" || !exchange.inFlight) return;
     this.#listen();
@@ -190,42 +192,62 @@ export class Conversation {
     this.#options.connection.pull();
   }
 
-  #take(fate: Taking["fate"], { pulled, onto }: Partial<Pick<Taking, "pulled" | "onto">> = {}): void {
-    const taking: Taking = { kind: "taking", pulled, onto, fate };
+  #take(movingRate?: number): void {
+    const { connection, exchange, training } = this.#options;
+    const taking: Taking = { kind: "taking", movingRate, fate: "push" };
     this.#state = taking;
-    this.#options.training
-      .take()
-      .then(({ values, work }) => this.#taken(taking, values, work))
-      .catch(this.#options.onDeviceFailure);
+    this.#await(taking, training.take(connection.vectors.codecs.up, exchange.fragment));
   }
 
-  #taken(taking: Taking, values: Float32Array, work: Work): void {
-    const { training, exchange, onChange } = this.#options;
+  /** The losses of steps that nobody shall be told of. */
+  #forgetLosses(): void {
+    const taking: Taking = { kind: "taking", movingRate: undefined, fate: "forget" };
+    this.#state = taking;
+    this.#await(taking, this.#options.training.dropLosses());
+  }
+
+  #await(taking: Taking, taken: Promise<Took | void>): void {
+    taken.then((took) => this.#taken(taking, took)).catch(this.#options.onDeviceFailure);
+  }
+
+  #taken(taking: Taking, took: Took | void): void {
+    const { exchange, onChange } = this.#options;
     // Another device has taken its place meanwhile.
     if (this.#state !== taking) return;
     this.#state = { kind: "training" };
     onChange();
-    if (taking.fate === "forget") return;
-    if (taking.fate === "forget-all") return this.#take("forget");
-    if (taking.fate === "push") return this.#push(taking, values, work);
-    if (taking.onto) training.moveOnto(taking.onto, values);
-    if (Number.isFinite(work.lossSum)) exchange.carry(work);
+    if (taking.fate === "forget-all") return this.#forgetLosses();
+    if (!took || taking.fate === "forget") return;
+    if (taking.fate === "push") return this.#push(taking, took);
+    if (Number.isFinite(took.work.lossSum)) exchange.carry(took.work);
   }
 
-  #push({ pulled }: Taking, values: Float32Array, work: Work): void {
+  #push({ movingRate }: Taking, { codec, payload, isFinite, work }: Took): void {
     const { connection, exchange, progress } = this.#options;
+    if (!isFinite || !Number.isFinite(work.lossSum)) return this.#diverged();
     const isBuffered = connection.bufferedBytes > 0;
-    const inFlight = exchange.begin(this.#rule.content, values, pulled?.movingRate ?? 1, work, isBuffered);
-    if (!inFlight) return this.#diverged();
-    this.#state = { kind: "pushed", pulled, isOrphan: false };
-    progress.pushed(inFlight.header.meanLoss);
+    const cargo = { content: this.#rule.content, codec, payload, scale: movingRate, work };
+    const inFlight = exchange.begin(cargo, isBuffered);
+    this.#state = { kind: "pushed", movingRate };
+    progress.pushed(inFlight.header);
     this.#listen();
     // Sent again after the next welcome where the connection is down.
-    connection.push(inFlight.header, inFlight.payload);
+    this.#send(inFlight);
   }
 
-  #answered({ header, payload }: Answer): void {
-    const { exchange, progress } = this.#options;
+  /** The first time; on a path that loses some of it where there is one (SPEC T6). */
+  #send({ header, payload, codec }: InFlight): void {
+    const { connection } = this.#options;
+    if (connection.route !== "webrtc-lossy" || header.fragment !== undefined) return connection.push(header, payload);
+    const plan = slicePlanOf(codec, connection.vectors.elements);
+    const slices = Array.from({ length: plan.slices }, (_, index) =>
+      encodeSlice(plan, header.exchange, index, payload),
+    );
+    connection.pushSlices({ ...header, slices: plan.slices }, slices);
+  }
+
+  #answered({ header, payload }: Answer, vectors: VectorWire): void {
+    const { exchange, progress, training } = this.#options;
     const inFlight = exchange.settle(header.exchange);
     const state = this.#state;
     if (!inFlight || state.kind !== "pushed") return;
@@ -233,48 +255,47 @@ export class Conversation {
     this.#divergences = 0;
     progress.answered(header.staleness);
     this.#assign(header.assignment);
-    if (this.#rule.isTwoRoundTrip) this.#moveMyself(state);
-    else this.#moveTowards(vectorOf(payload), header, inFlight, state.isOrphan);
+    if (header.lost) this.#unsend(inFlight, header.lost);
+    // SPEC X10: by the difference that was pushed, from the center that was pulled for it.
+    if (state.movingRate !== undefined) return training.settle(noNewsOf(inFlight.fragment), state.movingRate);
+    const isOfThis = (header.fragment ?? 0) === (inFlight.header.fragment ?? 0);
+    this.#moveTowards(isOfThis ? newsOf(payload, header, inFlight.fragment, vectors) : undefined, header, inFlight);
   }
 
-  /** SPEC X10: by the difference that was pushed. */
-  #moveMyself({ pulled, isOrphan }: Extract<State, { kind: "pushed" }>): void {
-    if (pulled && !isOrphan) this.#options.training.settle(pulled.center, pulled.movingRate);
+  /** SPEC T6: what did not arrive counts as not sent. Of a gradient it is lost. */
+  #unsend({ codec }: InFlight, lost: readonly number[]): void {
+    if (this.#rule.takesGradients) return;
+    const plan = slicePlanOf(codec, this.#options.connection.vectors.elements);
+    const ranges = lost.filter((index) => index < plan.slices).map((index) => sliceRange(plan, index));
+    this.#options.training.unsend(ranges);
   }
 
   /** SPEC X4. */
-  #moveTowards(
-    vector: Float32Array | undefined,
-    header: Answer["header"],
-    inFlight: InFlight,
-    isOrphan: boolean,
-  ): void {
+  #moveTowards(news: CenterNews | undefined, header: Answer["header"], inFlight: InFlight): void {
     const { exchange, training } = this.#options;
-    exchange.rebase({ version: header.version, incarnation: inFlight.header.incarnation });
-    if (!vector) {
+    if (!news) {
       // Not what X3 promises: asked for instead. An update is in the center already, and must not be pushed again.
       this.#need = this.#rule.content === "parameters" ? "rebase" : "restart";
       return;
     }
-    if (isOrphan || this.#rule.takesGradients) return this.#restart(vector);
-    this.#base = vector;
-    training.settle(vector, header.pull);
+    exchange.rebaseFragment(inFlight, header.version);
+    if (this.#rule.takesGradients) training.restart(news);
+    else training.settle(news, header.pull);
   }
 
-  #pulled({ header, payload }: Center): void {
+  #pulled({ header, payload }: Center, vectors: VectorWire): void {
     const { exchange, training } = this.#options;
-    const center = vectorOf(payload);
-    if (this.#state.kind !== "pulling" || !center) return;
+    const news = centerNewsOf(payload, header, vectors);
+    if (this.#state.kind !== "pulling" || !news) return;
     this.#state = { kind: "training" };
     this.#assign(header.assignment);
     exchange.rebase({ version: header.version, incarnation: header.incarnation });
-    if (this.#need) return this.#recover(this.#need, center);
-    this.#base = center;
-    training.rebase(center);
-    this.#take("push", { pulled: { center, movingRate: header.assignment.movingRate } });
+    if (this.#need) return this.#recover(this.#need, news);
+    training.rebase(news);
+    this.#take(header.assignment.movingRate);
   }
 
-  #refused({ header, payload }: Refusal): void {
+  #refused({ header, payload }: Refusal, vectors: VectorWire): void {
     const { exchange, progress } = this.#options;
     const inFlight = header.exchange === undefined ? undefined : exchange.settle(header.exchange);
     // Of an exchange that is over already.
@@ -285,40 +306,33 @@ export class Conversation {
     if (header.recovery === "none") return;
     if (header.recovery === "rebase") exchange.carry(inFlight.work);
     if (header.code === "NOT_FINITE" || header.code === "OUT_OF_BOUNDS") this.#countDivergence();
-    const center = vectorOf(payload);
-    if (!center) {
+    const news = centerNewsOf(payload, {}, vectors);
+    if (!news) {
       this.#need = header.recovery;
       return;
     }
     exchange.rebase({ version: header.version, incarnation: header.incarnation });
-    this.#recover(header.recovery, center);
+    this.#recover(header.recovery, news);
   }
 
   /** SPEC X11. */
-  #recover(how: "rebase" | "restart", center: Float32Array): void {
+  #recover(how: "rebase" | "restart", news: CenterNews): void {
+    const { training } = this.#options;
     this.#need = undefined;
     // A gradient is worth nothing at another center.
-    if (how === "restart" || this.#rule.takesGradients) return this.#restart(center);
-    this.#base = center;
-    if (this.#rule.content === "update") this.#carryOnto(center);
-    else this.#options.training.rebase(center);
+    if (how === "restart" || this.#rule.takesGradients) return this.#restart(news);
+    // The difference from a new base would count the way that the center went as this replica's own work, once per replica.
+    if (this.#rule.content === "update") training.carryOnto(news);
+    else training.rebase(news);
   }
 
-  /** The difference from a new base would count the way that the center went as this replica's own work, once per replica. */
-  #carryOnto(center: Float32Array): void {
-    if (this.#state.kind !== "taking") this.#take("carry", { onto: center });
-    else if (this.#state.fate === "carry") this.#state.onto = center;
-    // What is being forgotten cannot be carried.
-    else this.#restart(center);
-  }
-
-  #restart(center: Float32Array): void {
+  #restart(news: CenterNews): void {
     const { training } = this.#options;
     const hasLosses = training.steps > 0;
-    this.#base = center;
-    training.restart(center);
+    training.restart(news);
+    training.forgetWork();
     if (this.#state.kind === "taking") this.#state.fate = "forget-all";
-    else if (hasLosses) this.#take("forget");
+    else if (hasLosses) this.#forgetLosses();
   }
 
   /** The loss or a parameter is not a number: nothing is sent, and the replica asks for the center to restart from. */
@@ -351,11 +365,4 @@ export class Conversation {
     this.#bufferedBytes = connection.bufferedBytes;
     if (nowMs() - this.#quietSinceMs > SILENCE_MS) connection.renew("no answer came");
   }
-}
-
-/** The payload as numbers: in place where it is aligned, as it is in a browser; copied where a socket library packs tightly. */
-function vectorOf(payload: Uint8Array): Float32Array | undefined {
-  if (payload.byteLength === 0) return undefined;
-  const aligned = payload.byteOffset % 4 === 0 ? payload : payload.slice();
-  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }

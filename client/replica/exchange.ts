@@ -1,10 +1,11 @@
 /**
- * What this replica and the coordinator have agreed on so far: the base that both hold, the number of the next exchange,
- * and the one in flight with its exact bytes, so that a retry is the same push again (SPEC X1, X12, H5, H6). Sends nothing
- * itself, and trains nothing.
+ * What this replica and the coordinator have agreed on so far: the base that both hold of every fragment, the number of the
+ * next exchange and what it carries, and the one in flight with its exact bytes, so that a retry is the same push again
+ * (SPEC X1, X12, X17, H5, H6). Sends nothing itself, and trains nothing.
  */
 
 import type { PushContent } from "../../shared/solver/replica_rule.ts";
+import { fragmentOf, type CodecName, type Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Header } from "../../shared/wire/messages.ts";
 
 /** Local work that no settled exchange has told of yet. */
@@ -20,9 +21,23 @@ function workSum(a: Work, b: Work): Work {
   return { steps: a.steps + b.steps, samples: a.samples + b.samples, lossSum: a.lossSum + b.lossSum };
 }
 
+/** What is to be pushed. */
+export interface Cargo {
+  readonly content: PushContent;
+  readonly codec: CodecName;
+  /** Encoded, of the fragment whose turn it is. Copied. */
+  readonly payload: Uint8Array;
+  /** That the payload, f32 then, is multiplied by; 1 where left out. */
+  readonly scale?: number | undefined;
+  readonly work: Work;
+}
+
 export interface InFlight {
   readonly header: Header<"push">;
+  readonly codec: CodecName;
+  /** As it was encoded: a retry is these bytes, because what was encoded counts as sent (SPEC C3). */
   readonly payload: Uint8Array<ArrayBuffer>;
+  readonly fragment: Fragment;
   readonly work: Work;
 }
 
@@ -32,67 +47,72 @@ export interface Base {
 }
 
 export class Exchange {
+  readonly #fragments: readonly Fragment[];
+  /** Of those that hold anything: more fragments than blocks leave some empty. */
+  readonly #turns: readonly number[];
+  /** Of each fragment's base; undefined before the first welcome. */
+  #versions: number[] | undefined;
+  #incarnation = 0;
   /** The highest number that was given out. */
   #last = 0;
-  #base: Base | undefined;
+  /** Which of the turns is next. */
+  #next = 0;
   #inFlight: InFlight | undefined;
   /** Of exchanges that were dropped: the next push carries their work too. */
   #carried: Work = NO_WORK;
-  #memory: Float32Array<ArrayBuffer>;
+  #memory = new Uint8Array(0);
 
-  constructor(elements: number) {
-    this.#memory = new Float32Array(elements);
+  /** Of a layout of so many elements, in so many fragments. */
+  constructor(elements: number, fragments: number) {
+    this.#fragments = Array.from({ length: fragments }, (_, index) => fragmentOf(elements, fragments, index));
+    this.#turns = [...this.#fragments.keys()].filter((index) => lengthOf(this.#fragments[index]) > 0);
   }
 
   get inFlight(): InFlight | undefined {
     return this.#inFlight;
   }
 
-  get base(): Base | undefined {
-    return this.#base;
+  /** What the next exchange carries (SPEC X17). */
+  get fragment(): Fragment {
+    const fragment = this.#fragments[this.#turn];
+    if (!fragment) throw new Error("invariant violation: no fragment's turn");
+    return fragment;
   }
 
   /** A welcome that did not resume (H5, H6): numbers go on where the coordinator stands, what was in flight is dropped. */
   rejoin(base: Base, lastExchange: number): void {
     this.drop();
-    this.#base = base;
+    this.rebase(base);
     this.#last = lastExchange;
   }
 
-  /** Both sides hold another base from now on. */
-  rebase(base: Base): void {
-    this.#base = base;
+  /** Both sides hold another base from now on, of everything. */
+  rebase({ version, incarnation }: Base): void {
+    this.#versions = this.#fragments.map(() => version);
+    this.#incarnation = incarnation;
   }
 
-  /**
-   * The next push of `scale * values`, copied into memory that nobody else changes; undefined where a value is not
-   * finite, which nobody should be sent. `isBuffered` says that a link still holds the memory of the exchange before.
-   */
-  begin(
-    content: PushContent,
-    values: Float32Array,
-    scale: number,
-    work: Work,
-    isBuffered: boolean,
-  ): InFlight | undefined {
-    if (this.#inFlight || !this.#base)
+  /** The next push, in memory that nobody else changes. `isBuffered`: a link still holds the memory of the one before. */
+  begin({ content, codec, payload, scale = 1, work }: Cargo, isBuffered: boolean): InFlight {
+    const index = this.#turn;
+    const baseVersion = this.#versions?.[index];
+    if (this.#inFlight || baseVersion === undefined)
       throw new Error("invariant violation: an exchange began before the last one was settled");
     const told = workSum(this.#carried, work);
-    if (!Number.isFinite(told.lossSum)) return undefined;
-    if (isBuffered) this.#memory = new Float32Array(this.#memory.length);
-    if (!copyScaled(values, scale, this.#memory)) return undefined;
-    this.#last++;
-    this.#carried = NO_WORK;
     const header = {
-      exchange: this.#last,
-      incarnation: this.#base.incarnation,
-      baseVersion: this.#base.version,
+      exchange: ++this.#last,
+      incarnation: this.#incarnation,
+      baseVersion,
       content,
       steps: told.steps,
       samples: told.samples,
       meanLoss: told.steps === 0 ? 0 : told.lossSum / told.steps,
+      ...(this.#fragments.length === 1 ? {} : { fragment: index }),
     };
-    this.#inFlight = { header, payload: new Uint8Array(this.#memory.buffer), work: told };
+    const { fragment } = this;
+    this.#carried = NO_WORK;
+    this.#next = (this.#next + 1) % this.#turns.length;
+    this.#inFlight = { header, codec, payload: this.#copy(payload, scale, isBuffered), fragment, work: told };
     return this.#inFlight;
   }
 
@@ -104,25 +124,42 @@ export class Exchange {
     return inFlight;
   }
 
+  /** Of the fragment that a settled exchange carried, both sides hold another base from now on. */
+  rebaseFragment({ header }: InFlight, version: number): void {
+    if (this.#versions) this.#versions[header.fragment ?? 0] = version;
+  }
+
   /** Forgets what is in flight, and has the next push tell of its work. */
   drop(): void {
     if (this.#inFlight) this.carry(this.#inFlight.work);
     this.#inFlight = undefined;
   }
 
+  /** Forgets what is in flight and all work: it is the coordinator's or nobody's. */
+  forget(): void {
+    this.#inFlight = undefined;
+    this.#carried = NO_WORK;
+  }
+
   carry(work: Work): void {
     this.#carried = workSum(this.#carried, work);
   }
+
+  get #turn(): number {
+    return this.#turns[this.#next] ?? 0;
+  }
+
+  #copy(payload: Uint8Array, scale: number, isBuffered: boolean): Uint8Array<ArrayBuffer> {
+    if (isBuffered || this.#memory.byteLength !== payload.byteLength) this.#memory = new Uint8Array(payload.byteLength);
+    this.#memory.set(payload);
+    if (scale !== 1) {
+      const values = new Float32Array(this.#memory.buffer);
+      for (let index = 0; index < values.length; index++) values[index]! *= scale;
+    }
+    return this.#memory;
+  }
 }
 
-/** target = scale * values; false where a value is not finite. */
-function copyScaled(values: Float32Array, scale: number, target: Float32Array): boolean {
-  // x - x is 0 for every finite x and NaN for the others: one sum instead of a test per element.
-  let zero = 0;
-  for (let index = 0; index < values.length; index++) {
-    const value = scale * values[index]!;
-    target[index] = value;
-    zero += value - value;
-  }
-  return zero === 0;
+function lengthOf(fragment: Fragment | undefined): number {
+  return fragment ? fragment.toElement - fragment.fromElement : 0;
 }

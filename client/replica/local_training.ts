@@ -4,11 +4,12 @@
  */
 
 import type { BackendName } from "../../shared/backends.ts";
-import type { Program, Taken } from "../../shared/engine/backend.ts";
+import type { CenterNews, Program, TakenPayload } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { randomFor, Sampler, type ExampleRange } from "../../shared/sampler.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
+import type { CodecName, Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Work } from "./exchange.ts";
 
 /** A compiled program on a device, with its examples. */
@@ -25,6 +26,12 @@ export interface Device {
   readonly stepsPerLook: number;
   /** The examples in the program; grows while shards arrive, and holds at least one range. */
   readonly loaded: readonly ExampleRange[];
+}
+
+/** What was read back for a push. */
+export interface Took extends Pick<TakenPayload, "payload" | "isFinite"> {
+  readonly codec: CodecName;
+  readonly work: Work;
 }
 
 export class LocalTraining {
@@ -95,18 +102,17 @@ export class LocalTraining {
     this.#replicaId = replicaId;
     this.#sampler = this.#newSampler();
     this.#program.writeParameters(center);
-    this.#forgetWork();
+    this.forgetWork();
   }
 
-  /** A new device in place of a lost one. What was trained since `center`, the base, is gone with the old one. */
-  useDevice(device: Device, center: Float32Array | undefined): void {
+  /** A new device in place of a lost one. What was trained since the last exchange is gone with the old one. */
+  useDevice(device: Device): void {
     this.#device = device;
     this.#sampler = this.#newSampler();
     this.#stepsSinceLook = 0;
     this.#look = Promise.resolve();
     this.#room = undefined;
-    this.#forgetWork();
-    if (center) this.#program.writeParameters(center);
+    this.forgetWork();
   }
 
   /** One step of the solver's, a local one or a gradient alone; returns its samples. */
@@ -133,38 +139,60 @@ export class LocalTraining {
     return this.#program.idle();
   }
 
-  /** The vector to be pushed, and the work behind it. */
-  async take(): Promise<{ readonly values: Float32Array<ArrayBuffer>; readonly work: Work }> {
-    const { steps, samples } = this.#forgetWork();
-    const taken: Taken = await (this.#rule.takesGradients
-      ? this.#program.takeGradient()
-      : this.#program.takeDifference());
-    return { values: taken.values, work: { steps, samples, lossSum: taken.meanLoss * steps } };
+  /** Of this fragment what is to be pushed, encoded, and the work behind it. */
+  async take(codec: CodecName, fragment: Fragment): Promise<Took> {
+    const { steps, samples } = this.forgetWork();
+    const what = this.#rule.takesGradients ? "gradient" : "difference";
+    if (!("takeEncoded" in this.#program)) return this.#interimTake(steps, samples);
+    const { payload, isFinite, meanLoss } = await this.#program.takeEncoded({ what, codec, fragment });
+    return { codec, payload, isFinite, work: { steps, samples, lossSum: meanLoss * steps } };
   }
 
-  /** SPEC X4: towards `vector`, which what was taken last met at the center. */
-  settle(vector: Float32Array, pull: number): void {
-    this.#program.settle(vector, pull);
+  /** Takes the losses alone, for nobody. */
+  async dropLosses(): Promise<void> {
+    await this.#program.takeLoss();
+  }
+
+  /** These parts of what was taken last did not arrive (SPEC T6). */
+  unsend(fragments: readonly Fragment[]): void {
+    for (const fragment of fragments) this.#program.unsend(fragment);
+  }
+
+  /** SPEC X4: towards the new base, which what was taken last met at the center. */
+  settle(news: CenterNews, pull: number): void {
+    if (!("settleOnto" in this.#program)) return this.#interimProgram.settle(interimValues(news), pull);
+    this.#program.settleOnto(news, pull);
+  }
+
+  get #interimProgram(): Program {
+    return this.#program;
+  }
+
+  // Until every backend encodes.
+  async #interimTake(steps: number, samples: number): Promise<Took> {
+    const program = this.#interimProgram;
+    const taken = await (this.#rule.takesGradients ? program.takeGradient() : program.takeDifference());
+    const payload = new Uint8Array(taken.values.buffer, taken.values.byteOffset, taken.values.byteLength);
+    const work = { steps, samples, lossSum: taken.meanLoss * steps };
+    return { codec: "f32", payload, isFinite: taken.values.every(Number.isFinite), work };
   }
 
   /** SPEC X11: a new base, and the parameters kept. */
-  rebase(center: Float32Array): void {
-    this.#program.rebase(center, true);
+  rebase(news: CenterNews): void {
+    if (!("rebaseOnto" in this.#program)) return this.#interimProgram.rebase(interimValues(news), true);
+    this.#program.rebaseOnto(news, true);
   }
 
-  /** SPEC X11 for updates: a new base, and the steps since the old one kept; `update` was taken last. */
-  moveOnto(center: Float32Array, update: Float32Array): void {
-    this.#program.settle(
-      center.map((value, index) => value + (update[index] ?? 0)),
-      1,
-    );
-    this.#program.rebase(center, true);
+  /** SPEC X11 for updates: a new base, and the steps since the old one kept, as if nothing of them had been sent. */
+  carryOnto(news: CenterNews): void {
+    this.#program.unsend(news.fragment);
+    this.#program.settleOnto(news, 1);
   }
 
   /** SPEC X11: the center as base and parameters. */
-  restart(center: Float32Array): void {
-    this.#program.rebase(center, false);
-    this.#forgetWork();
+  restart(news: CenterNews): void {
+    if (!("rebaseOnto" in this.#program)) return this.#interimProgram.rebase(interimValues(news), false);
+    this.#program.rebaseOnto(news, false);
   }
 
   #draw(samples: number): Uint32Array {
@@ -186,7 +214,8 @@ export class LocalTraining {
     this.#look.catch(() => {});
   }
 
-  #forgetWork(): { readonly steps: number; readonly samples: number } {
+  /** Returns it. */
+  forgetWork(): { readonly steps: number; readonly samples: number } {
     const work = { steps: this.#steps, samples: this.#samples };
     this.#steps = 0;
     this.#samples = 0;
@@ -197,4 +226,9 @@ export class LocalTraining {
     this.#rangesSeen = 0;
     return new Sampler(randomFor(this.#settings.seed, this.#replicaId));
   }
+}
+
+function interimValues(news: CenterNews): Float32Array {
+  if (news.kind !== "values") throw new Error("this backend does not decode yet");
+  return news.values;
 }

@@ -1,6 +1,7 @@
 /** The replica's own numbers for the volunteer, gathered from what happens in the training loop. */
 
 import { StalenessHistogram } from "../../shared/staleness_histogram.ts";
+import type { Header } from "../../shared/wire/messages.ts";
 import type { ReplicaProgress } from "../messages.ts";
 
 /** Older steps fade with this time constant. */
@@ -35,15 +36,56 @@ export class Speed {
   }
 }
 
+/** How much of the time since training began was spent in steps. What the device does while the loop is elsewhere is not seen. */
+class BusyTime {
+  #busyMs = 0;
+  #allMs = 0;
+  /** Up to when the time is counted; undefined while nobody trains. */
+  #countedMs: number | undefined;
+
+  worked(fromMs: number, toMs: number): void {
+    this.#countedMs ??= fromMs;
+    this.#busyMs += toMs - fromMs;
+    this.#count(toMs);
+  }
+
+  /** Of its own will: counts neither way. */
+  rested(fromMs: number, toMs: number): void {
+    if (this.#countedMs === undefined) return;
+    this.#count(fromMs);
+    this.#countedMs = toMs;
+  }
+
+  /** Time until the next step does not count. */
+  interrupt(): void {
+    this.#countedMs = undefined;
+  }
+
+  shareAt(nowMs: number): number | undefined {
+    if (this.#countedMs !== undefined) this.#count(nowMs);
+    return this.#allMs === 0 ? undefined : this.#busyMs / this.#allMs;
+  }
+
+  #count(untilMs: number): void {
+    this.#allMs += untilMs - (this.#countedMs ?? untilMs);
+    this.#countedMs = untilMs;
+  }
+}
+
 /** What others know. */
-type Reported = Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown">;
+interface Reported extends Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown"> {
+  readonly nowMs: number;
+}
 
 export class Progress {
   readonly #speed = new Speed();
+  readonly #busy = new BusyTime();
   readonly #staleness = new StalenessHistogram();
   #localSteps = 0;
   #samples = 0;
   #exchanges = 0;
+  /** That the pushes told of. */
+  #stepsTold = 0;
   #applied = 0;
   #refused = 0;
   #lastRefusal: string | undefined;
@@ -58,18 +100,27 @@ export class Progress {
     return this.#speed.perSecond;
   }
 
-  stepped(samples: number, nowMs: number): void {
+  /** From the step's beginning until the device had room for another. */
+  stepped(samples: number, beganMs: number, nowMs: number): void {
     this.#localSteps++;
     this.#samples += samples;
     this.#speed.add(samples, nowMs);
+    this.#busy.worked(beganMs, nowMs);
+  }
+
+  /** For a duty cycle. */
+  rested(fromMs: number, nowMs: number): void {
+    this.#busy.rested(fromMs, nowMs);
   }
 
   interrupted(): void {
     this.#speed.interrupt();
+    this.#busy.interrupt();
   }
 
-  pushed(meanLoss: number): void {
+  pushed({ meanLoss, steps }: Pick<Header<"push">, "meanLoss" | "steps">): void {
     this.#exchanges++;
+    this.#stepsTold += steps;
     this.#loss = meanLoss;
   }
 
@@ -89,13 +140,15 @@ export class Progress {
     this.#lastRefusal = sentence;
   }
 
-  report({ replica, assignment, bytesUp, bytesDown }: Reported): ReplicaProgress {
+  report({ replica, assignment, bytesUp, bytesDown, nowMs }: Reported): ReplicaProgress {
     return {
       replica,
       localSteps: this.#localSteps,
       samples: this.#samples,
       samplesPerSecond: this.#speed.perSecond,
+      busyShare: this.#busy.shareAt(nowMs),
       exchanges: this.#exchanges,
+      stepsPerExchange: this.#exchanges === 0 ? undefined : this.#stepsTold / this.#exchanges,
       applied: this.#applied,
       refused: this.#refused,
       lastRefusal: this.#lastRefusal,

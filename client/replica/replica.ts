@@ -108,7 +108,7 @@ export class Replica {
       nowMs,
       training: this.#training,
       connection: this.#connection,
-      exchange: new Exchange(elements),
+      exchange: new Exchange(elements, settings.fragments),
       progress: this.#progress,
       onChange: () => this.#wake(),
       onHopeless: (sentence) => this.#end({ kind: "failed", sentence }),
@@ -187,7 +187,7 @@ export class Replica {
       await this.#waitFor(this.#training.idle());
       this.#dutyCycle.worked(this.#clock.nowMs() - beganMs);
     }
-    this.#progress.stepped(samples, this.#clock.nowMs());
+    this.#progress.stepped(samples, beganMs, this.#clock.nowMs());
     // A breath is for what is between two steps.
     if (this.#conversation.mayStep) await this.#breathe(blockedMs);
   }
@@ -196,7 +196,9 @@ export class Replica {
   async #restOwed(): Promise<void> {
     const beganMs = this.#clock.nowMs();
     await this.#rest(Math.min(REST_MS, this.#dutyCycle.owedMs));
-    this.#dutyCycle.rested(this.#clock.nowMs() - beganMs);
+    const nowMs = this.#clock.nowMs();
+    this.#dutyCycle.rested(nowMs - beganMs);
+    this.#progress.rested(beganMs, nowMs);
   }
 
   /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. */
@@ -220,7 +222,7 @@ export class Replica {
         this.#sayWhereWeAre();
         break;
       case "received":
-        this.#conversation.received(event.message);
+        this.#conversation.received(event);
         break;
       case "lost":
         this.#conversation.connectionLost();
@@ -330,7 +332,8 @@ export class Replica {
   #report(): void {
     const { replica, bytesUp, bytesDown } = this.#connection;
     const { assignment } = this.#training;
-    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown }));
+    const nowMs = this.#clock.nowMs();
+    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown, nowMs }));
   }
 }
 

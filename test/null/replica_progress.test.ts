@@ -26,20 +26,25 @@ test("A pause does not count as slow training", () => {
   expect(speed.perSecond).toBeCloseTo(640, 6);
 });
 
+const REPORTED = { replica: "r1", assignment: undefined, bytesUp: 10, bytesDown: 20 };
+
 test("Progress tells exchanges, answers, refusals and staleness apart", () => {
   const progress = new Progress();
-  progress.stepped(64, 0);
-  progress.stepped(64, 100);
-  progress.pushed(2.5);
+  progress.stepped(64, -100, 0);
+  progress.stepped(64, 25, 100);
+  progress.pushed({ meanLoss: 2.5, steps: 16 });
   progress.answered(3);
-  progress.pushed(1.5);
+  progress.pushed({ meanLoss: 1.5, steps: 24 });
   progress.refused("Too stale.");
-  expect(progress.report({ replica: "r1", assignment: undefined, bytesUp: 10, bytesDown: 20 })).toEqual({
+  expect(progress.report({ ...REPORTED, nowMs: 120 })).toEqual({
     replica: "r1",
     localSteps: 2,
     samples: 128,
     samplesPerSecond: 640,
+    // 100 and 75 of 220 ms.
+    busyShare: 175 / 220,
     exchanges: 2,
+    stepsPerExchange: 20,
     applied: 1,
     refused: 1,
     lastRefusal: "Too stale.",
@@ -50,6 +55,23 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     bytesUp: 10,
     bytesDown: 20,
   });
+});
+
+test("Waiting counts as time in which a replica is not busy; a pause and a duty cycle's rest do not count at all", () => {
+  const progress = new Progress();
+  const share = (nowMs: number): number | undefined => progress.report({ ...REPORTED, nowMs }).busyShare;
+  expect(share(1000)).toBeUndefined();
+  progress.stepped(64, 1000, 1080);
+  expect(share(1080)).toBe(1);
+  progress.stepped(64, 1100, 1180);
+  expect(share(1180)).toBeCloseTo(160 / 180, 12);
+  expect(share(1200)).toBe(0.8);
+  progress.rested(1200, 5000);
+  expect(share(5000)).toBe(0.8);
+  progress.interrupted();
+  expect(share(9000)).toBe(0.8);
+  progress.stepped(64, 9000, 9200);
+  expect(share(9200)).toBe(0.9);
 });
 
 test("[L2] A replica that always has something to send stays below what the coordinator refuses TOO_FAST", () => {

@@ -209,7 +209,7 @@ describe("Refusals that end the participation", () => {
 });
 
 describe("Lost devices", () => {
-  test("A lost device is replaced, and training goes on from the last center", async () => {
+  test("[H5] A lost device is replaced, and the replica comes back as one that holds no base", async () => {
     const stage = await joined();
     await stage.nextPush();
     await stage.answer(1, filled(0.5));
@@ -221,25 +221,31 @@ describe("Lost devices", () => {
     await settled();
     await stage.turn();
     expect(stage.losses).toEqual(["the driver was updated"]);
+    await stage.reconnected();
+    const hello = await stage.welcome(filled(0.5), { version: 20, lastExchange: 1 });
+    expect(hello.header.resume).toEqual({ replica: "r1", token: "t1", incarnation: 0 });
     await stage.trainTo(1, spare);
     expect(spare.base).toEqual(filled(0.5));
     const push = await stage.nextPush();
-    expect(push.header).toMatchObject({ exchange: 2, baseVersion: 11 });
+    expect(push.header).toMatchObject({ exchange: 2, baseVersion: 20, steps: TAU });
     expect(vectorIn(push)).toEqual(filled(0.5 * 0.875));
   });
 
-  test("The answer to a push of the lost device gives the new one the center, because nobody knows what was sent", async () => {
+  test("[X12] A push of the lost device is not repeated, and its work is told of once", async () => {
     const stage = await joined();
     await stage.nextPush();
     const spare = spareProgram();
     stage.spares.push(spare);
     stage.loseDevice("gone");
     await stage.turn();
+    await stage.reconnected();
+    expect(spare.steps).toBe(0);
+    await stage.welcome(filled(0.25), { version: 11, lastExchange: 1 });
     await stage.trainTo(1, spare);
-    await stage.answer(1, filled(0.25));
-    await stage.turn();
     expect(spare.base).toEqual(filled(0.25));
-    expect(spare.parameters).toEqual(filled(0.25 + 0.75 / 2));
+    const push = await stage.nextPush();
+    expect(push.header).toMatchObject({ exchange: 2, baseVersion: 11, steps: TAU });
+    expect(vectorIn(push)).toEqual(filled(0.75 * 0.875));
   });
 
   test("A device that fails before it says that it is lost is waited for, and a fault without a loss ends in a sentence", async () => {

@@ -159,18 +159,19 @@ describe("An update", () => {
     expect(vectorIn(push)[0]).toBeCloseTo(MOVED + (1 - from) * MOVED, 6);
   });
 
-  test("[X16] The answer to an update of a lost device gives the new one the center", async () => {
+  test("[X16] An update of a lost device is not pushed again: the new one begins at the center", async () => {
     const stage = await joined("downpour");
     await stage.nextPush();
     const spare = spareProgram();
     stage.spares.push(spare);
     stage.loseDevice("gone");
     await stage.turn();
+    await stage.reconnected();
+    await stage.welcome(filled(0.25), { version: 11, lastExchange: 1 });
     await stage.trainTo(1, spare);
-    await stage.answer(1, filled(0.25), { pull: 1 });
-    await stage.turn();
     expect(spare.base).toEqual(filled(0.25));
     expect(spare.parameters).toEqual(filled(0.25 + 0.75 / 2));
+    expect(vectorIn(await stage.nextPush())).toEqual(filled(0.75 * MOVED));
   });
 });
 
