@@ -171,6 +171,8 @@ export class PeerGroup {
       },
     });
     this.#running = { average, baseVersion, giveUpMs };
+    // A channel may have closed just now, at the first word.
+    if (!this.#mesh.isComplete) return average.giveUp("a connection is lost");
     const early = [...this.#early];
     this.#early.clear();
     for (const [from, message] of early) {
