@@ -143,7 +143,6 @@ export class LocalTraining {
   async take(codec: CodecName, fragment: Fragment): Promise<Took> {
     const { steps, samples } = this.forgetWork();
     const what = this.#rule.takesGradients ? "gradient" : "difference";
-    if (!("takeEncoded" in this.#program)) return this.#interimTake(steps, samples);
     const { payload, isFinite, meanLoss } = await this.#program.takeEncoded({ what, codec, fragment });
     return { codec, payload, isFinite, work: { steps, samples, lossSum: meanLoss * steps } };
   }
@@ -160,26 +159,11 @@ export class LocalTraining {
 
   /** SPEC X4: towards the new base, which what was taken last met at the center. */
   settle(news: CenterNews, pull: number): void {
-    if (!("settleOnto" in this.#program)) return this.#interimProgram.settle(interimValues(news), pull);
     this.#program.settleOnto(news, pull);
-  }
-
-  get #interimProgram(): Program {
-    return this.#program;
-  }
-
-  // Until every backend encodes.
-  async #interimTake(steps: number, samples: number): Promise<Took> {
-    const program = this.#interimProgram;
-    const taken = await (this.#rule.takesGradients ? program.takeGradient() : program.takeDifference());
-    const payload = new Uint8Array(taken.values.buffer, taken.values.byteOffset, taken.values.byteLength);
-    const work = { steps, samples, lossSum: taken.meanLoss * steps };
-    return { codec: "f32", payload, isFinite: taken.values.every(Number.isFinite), work };
   }
 
   /** SPEC X11: a new base, and the parameters kept. */
   rebase(news: CenterNews): void {
-    if (!("rebaseOnto" in this.#program)) return this.#interimProgram.rebase(interimValues(news), true);
     this.#program.rebaseOnto(news, true);
   }
 
@@ -191,7 +175,6 @@ export class LocalTraining {
 
   /** SPEC X11: the center as base and parameters. */
   restart(news: CenterNews): void {
-    if (!("rebaseOnto" in this.#program)) return this.#interimProgram.rebase(interimValues(news), false);
     this.#program.rebaseOnto(news, false);
   }
 
@@ -226,9 +209,4 @@ export class LocalTraining {
     this.#rangesSeen = 0;
     return new Sampler(randomFor(this.#settings.seed, this.#replicaId));
   }
-}
-
-function interimValues(news: CenterNews): Float32Array {
-  if (news.kind !== "values") throw new Error("this backend does not decode yet");
-  return news.values;
 }
