@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import { Random } from "../../shared/random.ts";
 import { openHybrid } from "../participation/hybrid.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
+import type { OpenPeer } from "../replica/peer_port.ts";
 import { sentenceOf } from "../replica/replica.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
 import type { Coordinator } from "./coordinator.ts";
@@ -15,6 +16,7 @@ export function createSurroundings(
   coordinator: Coordinator,
   threads: number,
   say: (sentence: string) => void,
+  openPeer?: OpenPeer,
 ): Surroundings {
   const abort = new AbortController();
   return {
@@ -23,6 +25,7 @@ export function createSurroundings(
     random: new Random(randomInt(2 ** 32)),
     fetch: (path) => coordinator.fetch(path, abort.signal),
     connect: connectBySocket(coordinator),
+    ...(openPeer ? { openPeer } : {}),
     winners: new FileOfWinners(),
     openBackend: (name, speeds) => {
       if (name === "webgpu") return openWebGpu();

@@ -5,11 +5,14 @@
  */
 
 import { parseArgs } from "node:util";
+import type { RunSettings } from "../../shared/run_settings.ts";
 import { isBackendWish } from "../../shared/backends.ts";
 import type { FromWorker, Phase } from "../messages.ts";
 import { Participation } from "../participation/participation.ts";
+import type { OpenPeer } from "../replica/peer_port.ts";
 import { sentenceOf } from "../replica/replica.ts";
 import { Coordinator } from "./coordinator.ts";
+import { loadPeers } from "./node_peer.ts";
 import { createSurroundings } from "./node_surroundings.ts";
 
 const PHASES: Readonly<Partial<Record<Phase, string>>> = {
@@ -54,11 +57,12 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }
   let hasFailed = false;
   try {
     const settings = await coordinator.settings(abort.signal, say);
+    const openPeer = await peersFor(settings);
     const participation = new Participation({
       settings,
       backend,
       dutyCycle,
-      surroundings: createSurroundings(coordinator, threads, say),
+      surroundings: createSurroundings(coordinator, threads, say, openPeer),
       tell: (message) => {
         hasFailed ||= message.kind === "failed";
         report(message);
@@ -72,6 +76,15 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }
     return 1;
   }
   return hasFailed ? 1 : 0;
+}
+
+/** Where the run has a use for them. */
+async function peersFor({ transport, peers }: RunSettings): Promise<OpenPeer | undefined> {
+  if (transport === "websocket" && !peers) return undefined;
+  return loadPeers().catch((error: unknown) => {
+    say(sentenceOf(error));
+    return undefined;
+  });
 }
 
 function report(message: FromWorker): void {
