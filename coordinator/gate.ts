@@ -27,7 +27,9 @@ export function gate(push: Header<"push">, replica: Replica, incarnation: number
     return settledExchange === push.exchange ? { kind: "repeat" } : refuse("OLD_EXCHANGE");
   }
   if (push.content !== content) return refuse("BAD_HEADER");
-  if (push.baseVersion !== replica.place?.baseVersion) return refuse("UNKNOWN_BASE");
+  const { place } = replica;
+  const { fragment = 0 } = push;
+  if (!place?.holds(fragment) || push.baseVersion !== place.baseVersion(fragment)) return refuse("UNKNOWN_BASE");
   return { kind: "pass" };
 }
 

@@ -1,29 +1,55 @@
 /**
- * The replicas' places at the center: filled, renewed and freed, one thing at a time. Whoever finds a replica `inFlight` waits
+ * The replicas' places at the center: opened, renewed and freed, one thing at a time. Whoever finds a replica `inFlight` waits
  * for it, or is out of turn.
  */
 
-import type { Center } from "./center/center.ts";
+import type { Codecs } from "../shared/wire/vectors.ts";
+import type { PublishedVersion } from "./center/center.ts";
+import { OwnPlace, StreamPlace, type Place, type PlaceOptions, type VectorPieces } from "./place.ts";
 import type { Replica, Settled } from "./roster.ts";
 
+export type PlacesOptions = Omit<PlaceOptions, "codecs">;
+
 export class Places {
-  readonly #center: Center;
+  readonly #options: PlacesOptions;
 
-  constructor(center: Center) {
-    this.#center = center;
+  constructor(options: PlacesOptions) {
+    this.#options = options;
   }
 
-  /** The current center becomes the replica's base, opening a place where it has none. */
+  /** A place for a replica that has none, or another one where it was told other codecs; filled with what it has fetched, or anew. */
+  async open(replica: Replica, codecs: Codecs, fetched: PublishedVersion | undefined): Promise<void> {
+    await this.#outsideExchanges(replica, async () => {
+      replica.place?.close();
+      replica.settled = undefined;
+      const options = { ...this.#options, codecs };
+      const place: Place = codecs.down === "f32" ? new OwnPlace(options) : new StreamPlace(options);
+      replica.place = place;
+      if (fetched?.isKept) place.take(fetched);
+      else await place.refresh(true);
+    });
+  }
+
+  /** The replica asks for the center. */
+  async pull(replica: Replica): Promise<VectorPieces> {
+    const pulled: VectorPieces[] = [];
+    await this.#outsideExchanges(replica, async () => {
+      // A retry of the exchange before would get an answer that leads to another base.
+      if (replica.settled?.kind === "answer" && replica.settled.vector) replica.settled = undefined;
+      if (replica.place) pulled.push(await replica.place.pull());
+    });
+    return pulled[0] ?? { payload: [] };
+  }
+
+  /** The center as it is becomes the replica's base. */
   async refresh(replica: Replica): Promise<void> {
-    replica.place ??= { slot: this.#center.openSlot(), baseVersion: this.#center.version };
-    const { version } = await this.#center.refresh(replica.place.slot);
-    replica.place.baseVersion = version;
+    await this.#outsideExchanges(replica, async () => replica.place?.refresh(false));
   }
 
-  /** A new base, outside any exchange: number 0, so that no push waits for its outcome. */
-  async rebase(replica: Replica): Promise<void> {
+  /** Number 0, so that no push waits for its outcome. */
+  async #outsideExchanges(replica: Replica, work: () => Promise<void>): Promise<void> {
     await this.occupy(replica, 0, async () => {
-      await this.refresh(replica);
+      await work();
       return { kind: "refusal", code: "OUT_OF_TURN", exchange: 0 };
     });
   }
@@ -42,8 +68,9 @@ export class Places {
 
   free(replica: Replica): void {
     replica.isLeaving = false;
-    replica.place?.slot.close();
+    replica.place?.close();
     replica.place = undefined;
+    replica.slices = undefined;
     replica.settled = undefined;
   }
 

@@ -9,7 +9,9 @@ import type { RefusalCode } from "../shared/wire/codes.ts";
 import type { Header } from "../shared/wire/messages.ts";
 import type { ReplicaView } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
-import type { CenterSlot } from "./center/center.ts";
+import { PLAIN_CODECS, type Codecs } from "../shared/wire/vectors.ts";
+import type { LossyPush } from "./lossy_push.ts";
+import type { AnsweredVector, Place } from "./place.ts";
 import { Rate } from "./rate.ts";
 
 /** One slow push, of a page in the background say, does not make a slow replica. */
@@ -17,28 +19,44 @@ const SPEED_KEPT = 0.6;
 
 /** How an exchange ended; kept so that a retry gets the same again (SPEC X12). */
 export type Settled =
-  | { readonly kind: "answer"; readonly header: Header<"answer">; readonly withCenter: boolean }
+  | {
+      readonly kind: "answer";
+      readonly header: Header<"answer">;
+      /** Where the answer has one: what of the center it carries. */
+      readonly vector: AnsweredVector | undefined;
+    }
   | { readonly kind: "refusal"; readonly code: RefusalCode; readonly exchange: number };
 
 /** One connection of a replica, as the roster and the run see it. */
 export interface Connection {
   refuse(code: RefusalCode): void;
-}
-
-/** A replica's place at the center: the vector that both sides hold, and its version. */
-export interface Place {
-  readonly slot: CenterSlot;
-  baseVersion: number;
+  /** Of other replicas (SPEC G8). */
+  tell<N extends "group" | "signal">(name: N, header: Header<N>): void;
 }
 
 export class Replica {
   readonly id: string;
   backend: ReplicaView["backend"] = "none";
   device = "";
+  /** Its volunteer does: other volunteers may see its address (SPEC G8). */
+  allowsPeers = false;
+  /** Its last exchange was in a mean that its group made among itself. */
+  averagesDirectly = false;
   /** The open connection, if any. */
   connection: Connection | undefined = undefined;
   lastHeardMs: number;
   place: Place | undefined = undefined;
+  /** The last that it was told. */
+  codecs: Codecs = PLAIN_CODECS;
+  /** How its exchanges travel, as it says. */
+  transport: ReplicaView["transport"] = "websocket";
+  /** What has come of a lossy push. */
+  slices: LossyPush | undefined = undefined;
+  /** Of lossy pushes, and of them those that did not come. */
+  slicesPushed = 0;
+  slicesLost = 0;
+  bytesUp = 0;
+  bytesDown = 0;
   settled: Settled | undefined = undefined;
   lastExchange = 0;
   inFlight: { readonly exchange: number; readonly settled: Promise<Settled> } | undefined = undefined;
@@ -55,6 +73,8 @@ export class Replica {
   /** When it last got what it needs to go on: a welcome, an answer or a refusal. */
   freeSinceMs: number;
   lastPushMs: number;
+  /** The exchange that it last claimed in vain for a direct average (SPEC G8). */
+  claimed = 0;
   /** Total time that its pushes waited for their answers. */
   heldMs = 0;
   /** The run went back to an earlier center: its next push is refused. */
@@ -68,6 +88,14 @@ export class Replica {
     this.freeSinceMs = nowMs;
     this.lastPushMs = nowMs;
     this.rate = new Rate(nowMs);
+  }
+
+  tellGroup(header: Header<"group">): void {
+    this.connection?.tell("group", header);
+  }
+
+  tellSignal(header: Header<"signal">): void {
+    this.connection?.tell("signal", header);
   }
 
   /** A push of `samples` took `elapsedMs`. */
@@ -95,6 +123,12 @@ export class Replica {
       communicationPeriod: this.assignment?.communicationPeriod ?? 0,
       batchShare: this.assignment?.samples ?? 0,
       heldSeconds: this.heldMs / 1000,
+      transport: this.transport,
+      codecUp: this.codecs.up,
+      codecDown: this.codecs.down,
+      sliceLossRate: this.slicesPushed === 0 ? 0 : this.slicesLost / this.slicesPushed,
+      bytesUp: this.bytesUp,
+      bytesDown: this.bytesDown,
     };
   }
 }

@@ -7,26 +7,27 @@ import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
 import type { AutotuneDecision, RunState, RunView } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
-import { replicaRuleOf, type ReplicaRule } from "../shared/solver/replica_rule.ts";
+import { solverOf } from "../shared/solver/catalogue.ts";
+import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
+import type { CodecName } from "../shared/wire/codec/codec.ts";
 import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
 import type { Header } from "../shared/wire/messages.ts";
+import { agreedCodecs, type Codecs } from "../shared/wire/vectors.ts";
 import { assign } from "./assigner.ts";
-import type { Center, CenterState, Snapshot } from "./center/center.ts";
-import { gate } from "./gate.ts";
-import { orderKindOf, orderOf, type ExchangeOrder, type OrderResult } from "./order/order.ts";
+import type { Center, CenterState, PublishedVersion, Snapshot } from "./center/center.ts";
+import { Exchanges, type LedgerPort, type Reply } from "./exchanges.ts";
+import { orderKindOf, orderOf, type ExchangeOrder } from "./order/order.ts";
+import type { PeerRoundsOptions } from "./order/peer_rounds.ts";
 import { Places } from "./places.ts";
-import { placeOf, Roster, type Connection, type Replica, type Settled } from "./roster.ts";
+import type { VectorPieces } from "./place.ts";
+import { Roster, type Connection, type Replica } from "./roster.ts";
 import type { RestoredRun, RunRecord } from "./run_record.ts";
-import type { LedgerEntry } from "./store/ledger.ts";
+import { Stream } from "./stream.ts";
 import { Tally, type EvaluationRecord } from "./tally.ts";
 import { Session, type Joined, type RunPort } from "./session.ts";
-
-/** The ledger as the run needs it: a line is on disk when the promise resolves (SPEC X14). */
-interface LedgerPort {
-  append(entry: LedgerEntry): Promise<void>;
-}
+import type { OpenSidePath } from "./side_path.ts";
 
 /** What may change while the run goes on. */
 export type Retuning = Partial<
@@ -52,18 +53,22 @@ export interface RunOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+const EPOCHS_PER_INCARNATION = 2 ** 24;
+
 export class Run implements RunPort {
   readonly settings: RunSettings;
   readonly elements: number;
   /** Of a whole center as f32: nothing on this run's wire is longer. */
   readonly payloadBytes: number;
   readonly incarnation: number;
+  /** The center's published versions. */
+  readonly stream: Stream;
   readonly #options: RunOptions;
   readonly #center: Center;
   readonly #roster: Roster;
   readonly #places: Places;
+  readonly #exchanges: Exchanges;
   readonly #sessions = new Set<Session>();
-  readonly #rule: ReplicaRule;
   readonly #tally: Tally;
   #solver: SolverSettings;
   #order: ExchangeOrder;
@@ -72,6 +77,7 @@ export class Run implements RunPort {
   /** The center goes back to an earlier one. */
   #restoring: Promise<unknown> = Promise.resolve();
   #state: RunState = "waiting";
+  readonly #peers: PeerRoundsOptions;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -80,12 +86,26 @@ export class Run implements RunPort {
     this.elements = options.layout.elements;
     this.payloadBytes = 4 * this.elements;
     this.#center = options.center;
-    this.#places = new Places(options.center);
+    this.stream = new Stream(options.center, options.nowMs);
+    this.#places = new Places({
+      center: options.center,
+      stream: this.stream,
+      fragments: options.settings.fragments,
+      isBarrier: solverOf(options.solver.solver).order === "barrier",
+    });
     this.#roster = new Roster(options.secret, options.incarnation);
     this.#tally = new Tally(this.#roster, options.nowMs, options.restored);
     this.#solver = options.solver;
-    this.#rule = replicaRuleOf(options.solver.solver, options.solver.exchange);
+    let epochs = 0;
+    this.#peers = {
+      // Connections outlive a coordinator's restart.
+      newEpoch: () => this.incarnation * EPOCHS_PER_INCARNATION + epochs++,
+      nowMs: options.nowMs,
+      counts: { direct: 0, fallen: 0 },
+      vectorBytes: this.payloadBytes,
+    };
     this.#order = this.#newOrder();
+    this.#exchanges = this.#newExchanges(options);
   }
 
   nowMs(): number {
@@ -106,8 +126,8 @@ export class Run implements RunPort {
   }
 
   /** A new connection. Its owner hands every message to the session, and tells it when the connection is gone. */
-  connect(link: Link): Session {
-    const session = new Session(this, link);
+  connect(link: Link, openSidePath?: OpenSidePath): Session {
+    const session = new Session(this, link, openSidePath);
     this.#sessions.add(session);
     return session;
   }
@@ -115,6 +135,7 @@ export class Run implements RunPort {
   /** Many times a second: whoever is overdue (SPEC G4, G6), hello timeouts and leases (SPEC H1, H7, L4). */
   tick(): void {
     this.#order.tick();
+    for (const replica of this.#roster) replica.slices?.tick(this.nowMs());
     for (const session of this.#sessions) {
       session.tick();
       if (session.isClosed) this.#sessions.delete(session);
@@ -136,12 +157,18 @@ export class Run implements RunPort {
     replica.connection = connection;
     replica.backend = hello.backend;
     replica.device = hello.device;
+    replica.allowsPeers = this.settings.peers && hello.allowsPeers === true;
     if (hello.samplesPerSecond > 0) replica.speed = hello.samplesPerSecond;
     this.heard(replica);
     // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
     while (replica.inFlight) await replica.inFlight.settled;
-    const resumed = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
-    if (!resumed) await this.#places.rebase(replica);
+    const codecs = this.#codecsOf(replica, hello);
+    const isKnown = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
+    // Of the same codecs too: those of another device may be others.
+    const resumed = isKnown && isSame(codecs, replica.codecs);
+    const fetched = this.#fetched(hello.holds);
+    replica.codecs = codecs;
+    if (!resumed) await this.#places.open(replica, codecs, fetched);
     this.#order.join(replica);
     replica.freeSinceMs = this.nowMs();
     replica.lastPushMs = replica.freeSinceMs;
@@ -149,19 +176,19 @@ export class Run implements RunPort {
       replica: replica.id,
       token: this.#roster.tokenOf(replica.id),
       incarnation: this.incarnation,
-      version: replica.place?.baseVersion ?? this.version,
+      version: replica.place?.baseVersion(0) ?? this.version,
       resumed,
       lastExchange: replica.lastExchange,
       assignment: this.assignmentOf(replica),
+      codecs,
     };
-    return { replica, welcome };
+    const isWithCenter = !resumed && !fetched;
+    return { replica, welcome, center: isWithCenter ? replica.place?.values() : undefined };
   }
 
   /** The caller has seen that nothing is in flight. */
-  async pull(replica: Replica): Promise<void> {
-    // The center of the last answer is overwritten: a retry of that exchange could not get it again.
-    if (replica.settled?.kind === "answer" && replica.settled.withCenter) replica.settled = undefined;
-    await this.#places.rebase(replica);
+  pull(replica: Replica): Promise<VectorPieces> {
+    return this.#places.pull(replica);
   }
 
   /** What the replica is asked to do from now on. */
@@ -179,6 +206,14 @@ export class Run implements RunPort {
     replica.lastHeardMs = this.nowMs();
   }
 
+  joined(replica: Replica, header: Header<"joined">): void {
+    this.#order.joined?.(replica, header);
+  }
+
+  signalled(replica: Replica, header: Header<"signal">): void {
+    this.#order.signalled?.(replica, header);
+  }
+
   /** A connection ended: the place is kept for the lease, or freed at once when the replica left `forGood`. */
   leave(replica: Replica, connection: Connection, forGood: boolean): void {
     if (replica.connection !== connection) return;
@@ -187,24 +222,13 @@ export class Run implements RunPort {
     if (forGood) this.#places.freeSoon(replica);
   }
 
-  async push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {
-    const { exchange } = header;
-    if (this.#isOver) return { kind: "refusal", code: "RUN_OVER", exchange };
-    const decision = gate(header, replica, this.incarnation, this.#rule.content);
-    switch (decision.kind) {
-      case "repeat":
-        return this.#repeat(replica);
-      case "wait":
-        return replica.inFlight!.settled;
-      case "refuse":
-        // An out-of-turn push must not wait for, nor stand in the way of, the one whose turn it is.
-        if (replica.inFlight) return this.#refuseAtGate(replica, header, decision.code);
-        return this.#places.occupy(replica, exchange, () => this.#refuseAtGate(replica, header, decision.code));
-      case "pass":
-        return this.#places.occupy(replica, exchange, () => this.#exchange(replica, header, payload));
-      default:
-        return decision satisfies never;
-    }
+  push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Reply> {
+    return this.#exchanges.push(replica, header, payload);
+  }
+
+  /** One message of a replica's lossy channel. */
+  slice(replica: Replica, message: Uint8Array): void {
+    this.#exchanges.slice(replica, message);
   }
 
   /**
@@ -228,7 +252,7 @@ export class Run implements RunPort {
   async restart(state: CenterState): Promise<void> {
     for (const replica of this.#roster) replica.mustRestart = true;
     for (const order of [this.#order, ...this.#formerOrders]) order.abort();
-    this.#restoring = this.#center.restore(state);
+    this.#restoring = this.#center.restore(state).then(() => this.stream.current());
     await this.#restoring;
   }
 
@@ -246,8 +270,8 @@ export class Run implements RunPort {
     this.#tally.refused(code);
   }
 
-  countBytes(up: number, down: number): void {
-    this.#tally.bytes(up, down);
+  countBytes(up: number, down: number, replica?: Replica): void {
+    this.#tally.bytes(up, down, replica);
   }
 
   failed(error: unknown): void {
@@ -263,6 +287,7 @@ export class Run implements RunPort {
     this.#state = state;
     for (const session of this.#sessions) session.finish(reason);
     this.#sessions.clear();
+    for (const replica of this.#roster) replica.slices?.end();
   }
 
   /** Resolves when no push is in flight any longer. After `finish` nobody waits for anybody. */
@@ -287,6 +312,8 @@ export class Run implements RunPort {
       incarnation: this.incarnation,
       targetAccuracy,
       overlappedApplies: this.#center.statistics().overlappedApplies,
+      codecs: { up: this.settings.codecUp, down: this.settings.codecDown },
+      fragments: this.settings.fragments,
       ...counted,
       groups: groups === null ? null : inGroups.size,
       hyperparameters: { learningRate, momentum, communicationPeriod, groups },
@@ -296,6 +323,20 @@ export class Run implements RunPort {
   /** What a checkpoint keeps beside the center; the rest is in the ledger. */
   record(): RunRecord {
     return this.#tally.record();
+  }
+
+  /** SPEC H8; the same again for who comes back and still has them. */
+  #codecsOf(replica: Replica, { codecs: known = [] }: Header<"hello">): Codecs {
+    const { up, down } = replica.codecs;
+    const has = (codec: CodecName): boolean => codec === "f32" || known.includes(codec);
+    if (replica.place && has(up) && has(down)) return replica.codecs;
+    return agreedCodecs({ up: this.settings.codecUp, down: this.settings.codecDown }, known);
+  }
+
+  /** SPEC D3. */
+  #fetched(holds: Header<"hello">["holds"]): PublishedVersion | undefined {
+    if (holds?.incarnation !== this.incarnation) return undefined;
+    return this.stream.at(holds.version);
   }
 
   get #isOver(): boolean {
@@ -308,100 +349,28 @@ export class Run implements RunPort {
       settings: () => this.#solver,
       connected: () => this.#roster.connected(),
       nowMs: this.#options.nowMs,
+      ...(this.settings.peers ? { peers: this.#peers } : {}),
     });
   }
 
-  /** One exchange that passed the gate: apply, write down, settle. */
-  async #exchange(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {
-    const place = placeOf(replica);
-    this.#beginClock();
-    const cameMs = this.nowMs();
-    // Where it trains on while it waits for an answer, the work behind this push began right after the push before.
-    replica.worked(header.samples, cameMs - (this.#rule.trainsMeanwhile ? replica.lastPushMs : replica.freeSinceMs));
-    replica.lastPushMs = cameMs;
-    const result = await this.#ordered(replica, header, payload);
-    const nowMs = this.nowMs();
-    replica.heldMs += nowMs - cameMs;
-    replica.freeSinceMs = nowMs;
-    replica.exchanges++;
-    if (result.verdict !== "applied") return this.#settleRefusal(replica, header, result);
-    // One more than the version when the apply began: its own. What overlapped counts as staleness next time (SPEC S1).
-    place.baseVersion = result.centerVersion + 1;
-    await this.#write(replica, header, { verdict: "applied", staleness: result.staleness, version: result.version });
-    this.#tally.applied(replica, header, result.staleness);
-    const settled: Settled = {
-      kind: "answer",
-      header: {
-        exchange: header.exchange,
-        version: place.baseVersion,
-        staleness: result.staleness,
-        pull: result.pull,
-        repeated: false,
-        assignment: this.assignmentOf(replica),
-      },
-      withCenter: header.content !== "difference",
-    };
-    return this.#settle(replica, header.exchange, settled);
-  }
-
-  /** What the order makes of it; the first push after a `restart` does not come so far. */
-  #ordered(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult> {
-    if (!replica.mustRestart) return this.#order.push(replica, header, payload);
-    return Promise.resolve({ verdict: "restarted" });
-  }
-
-  async #settleRefusal(
-    replica: Replica,
-    header: Header<"push">,
-    result: Exclude<OrderResult, { verdict: "applied" }>,
-  ): Promise<Settled> {
-    const code = REFUSAL_OF[result.verdict];
-    if (result.verdict === "restarted") {
-      replica.mustRestart = false;
-      await this.#restoring;
-    }
-    await this.#places.refresh(replica);
-    replica.refused++;
-    const staleness = result.verdict === "too-stale" ? result.staleness : null;
-    await this.#write(replica, header, { verdict: code, staleness, version: this.version });
-    return this.#settle(replica, header.exchange, { kind: "refusal", code, exchange: header.exchange });
-  }
-
-  /** Refusals that the push never got past; only `UNKNOWN_BASE` and `WRONG_INCARNATION` hand out a new base. */
-  async #refuseAtGate(replica: Replica, header: Header<"push">, code: RefusalCode): Promise<Settled> {
-    if (code === "UNKNOWN_BASE" || code === "WRONG_INCARNATION") await this.#places.refresh(replica);
-    replica.refused++;
-    await this.#write(replica, header, { verdict: code, staleness: null, version: this.version });
-    return { kind: "refusal", code, exchange: header.exchange };
-  }
-
-  #repeat(replica: Replica): Settled {
-    const { settled } = replica;
-    if (!settled) throw new Error("invariant violation: nothing to repeat");
-    this.#tally.repeated();
-    if (settled.kind === "refusal") return settled;
-    return { ...settled, header: { ...settled.header, repeated: true } };
-  }
-
-  #settle(replica: Replica, exchange: number, settled: Settled): Settled {
-    replica.lastExchange = exchange;
-    replica.settled = settled;
-    return settled;
-  }
-
-  #write(
-    replica: Replica,
-    header: Header<"push">,
-    outcome: Pick<LedgerEntry, "verdict" | "staleness" | "version">,
-  ): Promise<void> {
-    return this.#options.ledger.append({
-      at: this.#options.nowIso(),
+  #newExchanges({ nowMs, nowIso, ledger }: RunOptions): Exchanges {
+    return new Exchanges({
       incarnation: this.incarnation,
-      replica: replica.id,
-      exchange: header.exchange,
-      ...outcome,
-      steps: header.steps,
-      samples: header.samples,
+      elements: this.elements,
+      isLossy: this.settings.lossy,
+      rule: replicaRuleOf(this.#solver.solver, this.#solver.exchange),
+      places: this.#places,
+      tally: this.#tally,
+      ledger,
+      settings: () => this.#solver,
+      order: () => this.#order,
+      version: () => this.version,
+      isOver: () => this.#isOver,
+      restored: () => this.#restoring,
+      begin: () => this.#beginClock(),
+      assignmentOf: (replica) => this.assignmentOf(replica),
+      nowMs,
+      nowIso,
     });
   }
 
@@ -411,10 +380,6 @@ export class Run implements RunPort {
   }
 }
 
-const REFUSAL_OF = {
-  "too-stale": "TOO_STALE",
-  "not-finite": "NOT_FINITE",
-  "out-of-bounds": "OUT_OF_BOUNDS",
-  "unknown-base": "UNKNOWN_BASE",
-  restarted: "RESTARTED",
-} as const satisfies Record<Exclude<OrderResult["verdict"], "applied">, RefusalCode>;
+function isSame(one: Codecs, other: Codecs): boolean {
+  return one.up === other.up && one.down === other.down;
+}

@@ -4,6 +4,7 @@
  * (SPEC T2), and are answered there.
  */
 
+import type { RunSettings } from "../shared/run_settings.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
 import { LIMITS, ruleOf, type RefusalCode } from "../shared/wire/codes.ts";
 import { encodeHead, lengthOf, type FrameBytes } from "../shared/wire/frame.ts";
@@ -16,25 +17,34 @@ import {
   type Header,
 } from "../shared/wire/messages.ts";
 import { plainVectors, type VectorWire } from "../shared/wire/vectors.ts";
-import type { Connection, Replica, Settled } from "./roster.ts";
+import type { Reply } from "./exchanges.ts";
+import type { VectorPieces } from "./place.ts";
+import type { Connection, Replica } from "./roster.ts";
+import type { OpenSidePath, SidePath } from "./side_path.ts";
 
 /** What a session asks of its run. Vectors are views that stay unchanged until the replica's next exchange. */
 export interface RunPort {
   /** Of its layout. */
   readonly elements: number;
+  readonly settings: Pick<RunSettings, "fragments">;
   readonly incarnation: number;
   readonly version: number;
   nowMs(): number;
   join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode>;
-  push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled>;
-  /** Copies the current center into the replica's place, as its new base. */
-  pull(replica: Replica): Promise<void>;
+  push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Reply>;
+  /** One message of a channel that may lose some (SPEC T6). */
+  slice(replica: Replica, message: Uint8Array): void;
+  /** The center, as the replica's new base. */
+  pull(replica: Replica): Promise<VectorPieces>;
   /** What the replica is asked to do from now on. */
   assignmentOf(replica: Replica): Assignment;
   heard(replica: Replica): void;
+  /** A replica's part in averages among replicas (SPEC G8). */
+  joined(replica: Replica, header: Header<"joined">): void;
+  signalled(replica: Replica, header: Header<"signal">): void;
   leave(replica: Replica, connection: Connection, forGood: boolean): void;
   countRefusal(code: RefusalCode): void;
-  countBytes(up: number, down: number): void;
+  countBytes(up: number, down: number, replica?: Replica): void;
   /** Our own bug or our environment's failure: never the peer's. */
   failed(error: unknown): void;
 }
@@ -42,6 +52,8 @@ export interface RunPort {
 export interface Joined {
   readonly replica: Replica;
   readonly welcome: Header<"welcome">;
+  /** Where it is given one. */
+  readonly center: Uint8Array | undefined;
 }
 
 type State =
@@ -54,15 +66,23 @@ export class Session implements Connection {
   readonly #run: RunPort;
   /** Hello, welcome, goodbye and all that ends the connection. */
   readonly #link: Link;
+  /** Where the replica may come by another way too. */
+  readonly #sidePath: SidePath | undefined;
   #state: State;
   /** As agreed on with this peer. */
   #vectors: VectorWire;
+  readonly #untold: (() => void)[] = [];
   #frameCredit: number = LIMITS.frameBurst;
   #creditAtMs: number;
 
-  constructor(run: RunPort, link: Link) {
+  constructor(run: RunPort, link: Link, openSidePath?: OpenSidePath) {
     this.#run = run;
     this.#link = link;
+    this.#sidePath = openSidePath?.({
+      receive: (frame, by) => this.receive(frame, by),
+      slice: (message) => this.slice(message),
+      signal: (data) => this.tell("signal", { peer: "", data }),
+    });
     this.#vectors = plainVectors(run.elements);
     this.#creditAtMs = run.nowMs();
     this.#state = { kind: "awaiting-hello", sinceMs: this.#creditAtMs };
@@ -75,7 +95,7 @@ export class Session implements Connection {
   /** One message of the peer, that came by `link` and is answered there. Never throws: what is wrong with it is refused. */
   receive(bytes: FrameBytes, link: Link = this.#link): void {
     if (this.isClosed) return;
-    this.#run.countBytes(lengthOf(bytes), 0);
+    this.#run.countBytes(lengthOf(bytes), 0, this.#replica);
     if (!this.#spendCredit()) return this.refuse("TOO_FAST");
     const message = readFromReplica(bytes, this.#vectors);
     if ("refusal" in message) return this.refuse(message.refusal);
@@ -83,6 +103,13 @@ export class Session implements Connection {
       this.#run.failed(error);
       this.#end(1011, "The coordinator failed; it says why in its log.");
     });
+  }
+
+  /** One message of a channel that may lose some (SPEC T6). */
+  slice(message: Uint8Array): void {
+    const replica = this.#replica;
+    this.#run.countBytes(message.byteLength, 0, replica);
+    if (replica) this.#run.slice(replica, message);
   }
 
   /** The connection is gone, for whatever reason. The place is kept for the length of the lease. */
@@ -103,6 +130,12 @@ export class Session implements Connection {
     this.#end(1000, "run over");
   }
 
+  /** After the welcome: before it the peer does not know who it is. */
+  tell<N extends "group" | "signal">(name: N, header: Header<N>): void {
+    if (this.#state.kind === "training") this.#send(this.#link, name, header);
+    else if (this.#state.kind === "joining") this.#untold.push(() => this.#send(this.#link, name, header));
+  }
+
   /** Refuses, counts, and closes where the code says so. */
   refuse(code: RefusalCode, exchange?: number, link: Link = this.#link): void {
     if (this.isClosed) return;
@@ -118,7 +151,8 @@ export class Session implements Connection {
       incarnation: this.#run.incarnation,
     };
     const by = rule.closeCode === undefined ? link : this.#link;
-    this.#send(by, "refusal", header, withCenter ? this.#center() : undefined);
+    const center = withCenter ? this.#replica?.place?.values() : undefined;
+    this.#send(by, "refusal", header, center ? [center] : []);
     if (rule.closeCode !== undefined) this.#end(rule.closeCode, code);
   }
 
@@ -135,11 +169,19 @@ export class Session implements Connection {
       case "hello":
         return this.refuse("OUT_OF_TURN");
       case "heartbeat":
-      case "probe":
-      case "route":
-      case "signal":
-      case "joined":
         return;
+      case "probe":
+        return this.#send(link, "echo", message.header, [message.payload]);
+      case "route":
+        replica.transport = message.header.transport;
+        if (replica.transport === "websocket") this.#sidePath?.giveUp();
+        return;
+      case "signal":
+        if (message.header.peer === "") this.#sidePath?.signalled(message.header.data);
+        else this.#run.signalled(replica, message.header);
+        return;
+      case "joined":
+        return this.#run.joined(replica, message.header);
       case "leave":
         this.#leave(true);
         return this.#link.close(1000, "left");
@@ -156,51 +198,58 @@ export class Session implements Connection {
     this.#state = { kind: "joining" };
     const joined = await this.#run.join(hello, this);
     if (typeof joined === "string") return this.refuse(joined);
-    const { replica, welcome } = joined;
+    const { replica, welcome, center } = joined;
     // The connection may have ended while the center was copied.
     if (this.isClosed) return this.#run.leave(replica, this, false);
     this.#state = { kind: "training", replica };
-    this.#send(this.#link, "welcome", welcome, welcome.resumed ? undefined : this.#center());
+    const { elements, settings } = this.#run;
+    this.#vectors = { elements, codecs: replica.codecs, fragments: settings.fragments };
+    this.#send(this.#link, "welcome", welcome, center ? [center] : []);
+    for (const tell of this.#untold.splice(0)) tell();
   }
 
   async #pull(replica: Replica, link: Link): Promise<void> {
     if (replica.inFlight || link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
-    await this.#run.pull(replica);
+    const { deltas, payload } = await this.#run.pull(replica);
     if (this.isClosed) return;
-    const assignment = this.#run.assignmentOf(replica);
-    this.#send(
-      link,
-      "center",
-      { version: this.#baseVersion(), incarnation: this.#run.incarnation, assignment },
-      this.#center(),
-    );
+    const header: Header<"center"> = {
+      version: this.#baseVersion(),
+      incarnation: this.#run.incarnation,
+      assignment: this.#run.assignmentOf(replica),
+      ...(deltas === undefined ? {} : { deltas }),
+    };
+    this.#send(link, "center", header, payload);
   }
 
   async #push(replica: Replica, header: Header<"push">, payload: Uint8Array, link: Link): Promise<void> {
     // The last answer is still on its way out of the replica's place, which this push would change. Another link's does not
     // count: who pushes here has given that one up, or has got the answer.
     if (link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
-    const settled = await this.#run.push(replica, header, payload);
+    const reply = await this.#run.push(replica, header, payload);
     if (this.isClosed) return;
-    if (settled.kind === "refusal") return this.refuse(settled.code, settled.exchange, link);
-    this.#send(link, "answer", settled.header, settled.withCenter ? this.#center() : undefined);
+    if (reply.kind === "refusal") return this.refuse(reply.code, reply.exchange, link);
+    this.#send(link, "answer", reply.header, reply.vector?.payload);
   }
 
-  #center(): Uint8Array | undefined {
-    return this.#state.kind === "training" ? this.#state.replica.place?.slot.bytes() : undefined;
+  get #replica(): Replica | undefined {
+    return this.#state.kind === "training" ? this.#state.replica : undefined;
   }
 
   #baseVersion(): number {
-    const place = this.#state.kind === "training" ? this.#state.replica.place : undefined;
-    return place?.baseVersion ?? this.#run.version;
+    return this.#replica?.place?.baseVersion(0) ?? this.#run.version;
   }
 
-  #send<N extends CoordinatorMessageName>(link: Link, name: N, header: Header<N>, payload?: Uint8Array): void {
+  #send<N extends CoordinatorMessageName>(
+    link: Link,
+    name: N,
+    header: Header<N>,
+    payload: readonly Uint8Array[] = [],
+  ): void {
     if (!link.isOpen) return;
-    const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
-    this.#run.countBytes(0, head.byteLength + (payload?.byteLength ?? 0));
-    if (payload) link.send(head, payload);
-    else link.send(head);
+    const payloadBytes = payload.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+    const head = encodeHead(TYPE[name], header, payloadBytes);
+    this.#run.countBytes(0, head.byteLength + payloadBytes, this.#replica);
+    link.send(head, ...payload);
   }
 
   #end(closeCode: number, reason: string): void {
@@ -211,6 +260,7 @@ export class Session implements Connection {
   #leave(forGood: boolean): void {
     const state = this.#state;
     this.#state = { kind: "closed" };
+    this.#sidePath?.close();
     if (state.kind === "training") this.#run.leave(state.replica, this, forGood);
   }
 

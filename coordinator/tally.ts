@@ -36,6 +36,8 @@ export type CountedView = Omit<
   | "overlappedApplies"
   | "groups"
   | "hyperparameters"
+  | "codecs"
+  | "fragments"
 >;
 
 export class Tally {
@@ -95,9 +97,12 @@ export class Tally {
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
   }
 
-  bytes(up: number, down: number): void {
+  bytes(up: number, down: number, replica?: Replica): void {
     this.#bytesUp += up;
     this.#bytesDown += down;
+    if (!replica) return;
+    replica.bytesUp += up;
+    replica.bytesDown += down;
   }
 
   evaluated({ accuracy, meanLoss, images }: EvaluationRecord): void {
@@ -119,6 +124,7 @@ export class Tally {
     const total = (count: (replica: (typeof replicas)[number]) => number): number =>
       replicas.reduce((sum, replica) => sum + count(replica), 0);
     const newest = this.#history.at(-1);
+    const { slices, slicesLost } = this.#slices;
     return {
       seconds: this.#seconds,
       accuracy: newest?.accuracy ?? null,
@@ -133,6 +139,9 @@ export class Tally {
       refusals: Object.fromEntries(this.#refusals),
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
+      slices,
+      slicesLost,
+      lossRate: slices === 0 ? 0 : slicesLost / slices,
       staleness: this.#staleness.view(),
       replicas,
       history: this.#history,
@@ -161,6 +170,15 @@ export class Tally {
     let samples = 0;
     for (const replica of this.#roster) samples += replica.samples;
     return samples;
+  }
+
+  get #slices(): { slices: number; slicesLost: number } {
+    const counted = { slices: 0, slicesLost: 0 };
+    for (const { slicesPushed, slicesLost } of this.#roster) {
+      counted.slices += slicesPushed;
+      counted.slicesLost += slicesLost;
+    }
+    return counted;
   }
 
   get #meanTrainLoss(): number | null {

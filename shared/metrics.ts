@@ -27,6 +27,8 @@ export const METRICS = {
   samples: { name: "drove_samples_total", kind: "counter", help: "Training samples behind the applied pushes." },
   bytesUp: { name: "drove_received_bytes_total", kind: "counter", help: "Bytes of frames from replicas." },
   bytesDown: { name: "drove_sent_bytes_total", kind: "counter", help: "Bytes of frames to replicas." },
+  slices: { name: "drove_slices_total", kind: "counter", help: "Slices of lossy pushes that were to come." },
+  slicesLost: { name: "drove_slices_lost_total", kind: "counter", help: "Of them, those that did not come in time." },
   accuracy: { name: "drove_test_accuracy_ratio", kind: "gauge", help: "Newest held-out accuracy, 0 to 1." },
   trainLoss: { name: "drove_train_loss", kind: "gauge", help: "Mean loss of recent local steps." },
   checkpointSeconds: {

@@ -5,6 +5,9 @@
 
 import type { ReportedBackend } from "./backends.ts";
 import type { SolverName } from "./solver/catalogue.ts";
+import type { CodecName } from "./wire/codec/codec.ts";
+import type { Transport } from "./wire/messages.ts";
+import type { Codecs } from "./wire/vectors.ts";
 
 export interface StalenessSummary {
   readonly mean: number;
@@ -39,6 +42,14 @@ export interface ReplicaView {
   readonly batchShare: number;
   /** Total time that its pushes waited at the coordinator for their answers: who waited for whom. */
   readonly heldSeconds: number;
+  /** By which its exchanges travel. */
+  readonly transport: Transport;
+  readonly codecUp: CodecName;
+  readonly codecDown: CodecName;
+  /** Of the slices of its lossy pushes, 0..1. */
+  readonly sliceLossRate: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
 }
 
 /** What the run's solver works with now: an operator or the autotuner may have changed it. */
@@ -102,6 +113,13 @@ export interface RunView {
   readonly overlappedApplies: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** As the run wishes; each replica's are its own. */
+  readonly codecs: Codecs;
+  readonly fragments: number;
+  /** Slices of lossy pushes, and of them those that did not come; their ratio, 0 where there were none. */
+  readonly slices: number;
+  readonly slicesLost: number;
+  readonly lossRate: number;
   readonly staleness: StalenessView;
   readonly replicas: readonly ReplicaView[];
   readonly history: readonly HistoryPoint[];

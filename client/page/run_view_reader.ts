@@ -4,6 +4,8 @@ import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../../shared/backends.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { SOLVER_NAMES } from "../../shared/solver/catalogue.ts";
+import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
+import { TRANSPORTS } from "../../shared/wire/messages.ts";
 
 const number = v.number();
 const staleness = v.object({ mean: number, p50: number, p99: number, max: number, counts: v.array(number) });
@@ -24,6 +26,12 @@ const replica = v.object({
   communicationPeriod: number,
   batchShare: number,
   heldSeconds: number,
+  transport: v.picklist(TRANSPORTS),
+  codecUp: v.picklist(CODEC_NAMES),
+  codecDown: v.picklist(CODEC_NAMES),
+  sliceLossRate: number,
+  bytesUp: number,
+  bytesDown: number,
 });
 
 const historyPoint = v.object({
@@ -68,6 +76,11 @@ const schema: v.GenericSchema<unknown, RunView> = v.object({
   overlappedApplies: number,
   bytesUp: number,
   bytesDown: number,
+  codecs: v.object({ up: v.picklist(CODEC_NAMES), down: v.picklist(CODEC_NAMES) }),
+  fragments: number,
+  slices: number,
+  slicesLost: number,
+  lossRate: number,
   staleness,
   replicas: v.array(replica),
   history: v.array(historyPoint),

@@ -1,6 +1,7 @@
 /** First come, first served: every push moves the center by itself. Whether two may do so at once is the applier's (center/). */
 
 import { centerMoveOf } from "../../shared/solver/center_rule.ts";
+import type { Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Header } from "../../shared/wire/messages.ts";
 import type { PushResult } from "../center/center.ts";
 import { placeOf, type Replica } from "../roster.ts";
@@ -13,12 +14,26 @@ export class Direct implements ExchangeOrder {
     this.#port = port;
   }
 
-  push(replica: Replica, { content, baseVersion }: Header<"push">, payload: Uint8Array): Promise<PushResult> {
+  push(
+    replica: Replica,
+    { content, baseVersion, fragment = 0 }: Header<"push">,
+    payload: Uint8Array,
+    ranges?: readonly Fragment[],
+  ): Promise<PushResult> {
     const { center, settings, connected } = this.#port;
     const circumstances = { version: center.version, replicas: connected().length };
     const move = centerMoveOf(settings(), circumstances, false);
     const policy = settings().staleness;
-    return center.push(placeOf(replica).slot, payload, { content, baseVersion, move, policy });
+    const place = placeOf(replica);
+    return center.push(place.base(fragment), payload, {
+      content,
+      baseVersion,
+      move,
+      policy,
+      codec: place.codecs.up,
+      fragment: place.range(fragment),
+      ...(ranges ? { ranges } : {}),
+    });
   }
 
   join(): void {}

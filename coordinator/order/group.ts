@@ -11,9 +11,11 @@ import type { CenterSlot, CenterSum, PushResult } from "../center/center.ts";
 import { placeOf, type Replica } from "../roster.ts";
 import { deadlineMs, expectedMs } from "./deadline.ts";
 import type { OrderPort, OrderResult } from "./order.ts";
+import { PeerRounds, type Claim } from "./peer_rounds.ts";
 import { Round } from "./round.ts";
 
 interface Contribution {
+  readonly replica: Replica;
   readonly slot: CenterSlot;
   readonly content: PushContent;
   readonly baseVersion: number;
@@ -35,7 +37,13 @@ export interface SumOfRound {
   /** The group's next round, once this one is closed. */
   next: SumOfRound | undefined;
   isAborted: boolean;
+  /** Its members may average the next one directly. */
+  permit: Header<"answer">["average"];
 }
+
+/** What is added to a sum at once: a push, or the mean that several members have made, with the pushes that are in it. */
+type Pushed = readonly Claim<Replica>[];
+type NotApplied = Exclude<OrderResult, { verdict: "applied" }>;
 
 export interface GroupOptions {
   readonly port: OrderPort;
@@ -52,6 +60,8 @@ const MOST_WEIGHT = 2;
 
 export class Group {
   readonly members: Set<Replica>;
+  /** Their direct averages, where the run lets them make some. */
+  readonly peers: PeerRounds<Replica, OrderResult> | undefined;
   readonly #options: GroupOptions;
   #open: SumOfRound;
   /** The last closed round has been applied. */
@@ -60,32 +70,66 @@ export class Group {
   constructor(options: GroupOptions) {
     this.#options = options;
     this.members = new Set(options.members);
+    this.peers = options.port.peers && new PeerRounds(options.port.peers);
+    this.peers?.changed(this.members);
     this.#open = this.#newRound(undefined);
   }
 
   join(replica: Replica): void {
     this.members.add(replica);
+    this.peers?.changed(this.members);
     this.#open.round.join(replica);
   }
 
   leave(replica: Replica): void {
     if (!this.members.delete(replica)) return;
+    this.peers?.changed(this.members);
     this.#open.round.leave(replica);
     this.closeIfDue();
   }
 
   async push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult> {
+    if (header.average) return this.#claim(replica, header, payload);
+    this.peers?.pushedAlone(replica);
+    return this.#count([{ member: replica, header }], payload);
+  }
+
+  tick(): void {
+    this.peers?.tick();
+    if (!this.#options.isBarrier) this.closeIfDue();
+  }
+
+  /** What was pushed counts; the members are in other groups from now on. */
+  dissolve(): void {
+    this.peers?.end();
+    this.close();
+  }
+
+  /** SPEC G8: what all members have claimed counts as if each had pushed for itself. */
+  async #claim(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult> {
+    const result = await this.peers?.claim(replica, header, payload, async ({ claims, mean }) => {
+      const counted = await this.#count(claims, mean);
+      // Whoever spoils a mean is found when everybody pushes.
+      const isSpoilt = counted.verdict === "not-finite" || counted.verdict === "out-of-bounds";
+      this.peers?.decided(counted.verdict === "applied");
+      return isSpoilt ? undefined : counted;
+    });
+    return result ?? { verdict: "not-averaged" };
+  }
+
+  /** Everything in `pushed` has the same base. */
+  async #count(pushed: Pushed, payload: Uint8Array): Promise<OrderResult> {
     const open = this.#open;
-    open.round.push(replica);
-    const coming = this.#contribute(open, this.#applied, replica, header, payload);
+    for (const { member } of pushed) open.round.push(member);
+    const coming = this.#contribute(open, this.#applied, pushed, payload);
     open.coming.add(coming);
     this.closeIfDue();
     const refusal = await coming;
     if (refusal) return refusal;
     const result = await open.result.promise;
     if (result.verdict !== "applied") return result;
-    const own = stalenessOf(open.appliedFrom, header.baseVersion);
-    return { ...result, staleness: result.staleness + own };
+    const own = stalenessOf(open.appliedFrom, pushed[0]?.header.baseVersion ?? open.appliedFrom);
+    return { ...result, staleness: result.staleness + own, ...(open.permit ? { average: open.permit } : {}) };
   }
 
   /** Closes the round where nobody is waited for, or nobody any longer. */
@@ -134,10 +178,12 @@ export class Group {
       appliedFrom: 0,
       next: undefined,
       isAborted: false,
+      permit: undefined,
     };
   }
 
   #isOverdue({ awaited, arrived, beganMs }: Round<Replica>): boolean {
+    if (this.peers?.isHolding) return false;
     const longestMs = Math.max(...[...awaited, ...arrived].map(expectedMs));
     const sinceMs = Math.max(beganMs, ...[...awaited].map(({ freeSinceMs }) => freeSinceMs));
     return this.#options.port.nowMs() > deadlineMs(sinceMs, longestMs);
@@ -147,23 +193,35 @@ export class Group {
   async #contribute(
     open: SumOfRound,
     before: Promise<unknown>,
-    replica: Replica,
-    header: Header<"push">,
+    pushed: Pushed,
     payload: Uint8Array,
-  ): Promise<Exclude<OrderResult, { verdict: "applied" }> | undefined> {
+  ): Promise<NotApplied | undefined> {
     const { center } = this.#options.port;
     // The round before is being applied: only then it is known how old this push is.
     await before;
     if (open.isAborted) return { verdict: "restarted" };
-    const { content, baseVersion } = header;
+    const [first] = pushed;
+    if (!first) throw new Error("invariant violation: nobody pushed");
+    const { content, baseVersion } = first.header;
     const staleness = stalenessOf(center.version, baseVersion);
-    if (this.#isTooStale(header, staleness)) return { verdict: "too-stale", staleness };
-    open.baseVersion ??= baseVersion;
-    const { slot } = placeOf(replica);
-    const { summed, counted } = this.#weightsOf(replica, header, open.baseVersion);
-    const { verdict } = await center.contribute(open.sum, slot, payload, { content, weight: summed });
+    if (this.#isTooStale(first.header, staleness)) return { verdict: "too-stale", staleness };
+    const roundVersion = (open.baseVersion ??= baseVersion);
+    const weights = pushed.map(({ member, header }) => this.#weightsOf(member, header, roundVersion));
+    const weight = weights.reduce((sum, { summed }) => sum + summed, 0);
+    const place = placeOf(first.member);
+    const codec = first.header.average ? "f32" : place.codecs.up;
+    const { verdict } = await center.contribute(open.sum, place.base(0), payload, { content, weight, codec });
     if (verdict !== "accumulated") return { verdict };
-    open.contributions.push({ slot, content, baseVersion, weight: counted });
+    for (const [at, { member }] of pushed.entries()) {
+      const counted = weights[at]?.counted ?? 0;
+      open.contributions.push({
+        replica: member,
+        slot: placeOf(member).base(0),
+        content,
+        baseVersion,
+        weight: counted,
+      });
+    }
     return undefined;
   }
 
@@ -199,7 +257,10 @@ export class Group {
       // All were refused: nobody waits for this result.
       if (!first) return { verdict: "too-stale", staleness: 0 };
       const result = await this.#applySum(closing, first.content);
-      if (result.verdict === "applied" && closing.next) closing.next.baseVersion = result.centerVersion + 1;
+      if (result.verdict !== "applied") return result;
+      if (closing.next) closing.next.baseVersion = result.centerVersion + 1;
+      const answered = contributions.map(({ replica }) => replica);
+      closing.permit = this.peers?.permit(new Set(answered), Math.max(...answered.map(expectedMs)));
       return result;
     } finally {
       this.#options.closing.delete(closing);

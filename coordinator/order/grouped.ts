@@ -59,8 +59,7 @@ export class Grouped implements ExchangeOrder {
   }
 
   tick(): void {
-    if (this.#isBarrier) return;
-    for (const group of this.#groups) group.closeIfDue();
+    for (const group of this.#groups) group.tick();
   }
 
   retuned(): void {
@@ -70,7 +69,15 @@ export class Grouped implements ExchangeOrder {
   }
 
   flush(): void {
-    for (const group of this.#groups) group.close();
+    for (const group of this.#groups) group.dissolve();
+  }
+
+  joined(replica: Replica, header: Header<"joined">): void {
+    this.#groups.find(({ members }) => members.has(replica))?.peers?.joined(replica, header);
+  }
+
+  signalled(replica: Replica, header: Header<"signal">): void {
+    this.#groups.find(({ members }) => members.has(replica))?.peers?.signalled(replica, header);
   }
 
   abort(): void {

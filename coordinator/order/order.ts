@@ -6,23 +6,40 @@
 
 import { solverOf } from "../../shared/solver/catalogue.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
+import type { Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Header } from "../../shared/wire/messages.ts";
 import type { Center, PushResult } from "../center/center.ts";
 import type { Replica } from "../roster.ts";
 import { Direct } from "./direct.ts";
 import { Grouped } from "./grouped.ts";
+import type { PeerRoundsOptions } from "./peer_rounds.ts";
 import { RoundRobin } from "./round_robin.ts";
 
-/** What became of a push. `restarted`: the run went back to an earlier center before it counted. */
-export type OrderResult = PushResult | { readonly verdict: "restarted" };
+/**
+ * What became of a push. `restarted`: the run went back to an earlier center before it counted. `not-averaged`: a claim for a
+ * direct average that does not count; its exchange is not settled. `average`: the next exchange may be averaged so.
+ */
+export type OrderResult =
+  | (Extract<PushResult, { verdict: "applied" }> & { readonly average?: Header<"answer">["average"] })
+  | Exclude<PushResult, { verdict: "applied" }>
+  | { readonly verdict: "restarted" }
+  | { readonly verdict: "not-averaged" };
 
 export interface ExchangeOrder {
   /** It is connected, and has a place at the center. A replica that is a member already stays it. */
   join(replica: Replica): void;
   /** Nobody waits for it any longer. What it has pushed counts. */
   leave(replica: Replica): void;
-  /** Resolves when the push counts, with the answer in the replica's slot. One at a time for each replica. */
-  push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<OrderResult>;
+  /**
+   * Resolves when the push counts, with the answer in the replica's place where that has one of its own. One at a time for each
+   * replica. `ranges`: what came of a lossy push.
+   */
+  push(
+    replica: Replica,
+    header: Header<"push">,
+    payload: Uint8Array,
+    ranges?: readonly Fragment[],
+  ): Promise<OrderResult>;
   /** Time went by: whoever is overdue is waited for no longer. */
   tick(): void;
   /** The settings changed. */
@@ -35,6 +52,9 @@ export interface ExchangeOrder {
   groupOf(replica: Replica): number | null;
   /** Those that the replica shares its work with, itself included. */
   sharersOf(replica: Replica): readonly Replica[];
+  /** Of groups that may average among themselves (SPEC G8). */
+  joined?(replica: Replica, header: Header<"joined">): void;
+  signalled?(replica: Replica, header: Header<"signal">): void;
 }
 
 /** What an order knows of its run. */
@@ -44,6 +64,8 @@ export interface OrderPort {
   readonly settings: () => SolverSettings;
   readonly connected: () => readonly Replica[];
   readonly nowMs: () => number;
+  /** Where the run lets members of groups average among themselves. */
+  readonly peers?: PeerRoundsOptions;
 }
 
 type Kind = "direct" | "round-robin" | "grouped";

@@ -104,8 +104,9 @@ export class RoundRobin implements ExchangeOrder {
     this.#held.delete(replica);
     const { content, baseVersion } = header;
     const move = centerMoveOf(settings(), { version: center.version, replicas: connected().length }, false);
-    const job = { content, baseVersion, move, policy: settings().staleness };
-    const result = center.push(placeOf(replica).slot, payload, job);
+    const place = placeOf(replica);
+    const job = { content, baseVersion, move, policy: settings().staleness, codec: place.codecs.up };
+    const result = center.push(place.base(0), payload, job);
     settle(result);
     // Whoever pushed is told of a failure; the others go on.
     await result.catch(() => {});

@@ -25,6 +25,8 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Sou
   samples: ({ view }) => view.samples,
   bytesUp: ({ view }) => view.bytesUp,
   bytesDown: ({ view }) => view.bytesDown,
+  slices: ({ view }) => view.slices,
+  slicesLost: ({ view }) => view.slicesLost,
   accuracy: ({ view }) => view.accuracy,
   trainLoss: ({ view }) => view.trainLoss,
   checkpointSeconds: ({ checkpointAgeSeconds }) => checkpointAgeSeconds,

@@ -22,6 +22,11 @@ export interface VectorWire {
 
 export const PLAIN_CODECS: Codecs = { up: "f32", down: "f32" };
 
+/** SPEC H8: what a run wishes for, as far as the replica has it; where it says nothing it has f32 alone. */
+export function agreedCodecs({ up, down }: Codecs, known: readonly CodecName[] = []): Codecs {
+  return { up: known.includes(up) ? up : "f32", down: known.includes(down) ? down : "f32" };
+}
+
 /** Before anything was agreed on, and where nothing else is. */
 export function plainVectors(elements: number): VectorWire {
   return { elements, codecs: PLAIN_CODECS, fragments: 1 };
