@@ -59,7 +59,9 @@ const sizes = flags.sizes.split(",").map((wanted): Size => {
   return size ?? usageError(`--sizes is a list of ${SIZES.map(({ name }) => name).join(", ")}; found "${wanted}".`);
 });
 const codecs = (flags.codecs === "" ? [] : flags.codecs.split(",")).map((name): CodecName => {
-  return isCodecName(name) && name !== "f32" ? name : usageError(`--codecs is a list of ${CODEC_NAMES.slice(1).join(", ")}; found "${name}".`);
+  return isCodecName(name) && name !== "f32"
+    ? name
+    : usageError(`--codecs is a list of ${CODEC_NAMES.slice(1).join(", ")}; found "${name}".`);
 });
 
 /** Fewer exchanges of larger centers, in about the same time. */
@@ -125,5 +127,6 @@ for (const size of sizes) {
   console.error(JSON.stringify(report, undefined, 1));
   reports.push(report);
 }
-if (flags.json) console.log(JSON.stringify({ bench: "transport", device, date, goals: { ratio: GOAL_RATIO }, sizes: reports }));
+if (flags.json)
+  console.log(JSON.stringify({ bench: "transport", device, date, goals: { ratio: GOAL_RATIO }, sizes: reports }));
 process.exit(0);

@@ -26,6 +26,7 @@ export interface CoordinatorOptions {
 export interface CoordinatorProcess {
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
   readonly runsFolder: string;
   view(): Promise<RunView>;
   /** Waits until the view says so; rejects with the newest view and the log after the time is over. */
@@ -72,6 +73,7 @@ export async function startCoordinator(options: CoordinatorOptions = {}): Promis
 class StartedCoordinator implements CoordinatorProcess {
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
   readonly runsFolder: string;
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
@@ -83,6 +85,7 @@ class StartedCoordinator implements CoordinatorProcess {
     this.ended = ended;
     this.url = url;
     this.port = Number(new URL(url).port);
+    this.pid = child.pid ?? 0;
     this.runsFolder = runsFolder;
   }
 

@@ -100,7 +100,9 @@ class BareReplica {
     }
     const { header, payload } = event.message;
     if (header.exchange !== this.#exchange || payload.byteLength === 0) {
-      throw new Error(`Exchange ${this.#exchange} got the answer ${JSON.stringify(header)} with ${payload.byteLength} bytes.`);
+      throw new Error(
+        `Exchange ${this.#exchange} got the answer ${JSON.stringify(header)} with ${payload.byteLength} bytes.`,
+      );
     }
     this.#base = { ...this.#base, version: header.version };
     this.sent.exchanges++;
@@ -124,7 +126,8 @@ function encodedInPieces(codec: CodecName, vector: Float32Array): Uint8Array<Arr
   const piece = encode(codec, vector.subarray(0, PIECE_ELEMENTS));
   const rest = vector.length % PIECE_ELEMENTS;
   const restBytes = encodedBytes(codec, rest);
-  for (let at = 0; at + piece.byteLength <= payload.byteLength - restBytes; at += piece.byteLength) payload.set(piece, at);
+  for (let at = 0; at + piece.byteLength <= payload.byteLength - restBytes; at += piece.byteLength)
+    payload.set(piece, at);
   if (rest > 0) payload.set(encode(codec, vector.subarray(0, rest)), payload.byteLength - restBytes);
   return payload;
 }

@@ -47,7 +47,8 @@ export async function measureInTurn<Name extends string>(
 
 async function warmUp(party: Party, { warmUpMs, warmUpExchanges }: Effort): Promise<void> {
   const untilMs = performance.now() + warmUpMs;
-  for (let made = 0; made < warmUpExchanges && (made < 2 || performance.now() < untilMs); made++) await party.exchange();
+  for (let made = 0; made < warmUpExchanges && (made < 2 || performance.now() < untilMs); made++)
+    await party.exchange();
 }
 
 async function blockOf(party: Party, exchanges: number): Promise<Block> {
