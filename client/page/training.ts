@@ -6,6 +6,7 @@
 import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
 import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
+import { PagePeers } from "./page_peers.ts";
 import { addressOf, socketAddress } from "./addresses.ts";
 
 export interface DeviceWish {
@@ -31,6 +32,9 @@ export interface TrainingListener {
 
 export class Training {
   readonly #listener: TrainingListener;
+  readonly #peers = new PagePeers((report, transfer) =>
+    this.#worker?.postMessage({ kind: "peer", report } satisfies ToWorker, transfer),
+  );
   #worker: Worker | undefined;
   #deadline = 0;
 
@@ -88,6 +92,9 @@ export class Training {
       case "progress":
         this.#listener.progress(message.progress);
         return;
+      case "peer":
+        this.#peers.take(message.request);
+        return;
       case "failed":
         this.#fail(message.sentence);
         return;
@@ -122,6 +129,7 @@ export class Training {
   #end(phase: Phase, detail: string | undefined): void {
     clearTimeout(this.#deadline);
     this.#worker?.terminate();
+    this.#peers.close();
     this.#worker = undefined;
     this.#listener.phase(phase, detail);
   }

@@ -2,9 +2,13 @@
 
 import type { FromWorker, ToWorker } from "../messages.ts";
 import { Participation } from "../participation/participation.ts";
+import { WorkerPeers } from "./worker_peers.ts";
 import { createSurroundings } from "./worker_surroundings.ts";
 
 let participation: Participation | undefined;
+const peers = new WorkerPeers((request, transfer) => {
+  self.postMessage({ kind: "peer", request } satisfies FromWorker, { transfer });
+});
 
 function post(message: FromWorker): void {
   self.postMessage(message);
@@ -14,8 +18,12 @@ function handle(message: ToWorker): void {
   switch (message.kind) {
     case "start":
       if (!participation)
-        void begin(new Participation({ ...message, surroundings: createSurroundings(message), tell: post }));
+        void begin(
+          new Participation({ ...message, surroundings: createSurroundings(message, peers.open), tell: post }),
+        );
       return;
+    case "peer":
+      return peers.take(message.report);
     case "pause":
       return participation?.pause();
     case "resume":

@@ -3,6 +3,7 @@
 import { Random } from "../../shared/random.ts";
 import type { ToWorker } from "../messages.ts";
 import { openHybrid } from "../participation/hybrid.ts";
+import type { OpenPeer } from "../replica/peer_port.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
 import { defaultThreads } from "./helper_threads.ts";
@@ -10,11 +11,10 @@ import { connectBySocket } from "./socket_link.ts";
 import { StoredWinners } from "./winners.ts";
 import { createWorkerClock } from "./worker_clock.ts";
 
-export function createSurroundings({
-  dataUrl,
-  socketUrl,
-  threads,
-}: Pick<Extract<ToWorker, { kind: "start" }>, "dataUrl" | "socketUrl" | "threads">): Surroundings {
+export function createSurroundings(
+  { dataUrl, socketUrl, threads }: Pick<Extract<ToWorker, { kind: "start" }>, "dataUrl" | "socketUrl" | "threads">,
+  openPeer: OpenPeer,
+): Surroundings {
   const clock = createWorkerClock();
   const abort = new AbortController();
   const gpu = (): ReturnType<typeof openWebGpu> => openWebGpu(clock);
@@ -25,6 +25,7 @@ export function createSurroundings({
     random: new Random(crypto.getRandomValues(new Uint32Array(1))[0]!),
     fetch: (path) => fetch(new URL(path, dataUrl), { signal: abort.signal }),
     connect: connectBySocket(socketUrl),
+    openPeer,
     winners: new StoredWinners(),
     openBackend: (name, speeds) => {
       if (name === "webgpu") return gpu();
