@@ -20,6 +20,8 @@ export interface ParticipationOptions {
   readonly backend: BackendWish;
   /** The share of the time in which its replica computes; all of it where left out. */
   readonly dutyCycle?: number | undefined;
+  /** The volunteer allows connections to other volunteers. */
+  readonly allowsPeers?: boolean | undefined;
   readonly surroundings: Surroundings;
   readonly tell: (message: FromWorker) => void;
 }
@@ -118,6 +120,7 @@ export class Participation {
       random,
       connect,
       ...(openPeer ? { openPeer } : {}),
+      allowsPeers: this.#options.allowsPeers === true,
       dutyCycle: dutyCycle ?? 1,
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       onPhase: (phase, detail) => this.#tell({ kind: "phase", phase, ...(detail === undefined ? {} : { detail }) }),

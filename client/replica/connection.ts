@@ -53,6 +53,9 @@ export type ConnectionEvent =
   | { readonly kind: "lost"; readonly retryInMs: number }
   /** Exchanges went over a data channel, and go over the WebSocket from now on: what is in flight has to be sent again. */
   | { readonly kind: "rerouted" }
+  /** With whom the replica may average, and what another member signals to it (SPEC G8). */
+  | { readonly kind: "grouped"; readonly header: Header<"group"> }
+  | { readonly kind: "signalled"; readonly header: Header<"signal"> }
   /** For good: nothing will be tried again. */
   | { readonly kind: "finished"; readonly reason: string }
   | { readonly kind: "refused"; readonly sentence: string };
@@ -200,6 +203,15 @@ export class Connection {
     lossy.send(slices, told);
   }
 
+  /** To another member of the group. */
+  signal(header: Header<"signal">): void {
+    if (this.#state.kind === "live") this.#send(this.#state.link, "signal", header);
+  }
+
+  joined(header: Header<"joined">): void {
+    if (this.#state.kind === "live") this.#send(this.#state.link, "joined", header);
+  }
+
   /** Gives up the link and comes back over another one. */
   renew(reason: string): void {
     const link = this.#link();
@@ -288,8 +300,10 @@ export class Connection {
         break;
       case "signal":
         if (message.header.peer === "") this.#path?.signalled(message.header.data);
+        else this.#tell({ kind: "signalled", header: message.header });
         break;
       case "group":
+        this.#tell({ kind: "grouped", header: message.header });
         break;
       case "answer":
       case "center":

@@ -15,6 +15,8 @@ import type { Connection, Received, Welcome } from "./connection.ts";
 import type { Exchange, InFlight } from "./exchange.ts";
 import type { Device, LocalTraining, Took } from "./local_training.ts";
 import { centerNewsOf, newsOf, noNewsOf } from "./news.ts";
+import { averageRequestOf, claimOf } from "./peers/averaged_exchange.ts";
+import type { PeerGroup } from "./peers/peer_group.ts";
 import type { Progress } from "./progress.ts";
 
 type Answer = Extract<FromCoordinator, { kind: "answer" }>;
@@ -44,6 +46,8 @@ export interface ConversationOptions {
   readonly training: LocalTraining;
   readonly connection: Connection;
   readonly exchange: Exchange;
+  /** Where the volunteer allows direct connections. */
+  readonly peers?: PeerGroup;
   readonly progress: Progress;
   readonly nowMs: () => number;
   /** The device failed while it read back. */
@@ -68,6 +72,8 @@ export class Conversation {
   #hasJoined = false;
   /** What the next pulled center is for, where it is not for an exchange. */
   #need: "rebase" | "restart" | undefined;
+  /** Among peers; what is in flight has not been pushed yet. */
+  #isAveraging = false;
   #divergences = 0;
   #quietSinceMs = 0;
   #bufferedBytes = 0;
@@ -107,7 +113,7 @@ export class Conversation {
   advance(): void {
     const { connection, training } = this.#options;
     if (!connection.isLive || !this.hasJoined) return;
-    if (this.#state.kind === "pulling" || this.#state.kind === "pushed") this.#watchSilence();
+    if (this.isExchanging && !this.#isAveraging) this.#watchSilence();
     if (this.#state.kind !== "training") return;
     if (this.#need) return this.#pull();
     if (training.steps < this.#period) return;
@@ -181,7 +187,7 @@ export class Conversation {
   /** SPEC X12: the same push once more. */
   #repeat(): void {
     const { connection, exchange } = this.#options;
-    if (this.#state.kind !== "pushed" || !exchange.inFlight) return;
+    if (this.#state.kind !== "pushed" || !exchange.inFlight || this.#isAveraging) return;
     this.#listen();
     connection.push(exchange.inFlight.header, exchange.inFlight.payload);
   }
@@ -232,7 +238,29 @@ export class Conversation {
     progress.pushed(inFlight.header);
     this.#listen();
     // Sent again after the next welcome where the connection is down.
-    this.#send(inFlight);
+    if (!this.#average(inFlight)) this.#send(inFlight);
+  }
+
+  /** SPEC G8: with the other members first. Whatever comes of it is pushed under this exchange's number, and counts once. */
+  #average(inFlight: InFlight): boolean {
+    const { connection, exchange, nowMs, peers, training } = this.#options;
+    const { assignment } = training;
+    if (!peers || !assignment || this.#rule.isTwoRoundTrip) return false;
+    const beganMs = nowMs();
+    this.#isAveraging = true;
+    const hasBegun = peers.average(averageRequestOf(inFlight, this.#rule, assignment), (averaged) => {
+      this.#isAveraging = false;
+      if (exchange.inFlight !== inFlight) return;
+      this.#listen();
+      // Whoever trains on meanwhile does not only wait.
+      const waitedMs = this.#rule.trainsMeanwhile ? 0 : nowMs() - beganMs;
+      const header = { ...inFlight.header, waitedMs };
+      if (!averaged) return this.#send({ ...inFlight, header });
+      const claim = claimOf(header, averaged);
+      connection.push(claim.header, claim.payload);
+    });
+    if (!hasBegun) this.#isAveraging = false;
+    return hasBegun;
   }
 
   /** The first time; on a path that loses some of it where there is one (SPEC T6). */
@@ -247,13 +275,14 @@ export class Conversation {
   }
 
   #answered({ header, payload }: Answer, vectors: VectorWire): void {
-    const { exchange, progress, training } = this.#options;
+    const { exchange, peers, progress, training } = this.#options;
     const inFlight = exchange.settle(header.exchange);
     const state = this.#state;
     if (!inFlight || state.kind !== "pushed") return;
     this.#state = { kind: "training" };
     this.#divergences = 0;
     progress.answered(header.staleness);
+    peers?.permitted(header.average);
     this.#assign(header.assignment);
     if (header.lost) this.#unsend(inFlight, header.lost);
     // SPEC X10: by the difference that was pushed, from the center that was pulled for it.
@@ -297,6 +326,8 @@ export class Conversation {
 
   #refused({ header, payload }: Refusal, vectors: VectorWire): void {
     const { exchange, progress } = this.#options;
+    // The mean does not count: what is in flight is pushed by itself, under the same number (SPEC G8).
+    if (header.code === "NOT_AVERAGED" && header.exchange === exchange.inFlight?.header.exchange) return this.#repeat();
     const inFlight = header.exchange === undefined ? undefined : exchange.settle(header.exchange);
     // Of an exchange that is over already.
     if (header.exchange !== undefined && !inFlight) return;

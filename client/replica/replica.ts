@@ -15,6 +15,7 @@ import { DutyCycle } from "./duty_cycle.ts";
 import { Exchange } from "./exchange.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
 import type { OpenPeer } from "./peer_port.ts";
+import { PeerGroup } from "./peers/peer_group.ts";
 import { Progress } from "./progress.ts";
 
 export type Ending =
@@ -30,6 +31,8 @@ export interface ReplicaOptions {
   readonly connect: ConnectLink;
   /** Opens peer connections; none where left out. */
   readonly openPeer?: OpenPeer;
+  /** The volunteer allows connections to other volunteers, which show them its address (SPEC G8). */
+  readonly allowsPeers?: boolean;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly random: Random;
@@ -60,6 +63,7 @@ export class Replica {
   readonly #training: LocalTraining;
   readonly #connection: Connection;
   readonly #conversation: Conversation;
+  readonly #peers: PeerGroup | undefined;
   readonly #rule: ReplicaRule;
   readonly #dutyCycle: DutyCycle;
   readonly #events: ConnectionEvent[] = [];
@@ -95,6 +99,7 @@ export class Replica {
         backend: this.#training.device.backend,
         device: this.#training.device.description,
         samplesPerSecond: this.#training.device.samplesPerSecond * dutyCycle,
+        ...(this.#peers ? { allowsPeers: true } : {}),
       }),
       vitals: () => ({ samplesPerSecond: this.#progress.samplesPerSecond, steps: this.#progress.localSteps }),
       onEvent: (event) => {
@@ -103,12 +108,14 @@ export class Replica {
       },
       ...travelOf(settings, options.openPeer),
     });
+    this.#peers = this.#peerGroup(elements);
     this.#conversation = new Conversation({
       rule: this.#rule,
       nowMs,
       training: this.#training,
       connection: this.#connection,
       exchange: new Exchange(elements, settings.fragments),
+      ...(this.#peers ? { peers: this.#peers } : {}),
       progress: this.#progress,
       onChange: () => this.#wake(),
       onHopeless: (sentence) => this.#end({ kind: "failed", sentence }),
@@ -131,7 +138,7 @@ export class Replica {
     } catch (error) {
       return { kind: "failed", sentence: `Training stopped: ${sentenceOf(error)}` };
     } finally {
-      this.#connection.leave();
+      this.#leave();
       this.#report();
     }
   }
@@ -141,7 +148,7 @@ export class Replica {
     if (this.#isPaused || this.#ending) return;
     this.#isPaused = true;
     this.#progress.interrupted();
-    if (this.#rule.isAwaited) this.#connection.leave();
+    if (this.#rule.isAwaited) this.#leave();
     this.#say("paused");
     this.#report();
   }
@@ -160,6 +167,7 @@ export class Replica {
 
   async #once(): Promise<void> {
     this.#connection.tick();
+    this.#peers?.tick();
     const isBroken = this.#lostDevice !== undefined || this.#deviceFailure !== undefined;
     if (isBroken && !this.#isPaused) await this.#replaceDevice();
     this.#reportIfDue();
@@ -224,7 +232,14 @@ export class Replica {
       case "received":
         this.#conversation.received(event);
         break;
+      case "grouped":
+        this.#peers?.grouped(event.header, this.#connection.replica ?? "");
+        break;
+      case "signalled":
+        this.#peers?.signalled(event.header);
+        break;
       case "lost":
+        this.#peers?.disconnected();
         this.#conversation.connectionLost();
         this.#sayWhereWeAre(event.retryInMs);
         break;
@@ -240,6 +255,24 @@ export class Replica {
       default:
         event satisfies never;
     }
+  }
+
+  #leave(): void {
+    this.#peers?.disconnected();
+    this.#connection.leave();
+  }
+
+  #peerGroup(elements: number): PeerGroup | undefined {
+    const { settings, openPeer, allowsPeers, clock } = this.#options;
+    if (!settings.peers || !allowsPeers || !openPeer) return undefined;
+    return new PeerGroup({
+      openPeer,
+      iceServers: settings.iceServers,
+      nowMs: () => clock.nowMs(),
+      elements,
+      signal: (header) => this.#connection.signal(header),
+      joined: (header) => this.#connection.joined(header),
+    });
   }
 
   #watch(device: Device): void {

@@ -4,6 +4,7 @@
  */
 
 import { centerMoveOf } from "../../shared/solver/center_rule.ts";
+import { pushWeight } from "../../shared/solver/groups.ts";
 import type { PushContent } from "../../shared/solver/replica_rule.ts";
 import { rateUnder, stalenessOf } from "../../shared/solver/staleness.ts";
 import type { Header } from "../../shared/wire/messages.ts";
@@ -54,9 +55,6 @@ export interface GroupOptions {
   /** And the rounds that are closed and not yet in the center. */
   readonly closing: Set<SumOfRound>;
 }
-
-/** A push weighs as much as the work that was asked for, or up to twice that: local steps go on while a group waits. */
-const MOST_WEIGHT = 2;
 
 export class Group {
   readonly members: Set<Replica>;
@@ -238,11 +236,9 @@ export class Group {
    */
   #weightsOf(replica: Replica, header: Header<"push">, roundVersion: number): { summed: number; counted: number } {
     const { port, isBarrier } = this.#options;
+    const weight = pushWeight(header, replica.assignment ?? { communicationPeriod: 1, samples: 1 }, isBarrier);
     // Every replica pulls the center there, by the same rate.
-    if (isBarrier && header.content === "parameters") return { summed: 1, counted: 1 };
-    const { communicationPeriod: steps, samples } = replica.assignment ?? { communicationPeriod: 1, samples: 1 };
-    const most = header.content === "gradient" ? samples : MOST_WEIGHT * steps * samples;
-    const weight = Math.min(Math.max(1, header.samples), most);
+    if (isBarrier && header.content === "parameters") return { summed: weight, counted: weight };
     const behind = stalenessOf(roundVersion, header.baseVersion);
     const summed = weight * (rateUnder(port.settings().staleness, 1, behind) ?? 1);
     return { summed, counted: header.content === "parameters" ? summed : weight };

@@ -6,7 +6,7 @@
 
 import type { Assignment } from "./assignment.ts";
 import { solverOf } from "./catalogue.ts";
-import { replicaRuleOf } from "./replica_rule.ts";
+import { replicaRuleOf, type PushContent } from "./replica_rule.ts";
 import { stepsPerExchange } from "./schedule.ts";
 import type { SolverSettings } from "./settings.ts";
 
@@ -21,8 +21,21 @@ export type Grouping = ReadonlyMap<string, number>;
 
 /** Groups whose speeds differ by more are divided anew when somebody leaves. */
 const MOST_IMBALANCE = 2;
+/** A push weighs as much as the work that was asked for, or up to twice that: local steps go on while a group waits. */
+const MOST_WEIGHT = 2;
 /** Parts of a batch: finer shares would make each part too small for a GPU. */
 const MOST_PARTS = 8;
+
+/** What a push weighs in its group's mean (SPEC G2). At a barrier every replica's parameters pull the center alike. */
+export function pushWeight(
+  { content, samples }: { readonly content: PushContent; readonly samples: number },
+  { communicationPeriod, samples: stepSamples }: Pick<Assignment, "communicationPeriod" | "samples">,
+  isBarrier: boolean,
+): number {
+  if (isBarrier && content === "parameters") return 1;
+  const most = content === "gradient" ? stepSamples : MOST_WEIGHT * communicationPeriod * stepSamples;
+  return Math.min(Math.max(1, samples), most);
+}
 
 /** Groups of about equal total speed: the fastest first, each to the group that is slowest so far. */
 export function dividedIntoGroups(members: readonly Paced[], groups: number): Map<string, number> {

@@ -27,8 +27,8 @@ export interface AverageRequest {
   /** That the vector is relative to, or a gradient at. */
   readonly baseVersion: number;
   readonly weight: number;
-  /** Is changed. */
-  readonly vector: Float32Array<ArrayBuffer>;
+  /** Is called once, where there is something to average, and is changed. */
+  readonly vector: () => Float32Array<ArrayBuffer>;
 }
 
 /** What the coordinator is told of it. */
@@ -115,6 +115,7 @@ export class PeerGroup {
   average(request: AverageRequest, ended: (averaged: Averaged | undefined) => void): boolean {
     const [epoch, giveUpMs] = [this.#epoch, this.#permitUntilMs];
     this.#permitUntilMs = undefined;
+    this.#giveUp("another exchange began");
     if (epoch === undefined || giveUpMs === undefined) return false;
     const { baseVersion } = request;
     if (!this.#mesh.isComplete || this.#options.nowMs() >= giveUpMs) {
@@ -159,7 +160,7 @@ export class PeerGroup {
       rank,
       members: members.length,
       weight,
-      vector,
+      vector: vector(),
       send: {
         ready: (to, header) => this.#mesh.send(at(to), peerHead("ready", header)),
         part: (to, header, payload) => this.#mesh.send(at(to), peerHead("part", header, payload.byteLength), payload),
