@@ -148,7 +148,7 @@ export class Run implements RunPort {
   }
 
   async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
-    if (this.#isOver) return "RUN_OVER";
+    if (this.isOver) return "RUN_OVER";
     if (hello.layoutHash !== this.#options.layout.hash) return "WRONG_LAYOUT";
     const known = this.#roster.proven(hello.resume, this.nowMs());
     if (!known && this.#roster.connected().length >= LIMITS.replicas) return "RUN_FULL";
@@ -300,7 +300,7 @@ export class Run implements RunPort {
   view(): RunView {
     const { run, model, data, solver, targetAccuracy } = this.settings;
     const { learningRate, momentum, communicationPeriod, groups } = this.#solver;
-    const counted = this.#tally.view(this.#isOver, (replica) => this.#order.groupOf(replica));
+    const counted = this.#tally.view(this.isOver, (replica) => this.#order.groupOf(replica));
     const inGroups = new Set(counted.replicas.flatMap(({ group }) => (group === null ? [] : [group])));
     return {
       run,
@@ -339,7 +339,7 @@ export class Run implements RunPort {
     return this.stream.at(holds.version);
   }
 
-  get #isOver(): boolean {
+  get isOver(): boolean {
     return this.#state === "reached" || this.#state === "stopped";
   }
 
@@ -365,7 +365,7 @@ export class Run implements RunPort {
       settings: () => this.#solver,
       order: () => this.#order,
       version: () => this.version,
-      isOver: () => this.#isOver,
+      isOver: () => this.isOver,
       restored: () => this.#restoring,
       begin: () => this.#beginClock(),
       assignmentOf: (replica) => this.assignmentOf(replica),

@@ -8,6 +8,7 @@ import { rm } from "node:fs/promises";
 import { layoutOf, initialParameters, type ParameterLayout } from "../shared/model/layout.ts";
 import { ModelError } from "../shared/model/model.ts";
 import { solverOf } from "../shared/solver/catalogue.ts";
+import { BLOCK_ELEMENTS } from "../shared/wire/codec/codec.ts";
 import { LIMITS } from "../shared/wire/codes.ts";
 import { RunTuner } from "./autotune/run_tuner.ts";
 import { Center, type Applier } from "./center/center.ts";
@@ -23,6 +24,7 @@ import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { Service } from "./running_service.ts";
 import { start } from "./server/server.ts";
+import { streamOptionsFor } from "./stream.ts";
 import { refuseUnstable, stabilityWarnings } from "./stability/stability_check.ts";
 import { readCheckpoint, type Checkpoint } from "./store/checkpoint.ts";
 import { CheckpointWriter } from "./store/checkpoint_writer.ts";
@@ -53,6 +55,7 @@ const nowMs = (): number => performance.now();
 
 export async function startService(config: RunConfig, options: ServiceOptions): Promise<Service> {
   const layout = checkedLayout(config);
+  refuseEmptyFragments(config, layout);
   const dataset = await loadDataset(options.dataRoot, config.data);
   refuseMisfit(config, dataset);
   const replicas = Math.max(FEWEST_REPLICAS, config.volunteers);
@@ -110,6 +113,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     applier: applierOf(config),
     threads: config.applierThreads,
     maxMagnitude: LIMITS.parameterMagnitude,
+    stream: streamOptionsFor(config.codecDown, layout.elements),
   });
   undo.push(() => center.close());
 
@@ -210,6 +214,15 @@ function checkedLayout(config: RunConfig): ParameterLayout {
     if (error instanceof ModelError) throw new ConfigError(error.message);
     throw error;
   }
+}
+
+/** A fragment is at least a block of the codecs. */
+function refuseEmptyFragments({ fragments }: RunConfig, { elements }: ParameterLayout): void {
+  const most = Math.ceil(elements / BLOCK_ELEMENTS);
+  if (fragments <= most) return;
+  throw new ConfigError(
+    `--fragments is ${fragments}, but this model's ${elements} parameters make ${most}, of ${BLOCK_ELEMENTS} each; accepted is up to ${most}.`,
+  );
 }
 
 function applierOf({ applier, solver }: RunConfig): Applier {

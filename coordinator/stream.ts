@@ -10,13 +10,16 @@ import type { Center, PublishedVersion, StreamOptions } from "./center/center.ts
 const MOST_KEPT_BYTES = 256 * 2 ** 20;
 const FEWEST_VERSIONS = 4;
 const MOST_VERSIONS = 64;
+/** Where nobody has a version as a base: for those who fetch one before they join. */
+const PLAIN_VERSIONS = 8;
 /** Moves whose answers may still be on their way to some of the members. */
 const MOVES_REMEMBERED = 64;
 
 /** Slower replicas hold older versions: the more are kept, the fewer of them lose their base. */
 export function streamOptionsFor(codec: CodecName, elements: number): StreamOptions {
   const fitting = Math.floor(MOST_KEPT_BYTES / (4 * elements));
-  return { codec, keep: Math.max(FEWEST_VERSIONS, Math.min(MOST_VERSIONS, fitting)) };
+  const most = codec === "f32" ? PLAIN_VERSIONS : MOST_VERSIONS;
+  return { codec, keep: Math.max(FEWEST_VERSIONS, Math.min(most, fitting)) };
 }
 
 /** A move of the center that is to be answered. */

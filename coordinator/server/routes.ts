@@ -1,13 +1,15 @@
 /**
- * HTTP: which address answers what. Pages and assets, data shards, the run's settings and view as JSON, live events,
- * metrics and health. Only GET and HEAD; a handler that fails answers 500 and the process lives.
+ * HTTP: which address answers what. Pages and assets, data shards, published centers, the run's settings and view as JSON, live
+ * events, metrics and health. Only GET and HEAD; a handler that fails answers 500 and the process lives.
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { EventStream } from "./event_stream.ts";
-import { COMMON_HEADERS, IMMUTABLE, NOT_KEPT } from "./headers.ts";
+import { CenterFiles } from "./center_files.ts";
+import { COMMON_HEADERS, IMMUTABLE } from "./headers.ts";
 import { metricsText } from "./metrics_page.ts";
 import type { ServedRun } from "./served_run.ts";
+import { JSON_TYPE, sendText } from "./send_text.ts";
 import { sendFile, type ServedFile } from "./served_file.ts";
 
 /** A piece of the data set; `Shard` of the data folder is one. */
@@ -47,12 +49,19 @@ export class Routes {
   readonly #options: RoutesOptions;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #shards: ReadonlyMap<string, ServedFile>;
+  readonly #centers: CenterFiles;
   readonly #events = new EventStream(() => this.#viewText());
   #view = { text: "", atMs: Number.NEGATIVE_INFINITY };
 
   constructor(options: RoutesOptions) {
     this.#options = options;
-    const { exam = [] } = options;
+    const { exam = [], run } = options;
+    this.#centers = new CenterFiles({
+      incarnation: run.incarnation,
+      elements: run.elements,
+      centers: run.stream,
+      isOver: () => run.isOver,
+    });
     this.#shards = new Map(options.shards.map((shard) => [`/${shard.path}`, shardFile(shard)]));
     this.#handlers = new Map<string, Handler>([
       ["/api/run", (_, response) => sendText(response, 200, JSON.stringify(options.run.settings), JSON_TYPE)],
@@ -80,7 +89,7 @@ export class Routes {
     this.#events.close();
   }
 
-  #route(request: IncomingMessage, response: ServerResponse): void | Promise<void> {
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       return sendText(response, 405, "Only GET and HEAD are answered here.\n");
@@ -91,7 +100,8 @@ export class Routes {
     if (handler) return handler(request, response);
     const file = this.#shards.get(address) ?? this.#options.clientFiles.get(address);
     if (file) return sendFile(request, response, file);
-    return sendText(response, 404, "There is nothing at this address; the run's page is at /.\n");
+    if (await this.#centers.handle(address, request, response)) return;
+    sendText(response, 404, "There is nothing at this address; the run's page is at /.\n");
   }
 
   #streamEvents(request: IncomingMessage, response: ServerResponse): void {
@@ -111,19 +121,6 @@ export class Routes {
       this.#view = { text: JSON.stringify(this.#options.run.view()), atMs: nowMs };
     return this.#view.text;
   }
-}
-
-const JSON_TYPE = "application/json; charset=utf-8";
-
-function sendText(
-  response: ServerResponse,
-  status: number,
-  text: string,
-  contentType = "text/plain; charset=utf-8",
-): void {
-  response.setHeader("Cache-Control", NOT_KEPT);
-  response.writeHead(status, { "Content-Type": contentType, "Content-Length": Buffer.byteLength(text) });
-  response.end(text);
 }
 
 function answersHandler(answers: ServedAnswers): Handler {
