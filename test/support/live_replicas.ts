@@ -9,6 +9,7 @@ import type { ConnectLink } from "../../client/replica/connection.ts";
 import { Replica, type Ending } from "../../client/replica/replica.ts";
 import { Center } from "../../coordinator/center/center.ts";
 import { Run } from "../../coordinator/run.ts";
+import { streamOptionsFor } from "../../coordinator/stream.ts";
 import type { Program } from "../../shared/engine/backend.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
@@ -76,6 +77,7 @@ export class LiveRun {
       applier: "lock-free",
       threads: 2,
       maxMagnitude: LIMITS.parameterMagnitude,
+      stream: streamOptionsFor(changes.codecDown ?? "f32", layout.elements),
     });
     const settings: RunSettings = {
       ...TINY_SETTINGS,

@@ -8,7 +8,8 @@ import { Run, type RunOptions } from "../../coordinator/run.ts";
 import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
-import { initialParameters } from "../../shared/model/layout.ts";
+import { streamOptionsFor } from "../../coordinator/stream.ts";
+import { initialParameters, type ParameterLayout } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
@@ -21,7 +22,7 @@ import {
   type Header,
   type ReplicaMessageName,
 } from "../../shared/wire/messages.ts";
-import { plainVectors } from "../../shared/wire/vectors.ts";
+import { plainVectors, type VectorWire } from "../../shared/wire/vectors.ts";
 import { TINY_LAYOUT, TINY_SETTINGS } from "./tiny_run.ts";
 
 export interface FixtureOptions {
@@ -33,6 +34,10 @@ export interface FixtureOptions {
   readonly version?: number;
   readonly restored?: RestoredRun;
   readonly ledger?: LedgerEntry[];
+  /** In place of the tiny one. */
+  readonly layout?: ParameterLayout;
+  /** Published versions, in place of as many as there is room for. */
+  readonly keep?: number;
 }
 
 /** The numbers of a solver that a run with these settings has. */
@@ -67,16 +72,18 @@ export class RunFixture {
   readonly run: Run;
   readonly center: Center;
   readonly ledger: LedgerEntry[];
+  readonly layout: ParameterLayout;
   readonly failures: unknown[] = [];
   nowMs = 0;
 
-  private constructor(center: Center, options: FixtureOptions) {
+  private constructor(center: Center, layout: ParameterLayout, options: FixtureOptions) {
     this.center = center;
+    this.layout = layout;
     this.ledger = options.ledger ?? [];
-    const settings: RunSettings = { ...TINY_SETTINGS, ...options.settings };
+    const settings: RunSettings = { ...TINY_SETTINGS, layoutHash: layout.hash, ...options.settings };
     const runOptions: RunOptions = {
       settings,
-      layout: TINY_LAYOUT,
+      layout,
       solver: solverSettings(settings, options.rule),
       center,
       ledger: {
@@ -96,15 +103,18 @@ export class RunFixture {
   }
 
   static async create(options: FixtureOptions = {}): Promise<RunFixture> {
+    const layout = options.layout ?? TINY_LAYOUT;
+    const stream = streamOptionsFor(options.settings?.codecDown ?? "f32", layout.elements);
     const center = await Center.create({
-      layout: TINY_LAYOUT,
-      initial: options.initial ?? initialParameters(TINY_LAYOUT, 5),
+      layout,
+      initial: options.initial ?? initialParameters(layout, 5),
       version: options.version ?? 0,
       applier: options.applier ?? "lock-free",
       threads: 2,
       maxMagnitude: LIMITS.parameterMagnitude,
+      stream: { ...stream, ...(options.keep === undefined ? {} : { keep: options.keep }) },
     });
-    return new RunFixture(center, options);
+    return new RunFixture(center, layout, options);
   }
 
   /** A connection that nothing was said on yet. */
@@ -116,9 +126,10 @@ export class RunFixture {
   async join(
     resume?: Header<"hello">["resume"],
     samplesPerSecond = 1,
+    hello: Partial<Header<"hello">> = {},
   ): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
     const peer = this.connect();
-    peer.send("hello", { ...helloHeader(resume), samplesPerSecond });
+    peer.send("hello", { ...helloHeader(resume), layoutHash: this.layout.hash, samplesPerSecond, ...hello });
     return { peer, welcome: await peer.receive("welcome") };
   }
 
@@ -144,8 +155,11 @@ export class Peer {
   bufferedBytes = 0;
   readonly #inbox: Uint8Array[] = [];
   #wake: () => void = () => {};
+  /** As agreed on in the welcome. */
+  #vectors: VectorWire;
 
   constructor(run: Run) {
+    this.#vectors = { ...plainVectors(run.elements), fragments: run.settings.fragments };
     const isOpen = (): boolean => this.closed === undefined;
     const buffered = (): number => this.bufferedBytes;
     const link: Link = {
@@ -155,11 +169,8 @@ export class Peer {
       get bufferedBytes() {
         return buffered();
       },
-      send: (head, payload = new Uint8Array(0)) => {
-        const message = new Uint8Array(head.byteLength + payload.byteLength);
-        message.set(head);
-        message.set(payload, head.byteLength);
-        this.#inbox.push(message);
+      send: (head, ...payload) => {
+        this.#inbox.push(new Uint8Array(Buffer.concat([head, ...payload])));
         this.#wake();
       },
       close: (code, reason) => {
@@ -170,7 +181,7 @@ export class Peer {
     this.session = run.connect(link);
   }
 
-  send<N extends ReplicaMessageName>(name: N, header: Header<N>, payload?: Float32Array): void {
+  send<N extends ReplicaMessageName>(name: N, header: Header<N>, payload?: Float32Array | Uint8Array): void {
     this.sendBytes(frameBytes(name, header, payload));
   }
 
@@ -199,8 +210,11 @@ export class Peer {
   async receiveAny(): Promise<FromCoordinator> {
     const bytes = await this.receiveBytes();
     if (!bytes) throw new Error(`closed ${this.closed?.code} ${this.closed?.reason}`);
-    const message = readFromCoordinator(bytes, plainVectors(TINY_LAYOUT.elements));
+    const message = readFromCoordinator(bytes, this.#vectors);
     if ("refusal" in message) throw new Error(`the coordinator sent what a replica refuses: ${message.refusal}`);
+    if (message.kind === "welcome" && message.header.codecs) {
+      this.#vectors = { ...this.#vectors, codecs: message.header.codecs };
+    }
     return message;
   }
 
@@ -214,7 +228,7 @@ export class Peer {
 export function frameBytes<N extends ReplicaMessageName>(
   name: N,
   header: Header<N>,
-  payload?: Float32Array,
+  payload?: Float32Array | Uint8Array,
 ): Uint8Array<ArrayBuffer> {
   const payloadBytes = payload
     ? new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
