@@ -120,6 +120,7 @@ export class Replica {
       staleness: this.staleness.view(),
       share: samplesOfAll === 0 ? 0 : this.samples / samplesOfAll,
       group,
+      averagesDirectly: connected && this.averagesDirectly,
       communicationPeriod: this.assignment?.communicationPeriod ?? 0,
       batchShare: this.assignment?.samples ?? 0,
       heldSeconds: this.heldMs / 1000,

@@ -101,7 +101,7 @@ export class Run implements RunPort {
       // Connections outlive a coordinator's restart.
       newEpoch: () => this.incarnation * EPOCHS_PER_INCARNATION + epochs++,
       nowMs: options.nowMs,
-      counts: { direct: 0, fallen: 0 },
+      counts: { averaged: 0, fallen: 0 },
       vectorBytes: this.payloadBytes,
     };
     this.#order = this.#newOrder();
@@ -316,6 +316,7 @@ export class Run implements RunPort {
       fragments: this.settings.fragments,
       ...counted,
       groups: groups === null ? null : inGroups.size,
+      directRounds: this.settings.peers ? { ...this.#peers.counts } : null,
       hyperparameters: { learningRate, momentum, communicationPeriod, groups },
     };
   }

@@ -35,6 +35,7 @@ export type CountedView = Omit<
   | "targetAccuracy"
   | "overlappedApplies"
   | "groups"
+  | "directRounds"
   | "hyperparameters"
   | "codecs"
   | "fragments"

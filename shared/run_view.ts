@@ -37,6 +37,8 @@ export interface ReplicaView {
   readonly share: number;
   /** Its compute group, from 0; null where the run has none, or it is not connected. */
   readonly group: number | null;
+  /** Its last exchange was in a mean that its group made over direct connections (SPEC G8). */
+  readonly averagesDirectly: boolean;
   /** What it was last asked to do: local steps between exchanges, and samples of one step. */
   readonly communicationPeriod: number;
   readonly batchShare: number;
@@ -125,6 +127,8 @@ export interface RunView {
   readonly history: readonly HistoryPoint[];
   /** Compute groups that have members now; null where the run has none. */
   readonly groups: number | null;
+  /** Rounds that groups averaged over direct connections, and those that were to be but went through the coordinator; null where the run allows none. */
+  readonly directRounds: { readonly averaged: number; readonly fallen: number } | null;
   readonly hyperparameters: HyperparametersView;
   /** In order of time; empty without the autotuner. */
   readonly autotune: readonly AutotuneDecision[];

@@ -23,6 +23,7 @@ const replica = v.object({
   staleness,
   share: number,
   group: v.nullable(number),
+  averagesDirectly: v.boolean(),
   communicationPeriod: number,
   batchShare: number,
   heldSeconds: number,
@@ -85,6 +86,7 @@ const schema: v.GenericSchema<unknown, RunView> = v.object({
   replicas: v.array(replica),
   history: v.array(historyPoint),
   groups: v.nullable(number),
+  directRounds: v.nullable(v.object({ averaged: number, fallen: number })),
   hyperparameters: v.object({
     learningRate: number,
     momentum: number,

@@ -11,7 +11,7 @@ import { PeerEpoch, type PeerEpochOptions, type PeerMember } from "./peer_epoch.
 
 /** How rounds that were permitted to average directly ended. */
 export interface PeerCounts {
-  direct: number;
+  averaged: number;
   fallen: number;
 }
 
@@ -142,7 +142,7 @@ export class PeerRounds<M extends PeerMember, Result> {
   /** The average was applied, or it could not be. */
   decided(isApplied: boolean): void {
     if (!isApplied) return this.#countFailure();
-    this.#options.counts.direct++;
+    this.#options.counts.averaged++;
     this.#failures = 0;
     this.#epoch.proven();
   }

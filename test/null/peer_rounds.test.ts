@@ -59,7 +59,7 @@ class World {
   readonly agenda = new Agenda();
   readonly random: Random;
   readonly faults: Faults;
-  readonly counts: PeerCounts = { direct: 0, fallen: 0 };
+  readonly counts: PeerCounts = { averaged: 0, fallen: 0 };
   readonly coordinator: Coordinator;
   readonly members: Member[] = [];
   /** How often each exchange moved the center. */
@@ -365,7 +365,7 @@ describe("Direct averages of a group", () => {
     const world = new World(new Random(members), NONE, members);
     await world.agenda.runTo(10_000);
     expectOnce(world);
-    expect(world.counts.direct).toBeGreaterThan(20);
+    expect(world.counts.averaged).toBeGreaterThan(20);
     expect(world.counts.fallen).toBe(0);
   });
 
@@ -375,11 +375,11 @@ describe("Direct averages of a group", () => {
     const alive = world.members.filter(({ isAlive }) => isAlive);
     expect(alive.length).toBeLessThan(8);
     expect(alive.length).toBeGreaterThan(2);
-    const before = world.counts.direct;
+    const before = world.counts.averaged;
     expect(before).toBeGreaterThan(50);
     await world.agenda.runTo(100_000);
     expectOnce(world);
-    expect(world.counts.direct).toBeGreaterThan(before);
+    expect(world.counts.averaged).toBeGreaterThan(before);
   });
 
   test("[G8] [X12] Whatever is lost, late, doubled or silent: no exchange counts twice, none that was answered is missing, and the group goes on", async () => {
@@ -401,7 +401,7 @@ describe("Direct averages of a group", () => {
       for (const [at, member] of world.members.entries()) {
         if (member.isAlive) expect(member.settled, `seed ${seed}, ${member.id}`).toBeGreaterThan(halfway[at]!);
       }
-      totals.direct += world.counts.direct;
+      totals.direct += world.counts.averaged;
       totals.fallen += world.counts.fallen;
     }
     expect(totals.direct).toBeGreaterThan(100);
