@@ -24,6 +24,16 @@ export const METRICS = {
     kind: "gauge",
     help: "Compute groups that have members now; 0 in a run without groups.",
   },
+  averagedRounds: {
+    name: "drove_direct_rounds_total",
+    kind: "counter",
+    help: "Rounds that compute groups averaged over direct connections.",
+  },
+  fallenRounds: {
+    name: "drove_direct_rounds_fallen_total",
+    kind: "counter",
+    help: "Rounds that were to be averaged so and went through the coordinator.",
+  },
   samples: { name: "drove_samples_total", kind: "counter", help: "Training samples behind the applied pushes." },
   bytesUp: { name: "drove_received_bytes_total", kind: "counter", help: "Bytes of frames from replicas." },
   bytesDown: { name: "drove_sent_bytes_total", kind: "counter", help: "Bytes of frames to replicas." },

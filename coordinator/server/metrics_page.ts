@@ -22,6 +22,8 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Sou
   overlapped: ({ view }) => view.overlappedApplies,
   heldSeconds: ({ view }) => view.replicas.reduce((sum, replica) => sum + replica.heldSeconds, 0),
   groups: ({ view }) => view.groups ?? 0,
+  averagedRounds: ({ view }) => view.directRounds?.averaged ?? null,
+  fallenRounds: ({ view }) => view.directRounds?.fallen ?? null,
   samples: ({ view }) => view.samples,
   bytesUp: ({ view }) => view.bytesUp,
   bytesDown: ({ view }) => view.bytesDown,
