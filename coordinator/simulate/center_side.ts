@@ -144,7 +144,7 @@ export class CenterSide {
     else if (why === "not-finite") tally.refused.notFinite++;
     else tally.refused.outOfBounds++;
     this.#send(push, leftSeconds, {
-      ...this.#world.wire.centerFor([push.held]),
+      ...this.#world.wire.centerNow(),
       fragment: undefined,
       pull: 1,
       restart: why === "too-stale" ? why : "diverged",
@@ -161,7 +161,8 @@ export class CenterSide {
     treeSeconds?: number,
   ): void {
     const { arithmetic, wire } = this.#world;
-    const given = this.#world.rule.isTwoRoundTrip ? undefined : wire.publishedFor(pushes.map(({ held }) => held));
+    const held = pushes.map((push) => push.held);
+    const given = this.#world.rule.isTwoRoundTrip ? undefined : wire.publishedFor(held, this.#world.isBarrier);
     const { center, version, published } = given ?? { center: own, version: centerVersion + 1, published: undefined };
     for (const push of pushes) {
       const { fragment } = push;

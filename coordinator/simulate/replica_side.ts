@@ -28,7 +28,7 @@ export class ReplicaSide {
   /** It asks for the center; `isAtStart`: it has it already, as everybody has. */
   join(replica: VirtualReplica, isAtStart: boolean): void {
     const world = this.#world;
-    replica.join(world.nowSeconds);
+    replica.join(world.nowSeconds, world.wire.firstTurn);
     const { membership } = replica;
     if (isAtStart) return this.#welcome(replica, world.nowSeconds);
     world.inAnyCaseAt(world.links.arrivalEmpty(replica.index, world.nowSeconds), () => {
@@ -84,7 +84,7 @@ export class ReplicaSide {
     replica.isMember = true;
     this.#world.joined(replica);
     this.#center.joined(replica);
-    const given = this.#world.wire.centerFor([]);
+    const given = this.#world.wire.centerNow();
     const leftSeconds = this.#world.nowSeconds;
     // Those who come together are asked for their shares of one whole.
     this.#world.later(arrivalSeconds, () => {
@@ -100,7 +100,7 @@ export class ReplicaSide {
 
   #begin(replica: VirtualReplica): void {
     const { arithmetic, wire } = this.#world;
-    const given = wire.centerFor([]);
+    const given = wire.centerNow();
     replica.holds({ ...given, fragment: undefined });
     arithmetic.begin(replica, given.center);
     replica.assignment = this.#center.assignmentOf(replica);
@@ -190,7 +190,7 @@ export class ReplicaSide {
       replica.holds(answer);
       arithmetic.settle(replica, answer.center, answer.pull);
     }
-    replica.fragment = (replica.fragment + 1) % replica.bases.length;
+    replica.fragment = this.#world.wire.turnAfter(replica.fragment);
     replica.assignment = this.#center.assignmentOf(replica);
   }
 
@@ -221,7 +221,7 @@ export class ReplicaSide {
       const { fragment } = replica;
       const { held } = replica.baseOf(fragment);
       const { movingRate: pull } = replica.assignment;
-      const answer = { ...wire.centerFor([held]), fragment, pull, restart: undefined, leftSeconds };
+      const answer = { ...wire.centerAfter(held), fragment, pull, restart: undefined, leftSeconds };
       this.#world.at(links.arrivalDown(replica.index, leftSeconds, wire.bytesDown(answer, held)), () =>
         this.answered(replica, membership, answer),
       );

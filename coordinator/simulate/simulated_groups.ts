@@ -270,7 +270,7 @@ export class SimulatedGroups implements SimulatedOrder {
       ...contributions.map(({ push: { replica } }) =>
         way === "up"
           ? links.secondsUp(replica.index, wire.bytesUp(0))
-          : links.secondsDown(replica.index, wire.wholeBytes),
+          : links.secondsDown(replica.index, wire.changeBytes),
       ),
     );
     return hops * slowest;

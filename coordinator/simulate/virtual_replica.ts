@@ -85,12 +85,12 @@ export class VirtualReplica {
   }
 
   /** One that comes back is a new replica. */
-  join(nowSeconds: number): void {
+  join(nowSeconds: number, fragment: number): void {
     this.membership++;
     this.id = `${this.index}.${this.membership}`;
     this.isPresent = true;
     this.sampler = undefined;
-    this.fragment = 0;
+    this.fragment = fragment;
     this.joinedSeconds = nowSeconds;
     this.forgetWork(nowSeconds);
   }

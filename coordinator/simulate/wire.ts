@@ -59,6 +59,17 @@ export class Wire {
     return fragmentOf(this.#vectors.elements, this.#vectors.fragments, index);
   }
 
+  get firstTurn(): number {
+    return this.turnAfter(-1);
+  }
+
+  /** The one whose turn comes after that of `index`: more fragments than blocks leave some empty. */
+  turnAfter(index: number): number {
+    const next = (index + 1) % this.#vectors.fragments;
+    const { fromElement, toElement } = this.fragment(next);
+    return fromElement < toElement ? next : this.turnAfter(next);
+  }
+
   /** Local steps from one push to the next. */
   pushPeriod(communicationPeriod: number): number {
     return Math.ceil(communicationPeriod / this.#vectors.fragments);
@@ -73,6 +84,11 @@ export class Wire {
     return this.#scaled(centerBytes(this.#vectors, wholeOf(this.#vectors.elements), 0));
   }
 
+  /** Of one change, where the center comes down in changes. */
+  get changeBytes(): number {
+    return this.#scaled(centerBytes(this.#vectors, wholeOf(this.#vectors.elements), this.#newest ? 1 : 0));
+  }
+
   /** What the replica is given, that holds the published version `held` of what it is told about. */
   bytesDown({ fragment, published }: Pick<Answer, "fragment" | "published">, held: number | undefined): number {
     const range = fragment === undefined ? wholeOf(this.#vectors.elements) : this.fragment(fragment);
@@ -83,22 +99,24 @@ export class Wire {
     return this.#scaled(Math.min(values, changes));
   }
 
-  /** The center as it is, or the newest published one for those who hold these published versions. */
-  centerFor(held: readonly (number | undefined)[]): GivenCenter {
+  /** The center as it is, or, where it is published, the version that it is then. */
+  centerNow(): GivenCenter {
     const { version } = this.#arithmetic;
-    return this.publishedFor(held) ?? { center: this.#arithmetic.centerCopy(), version, published: undefined };
+    return this.#current() ?? { center: this.#arithmetic.centerCopy(), version, published: undefined };
+  }
+
+  /** For somebody who asks for the center, and holds this published version. */
+  centerAfter(held: number | undefined): GivenCenter {
+    return this.publishedFor([held], false) ?? this.centerNow();
   }
 
   /**
-   * The newest version, where there are such: another is published first where one of those who hold these has the newest and the
-   * center has moved since.
+   * What those are answered with together who hold these versions, where versions are published: another is published first where one
+   * of them has the newest, or all of them wait to be told of the move (`mustBeTold`), and the center has moved since.
    */
-  publishedFor(held: readonly (number | undefined)[]): GivenCenter | undefined {
-    const arithmetic = this.#arithmetic;
+  publishedFor(held: readonly (number | undefined)[], mustBeTold: boolean): GivenCenter | undefined {
     if (!this.#newest) return undefined;
-    if (held.includes(this.#newest.number) && arithmetic.version !== this.#newest.version) this.#publish(this.#newest);
-    const { center, version, number } = this.#newest;
-    return { center: arithmetic.retain(center), version, published: number };
+    return mustBeTold || held.includes(this.#newest.number) ? this.#current() : this.#given(this.#newest);
   }
 
   /** The center has become another, and all vectors are gone: nothing leads from the old versions to it. */
@@ -109,11 +127,23 @@ export class Wire {
     this.#counts.versions++;
   }
 
-  #publish({ number, center }: Published): void {
-    const { version } = this.#arithmetic;
-    this.#newest = { number: number + 1, version, center: this.#arithmetic.publish(center) };
-    this.#arithmetic.release(center);
+  #current(): GivenCenter | undefined {
+    const arithmetic = this.#arithmetic;
+    const before = this.#newest;
+    if (!before) return undefined;
+    if (arithmetic.version === before.version) return this.#given(before);
+    this.#newest = {
+      number: before.number + 1,
+      version: arithmetic.version,
+      center: arithmetic.publish(before.center),
+    };
+    arithmetic.release(before.center);
     this.#counts.versions++;
+    return this.#given(this.#newest);
+  }
+
+  #given({ center, version, number }: Published): GivenCenter {
+    return { center: this.#arithmetic.retain(center), version, published: number };
   }
 
   #count(deltas: number, areShorter: boolean): void {
