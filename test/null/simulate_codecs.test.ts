@@ -243,7 +243,7 @@ async function exchangeForReal(scenario: Complete, program: Program, center: Cen
   const first = codecDown === "f32" ? undefined : await center.versions.publish();
   const held = Array.from({ length: fragments }, () => ({
     version: 0,
-    published: first as PublishedVersion | undefined,
+    published: first,
   }));
   const centers: Float32Array[] = [];
   let done = 0;
