@@ -87,7 +87,7 @@ export interface Evaluation {
 
 export interface Program {
   readonly plan: Plan;
-  /** What the program holds on the device at its peak, which is all the time: everything is made when it is compiled. */
+  /** What the program holds at its peak, which is all the time: everything is made when it is compiled, what a codec needs when it is first used. */
   readonly memoryBytes: number;
   /**
    * Puts examples into the data set on the device, as bytes; `first` is the index of the first one. `images` holds

@@ -8,7 +8,7 @@ import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
 import { BLOCK_ELEMENTS, fragmentOf, wholeOf, type Fragment } from "../../shared/wire/codec/codec.ts";
 
-export const CODEC_EXAMPLES = 12;
+const CODEC_EXAMPLES = 12;
 const PIXELS = 16;
 
 /** `units` 701: 14,144 elements, 110.5 blocks. */

@@ -9,7 +9,7 @@
 import { BLOCK_ELEMENTS, BLOCK_WORDS, encodedBytes, TOP_ELEMENTS, type CodecName } from "./codec.ts";
 
 /** Below this a scale is zero: its products would leave f32's normal range, which some devices flush. */
-export const LEAST_SCALE = 2 ** -100;
+const LEAST_SCALE = 2 ** -100;
 const GREATEST_F16 = 65_504;
 const INT8_MOST = 127;
 const INT4_MOST = 7;
