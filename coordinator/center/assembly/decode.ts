@@ -9,7 +9,7 @@
  */
 
 import { BF16, BLOCK_ELEMENTS, blockBytes, F16, GROUP_BYTES, INT4, INT8, SIGN, TOP_K } from "./blocks";
-import { fromHalves } from "./halves";
+import { floatOf, interleaveHigh, interleaveLow, storeHalves } from "./halves";
 import { faultOf, SOUND } from "./verdicts";
 
 /**
@@ -101,27 +101,22 @@ function bounded(area: usize, elements: usize, limit: f32): v128 {
 
 function decodeF16(words: usize, area: usize, end: usize): void {
   for (; area < end; area += GROUP_BYTES, words += 32) {
-    const h0 = v128.load16x4_u(words);
-    const h1 = v128.load16x4_u(words, 8);
-    const h2 = v128.load16x4_u(words, 16);
-    const h3 = v128.load16x4_u(words, 24);
-    v128.store(area, fromHalves(h0));
-    v128.store(area, fromHalves(h1), 16);
-    v128.store(area, fromHalves(h2), 32);
-    v128.store(area, fromHalves(h3), 48);
+    const first = v128.load(words);
+    const second = v128.load(words, 16);
+    storeHalves(area, first);
+    storeHalves(area + 32, second);
   }
 }
 
 function decodeBf16(words: usize, area: usize, end: usize): void {
+  const zero = i16x8.splat(0);
   for (; area < end; area += GROUP_BYTES, words += 32) {
-    const h0 = v128.load16x4_u(words);
-    const h1 = v128.load16x4_u(words, 8);
-    const h2 = v128.load16x4_u(words, 16);
-    const h3 = v128.load16x4_u(words, 24);
-    v128.store(area, i32x4.shl(h0, 16));
-    v128.store(area, i32x4.shl(h1, 16), 16);
-    v128.store(area, i32x4.shl(h2, 16), 32);
-    v128.store(area, i32x4.shl(h3, 16), 48);
+    const first = v128.load(words);
+    const second = v128.load(words, 16);
+    v128.store(area, interleaveLow(zero, first));
+    v128.store(area, interleaveHigh(zero, first), 16);
+    v128.store(area, interleaveLow(zero, second), 32);
+    v128.store(area, interleaveHigh(zero, second), 48);
   }
 }
 
@@ -149,44 +144,39 @@ function decodeInt4(words: usize, area: usize, end: usize): void {
     const pairs = v128.load8x8_u(words);
     const even = i16x8.sub(v128.xor(v128.and(pairs, i16x8.splat(15)), signBit), signBit);
     const odd = i16x8.sub(v128.xor(i16x8.shr_u(pairs, 4), signBit), signBit);
-    storeScaled(area, i16x8.shuffle(even, odd, 0, 8, 1, 9, 2, 10, 3, 11), scale);
-    storeScaled(area + 32, i16x8.shuffle(even, odd, 4, 12, 5, 13, 6, 14, 7, 15), scale);
+    storeScaled(area, interleaveLow(even, odd), scale);
+    storeScaled(area + 32, interleaveHigh(even, odd), scale);
   }
 }
 
 /** Of two words for one element the later counts; an element behind `end` is none. */
 function decodeTop(words: usize, area: usize, end: usize): void {
   const four = v128.load(words);
-  const values = fromHalves(i32x4.shr_u(four, 16));
   const zero = f32x4.splat(0);
   for (let at = area; at < end; at += 16) v128.store(at, zero);
-  const places = i32x4.shl(v128.and(four, i32x4.splat(<i32>BLOCK_ELEMENTS - 1)), 2);
-  scatter(area + <usize>i32x4.extract_lane(places, 0), end, f32x4.extract_lane(values, 0));
-  scatter(area + <usize>i32x4.extract_lane(places, 1), end, f32x4.extract_lane(values, 1));
-  scatter(area + <usize>i32x4.extract_lane(places, 2), end, f32x4.extract_lane(values, 2));
-  scatter(area + <usize>i32x4.extract_lane(places, 3), end, f32x4.extract_lane(values, 3));
+  scatter(i32x4.extract_lane(four, 0), area, end);
+  scatter(i32x4.extract_lane(four, 1), area, end);
+  scatter(i32x4.extract_lane(four, 2), area, end);
+  scatter(i32x4.extract_lane(four, 3), area, end);
 }
 
-// @ts-ignore: decorator
-@inline
-function scatter(at: usize, end: usize, value: f32): void {
-  if (at < end) store<f32>(at, value);
+function scatter(word: u32, area: usize, end: usize): void {
+  const at = area + ((<usize>word & (BLOCK_ELEMENTS - 1)) << 2);
+  if (at < end) store<f32>(at, floatOf(word >>> 16));
 }
 
-/** The sign bit of the scale is turned over where an element's bit is set. */
-// @ts-ignore: decorator
-@inline
-function signed(scale: v128, bits: v128, mask: v128): v128 {
-  return v128.xor(scale, v128.and(i32x4.eq(v128.and(bits, mask), mask), i32x4.splat(0x80000000)));
-}
-
+/**
+ * A word has the signs of eight groups of four. Times 8, 4, 2 and 1 each group has its signs one above the other, and one shift for all
+ * four lanes brings them to the top, where they turn over the scale's.
+ */
 function decodeSigns(words: usize, area: usize, end: usize): void {
   const scale = v128.load32_splat(words);
+  const top = i32x4.splat(0x80000000);
   for (words += 4; area < end; area += GROUP_BYTES, words += 2) {
-    const bits = i32x4.splat(<i32>load<u16>(words));
-    v128.store(area, signed(scale, bits, i32x4(1, 2, 4, 8)));
-    v128.store(area, signed(scale, bits, i32x4(16, 32, 64, 128)), 16);
-    v128.store(area, signed(scale, bits, i32x4(256, 512, 1024, 2048)), 32);
-    v128.store(area, signed(scale, bits, i32x4(4096, 8192, 16384, 32768)), 48);
+    const bits = i32x4.mul(i32x4.splat(<i32>load<u16>(words)), i32x4(8, 4, 2, 1));
+    v128.store(area, v128.xor(scale, v128.and(i32x4.shl(bits, 28), top)));
+    v128.store(area, v128.xor(scale, v128.and(i32x4.shl(bits, 24), top)), 16);
+    v128.store(area, v128.xor(scale, v128.and(i32x4.shl(bits, 20), top)), 32);
+    v128.store(area, v128.xor(scale, v128.and(i32x4.shl(bits, 16), top)), 48);
   }
 }

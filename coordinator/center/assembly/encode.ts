@@ -179,19 +179,19 @@ function encodeSigns(block: usize, end: usize, words: usize): void {
 }
 
 /**
- * Keeps the four greatest magnitudes in order, as their bits; a lane is looked at by itself only where it is above the least of them,
- * which soon is rare. What was there first stays ahead of what is equal.
+ * The least of the lanes' maxima is at most the fourth greatest magnitude, so that only what reaches it, about eight of a block's
+ * elements, has to be looked at one by one; of these the four greatest are kept in order, as their bits. What was there first
+ * stays ahead of what is equal.
  */
 function encodeTop(block: usize, end: usize, words: usize): void {
+  const least = i32x4.splat(min(leastMaximum(block, end), INFINITY_BITS));
   let k0 = -1, k1 = -1, k2 = -1, k3 = -1;
   let i0 = 0, i1 = 0, i2 = 0, i3 = 0;
-  for (let at = block; at < end; at += 16) {
-    const bits = v128.and(v128.load(at), i32x4.splat(MAGNITUDE_BITS));
-    if (!v128.any_true(i32x4.gt_s(bits, i32x4.splat(k3)))) continue;
-    for (let lane: usize = 0; lane < 16; lane += 4) {
-      const key = min(<i32>(load<u32>(at + lane) & MAGNITUDE_BITS), INFINITY_BITS);
+  for (let at = block, first = 0; at < end; at += GROUP_BYTES, first += 16) {
+    for (let reached = reachedBy(at, least); reached != 0; reached &= reached - 1) {
+      const index = first + ctz(reached);
+      const key = min(<i32>(load<u32>(block + (<usize>index << 2)) & MAGNITUDE_BITS), INFINITY_BITS);
       if (key <= k3) continue;
-      const index = <i32>((at + lane - block) >>> 2);
       if (key > k1) {
         k3 = k2, i3 = i2;
         k2 = k1, i2 = i1;
@@ -213,6 +213,28 @@ function encodeTop(block: usize, end: usize, words: usize): void {
   storeTop(words + 4, block, i1);
   storeTop(words + 8, block, i2);
   storeTop(words + 12, block, i3);
+}
+
+/** Of the four lanes, each over the whole block. */
+function leastMaximum(block: usize, end: usize): i32 {
+  const kept = i32x4.splat(MAGNITUDE_BITS);
+  let most = i32x4.splat(0);
+  for (; block < end; block += 16) most = i32x4.max_s(most, v128.and(v128.load(block), kept));
+  most = i32x4.min_s(most, i32x4.shuffle(most, most, 2, 3, 0, 1));
+  most = i32x4.min_s(most, i32x4.shuffle(most, most, 1, 0, 3, 2));
+  return i32x4.extract_lane(most, 0);
+}
+
+/** A bit for each of 16 elements: whether its magnitude's bits are at least `least`. */
+// @ts-ignore: decorator
+@inline
+function reachedBy(at: usize, least: v128): i32 {
+  const kept = i32x4.splat(MAGNITUDE_BITS);
+  const r0 = i32x4.ge_s(v128.and(v128.load(at), kept), least);
+  const r1 = i32x4.ge_s(v128.and(v128.load(at, 16), kept), least);
+  const r2 = i32x4.ge_s(v128.and(v128.load(at, 32), kept), least);
+  const r3 = i32x4.ge_s(v128.and(v128.load(at, 48), kept), least);
+  return i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(r0, r1), i16x8.narrow_i32x4_s(r2, r3)));
 }
 
 /** An infinity becomes a NaN, and what is beyond f16 its greatest. */
