@@ -10,6 +10,7 @@ import { Center } from "../../../coordinator/center/center.ts";
 import { Run } from "../../../coordinator/run.ts";
 import { readConfig, settingsFor, solverSettingsOf } from "../../../coordinator/run_config.ts";
 import { start } from "../../../coordinator/server/server.ts";
+import { streamOptionsFor } from "../../../coordinator/stream.ts";
 import { Ledger } from "../../../coordinator/store/ledger.ts";
 import { initialParameters } from "../../../shared/model/layout.ts";
 import type { CodecName } from "../../../shared/wire/codec/codec.ts";
@@ -32,13 +33,14 @@ const { model, layout } = size;
 const folder = await mkdtemp(join(tmpdir(), "drove-bench-"));
 const clientFolder = join(folder, "client");
 await mkdir(clientFolder);
-const config = readConfig({ flags: { model, codecUp: codec, codecDown: codec } });
+const config = readConfig({ flags: { model, codecUp: codec, codecDown: codec, transport: "auto" } });
 const center = await Center.create({
   layout,
   initial: initialParameters(layout, 1),
   applier: "lock-free",
   threads: config.applierThreads,
   maxMagnitude: LIMITS.parameterMagnitude,
+  stream: streamOptionsFor(codec, layout.elements),
 });
 const ledger = await Ledger.open(join(folder, "ledger.jsonl"));
 const nowMs = (): number => performance.now();

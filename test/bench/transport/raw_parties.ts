@@ -1,0 +1,68 @@
+/** The same bytes over `ws`, or over WebRTC's data channel, and nothing else: a message there, the same message back. */
+
+import { once } from "node:events";
+import { WebSocket } from "ws";
+import type { EchoTask } from "./echo.ts";
+import type { Party } from "./party.ts";
+import { RawChannel } from "./raw_channel.ts";
+import { ServerProcess } from "./server_process.ts";
+
+export async function rawSocket(vector: Float32Array<ArrayBuffer>): Promise<Party> {
+  const message = new Uint8Array(vector.buffer);
+  const { server, socket } = await openEcho(message.byteLength);
+  let answered: (data: ArrayBuffer) => void = () => {};
+  socket.on("message", (data) => answered(data as ArrayBuffer));
+  return {
+    server,
+    exchange: () =>
+      new Promise((resolve, reject) => {
+        answered = ({ byteLength }) =>
+          byteLength === message.byteLength ? resolve() : reject(new Error(`${byteLength} bytes came back`));
+        socket.send(message, { binary: true });
+      }),
+    close: async () => {
+      socket.close();
+      await server.stop();
+    },
+  };
+}
+
+export async function rawChannel(vector: Float32Array<ArrayBuffer>): Promise<Party> {
+  const message = new Uint8Array(vector.buffer);
+  const { server, socket } = await openEcho(message.byteLength);
+  const answer = new Uint8Array(message.byteLength);
+  let filled = 0;
+  let answered = (): void => {};
+  const channel = new RawChannel((part) => {
+    answer.set(part, filled);
+    filled += part.byteLength;
+    if (filled === answer.byteLength) answered();
+  });
+  socket.send(await channel.offer());
+  const [description] = (await once(socket, "message")) as [Buffer];
+  await channel.accept(Buffer.from(description).toString());
+  await channel.opened;
+  return {
+    server,
+    exchange: () =>
+      new Promise((resolve, reject) => {
+        filled = 0;
+        answered = resolve;
+        channel.send(message).catch(reject);
+      }),
+    close: async () => {
+      channel.close();
+      socket.close();
+      await server.stop();
+    },
+  };
+}
+
+async function openEcho(messageBytes: number): Promise<{ server: ServerProcess; socket: WebSocket }> {
+  const task: EchoTask = { messageBytes };
+  const server = await ServerProcess.start(new URL("echo.ts", import.meta.url), task);
+  const socket = new WebSocket(server.url, { perMessageDeflate: false });
+  socket.binaryType = "arraybuffer";
+  await once(socket, "open");
+  return { server, socket };
+}
