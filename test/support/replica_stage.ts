@@ -7,6 +7,7 @@ import type { Phase, ReplicaProgress } from "../../client/messages.ts";
 import type { ConnectLink } from "../../client/replica/connection.ts";
 import type { Device } from "../../client/replica/local_training.ts";
 import { Replica, type Ending } from "../../client/replica/replica.ts";
+import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
@@ -18,27 +19,40 @@ import {
   type FromReplica,
   type Header,
 } from "../../shared/wire/messages.ts";
-import { plainVectors } from "../../shared/wire/vectors.ts";
+import { PLAIN_CODECS, type Codecs, type VectorWire } from "../../shared/wire/vectors.ts";
 import { ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
 import { HandClock, settled } from "./hand_clock.ts";
 import { QuadraticProgram } from "./quadratic_program.ts";
 import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./tiny_run.ts";
 import { SocketPair } from "./socket_pair.ts";
 
-const ELEMENTS = TINY_LAYOUT.elements;
 export const TAU = 3;
 const BATCH = 4;
 const EXAMPLES = 20;
 
-export function filled(value: number): Float32Array<ArrayBuffer> {
-  return new Float32Array(ELEMENTS).fill(value);
+/** 448 elements, which are three and a half blocks (SPEC C1). */
+export const BLOCKS_MODEL: ModelDescription = {
+  name: "blocks",
+  input: { height: 2, width: 2, channels: 1 },
+  classes: 80,
+  layers: [{ kind: "dense", name: "fc", units: 80 }],
+};
+
+export function filled(value: number, { elements } = TINY_LAYOUT): Float32Array<ArrayBuffer> {
+  return new Float32Array(elements).fill(value);
 }
 
 export interface StageOptions {
   readonly dutyCycle?: number;
   /** In which the device does the batch. */
   readonly parts?: number;
+  readonly model?: ModelDescription;
+  /** What the coordinator's welcomes agree on; nothing, which is f32, where left out. */
+  readonly codecs?: Codecs;
 }
+
+/** Values, or what a codec made. */
+type Payload = Float32Array | Uint8Array;
 
 export type Got<K extends FromReplica["kind"]> = Extract<FromReplica, { kind: K }>;
 
@@ -55,14 +69,21 @@ export class ReplicaStage {
   /** Devices for replacement, and what was said of the loss. */
   readonly spares: QuadraticProgram[] = [];
   readonly losses: string[] = [];
-  readonly loseDevice: (sentence: string) => void;
+  loseDevice: (sentence: string) => void;
+  /** As agreed on. */
+  vectors: VectorWire;
 
-  constructor(changes: Partial<RunSettings> = {}, { dutyCycle, parts = 1 }: StageOptions = {}) {
+  constructor(
+    changes: Partial<RunSettings> = {},
+    { dutyCycle, parts = 1, model = TINY_MODEL, codecs }: StageOptions = {},
+  ) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.loseDevice = resolve;
-    this.program = new QuadraticProgram(TINY_MODEL, EXAMPLES, parts);
-    const step = { batch: BATCH, communicationPeriod: TAU, learningRate: 0.5 };
+    this.program = new QuadraticProgram(model, EXAMPLES, parts);
+    const { elements, hash } = this.program.plan.layout;
+    const step = { model, layoutHash: hash, batch: BATCH, communicationPeriod: TAU, learningRate: 0.5 };
     const settings: RunSettings = { ...TINY_SETTINGS, ...step, ...changes };
+    this.vectors = { elements, codecs: codecs ?? PLAIN_CODECS, fragments: settings.fragments };
     const { communicationPeriod, learningRate, momentum } = settings;
     this.assignment = { communicationPeriod, samples: settings.batch, learningRate, momentum, movingRate: 0.25 };
     this.replica = new Replica({
@@ -76,7 +97,9 @@ export class ReplicaStage {
         this.losses.push(sentence);
         const program = this.spares.shift();
         if (!program) throw new Error("no other device");
-        return deviceOf(program, new Promise(() => {}));
+        const lost = Promise.withResolvers<string>();
+        this.loseDevice = lost.resolve;
+        return deviceOf(program, lost.promise);
       },
       onPhase: (phase, detail) => this.phases.push({ phase, detail }),
       onProgress: (progress) => (this.progress = progress),
@@ -118,7 +141,17 @@ export class ReplicaStage {
 
   get welcomeHeader(): Header<"welcome"> {
     const { assignment } = this;
-    return { replica: "r1", token: "t1", incarnation: 1, version: 10, resumed: false, lastExchange: 0, assignment };
+    const { codecs } = this.vectors;
+    return {
+      replica: "r1",
+      token: "t1",
+      incarnation: 1,
+      version: 10,
+      resumed: false,
+      lastExchange: 0,
+      assignment,
+      ...(codecs === PLAIN_CODECS ? {} : { codecs }),
+    };
   }
 
   answerHeader(exchange: number): Header<"answer"> {
@@ -130,7 +163,7 @@ export class ReplicaStage {
   receive<K extends FromReplica["kind"]>(kind: K): Got<K> {
     const bytes = this.pair.toFar.shift();
     if (!bytes) throw new Error(`expected ${kind}, and the replica said nothing`);
-    const message = readFromReplica(bytes, plainVectors(ELEMENTS));
+    const message = readFromReplica(bytes, this.vectors);
     if ("refusal" in message) throw new Error(`the replica sent what a coordinator refuses: ${message.refusal}`);
     if (message.kind !== kind) throw new Error(`expected ${kind}, and the replica said ${message.kind}`);
     return message as Got<K>;
@@ -141,28 +174,24 @@ export class ReplicaStage {
   }
 
   /** Sends and delivers. */
-  async say<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Float32Array): Promise<void> {
+  async say<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Payload): Promise<void> {
     this.send(name, header, vector);
     this.pair.deliverToNear();
     await settled();
   }
 
   /** Sends; the test delivers, drops or doubles it. */
-  send<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Float32Array): void {
-    const payload = vector ? [new Uint8Array(vector.slice().buffer)] : [];
+  send<N extends CoordinatorMessageName>(name: N, header: Header<N>, vector?: Payload): void {
+    const payload = vector ? [Uint8Array.from(bytesOf(vector))] : [];
     this.pair.far.send(encodeHead(TYPE[name], header, payload[0]?.byteLength ?? 0), ...payload);
   }
 
-  async answer(
-    exchange: number,
-    center: Float32Array | undefined,
-    header: Partial<Header<"answer">> = {},
-  ): Promise<void> {
+  async answer(exchange: number, center: Payload | undefined, header: Partial<Header<"answer">> = {}): Promise<void> {
     await this.say("answer", { ...this.answerHeader(exchange), ...header }, center);
   }
 
   /** Answers a pull. */
-  async give(center: Float32Array, header: Partial<Header<"center">> = {}): Promise<void> {
+  async give(center: Payload, header: Partial<Header<"center">> = {}): Promise<void> {
     await this.say("center", { version: 30, incarnation: 1, assignment: this.assignment, ...header }, center);
   }
 
@@ -216,8 +245,12 @@ export class ReplicaStage {
   }
 }
 
-export function spareProgram(parts = 1): QuadraticProgram {
-  return new QuadraticProgram(TINY_MODEL, EXAMPLES, parts);
+export function spareProgram(parts = 1, model = TINY_MODEL): QuadraticProgram {
+  return new QuadraticProgram(model, EXAMPLES, parts);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Payload): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 export function vectorIn(message: FromReplica): Float32Array<ArrayBuffer> {
