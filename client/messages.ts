@@ -8,6 +8,7 @@ import type { RunSettings } from "../shared/run_settings.ts";
 import type { StalenessSummary } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
 import type { ChannelKind } from "../shared/wire/channel.ts";
+import type { Transport } from "../shared/wire/messages.ts";
 import type { IceServer } from "../shared/wire/peer.ts";
 
 /** What the page asks of the worker. */
@@ -139,6 +140,8 @@ export interface ReplicaProgress {
   readonly lastStaleness: number | undefined;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** How its exchanges travel now. */
+  readonly transport: Transport;
 }
 
 /** What the worker tells the page. */

@@ -50,6 +50,7 @@ export class Replica {
   codecs: Codecs = PLAIN_CODECS;
   /** How its exchanges travel, as it says. */
   transport: ReplicaView["transport"] = "websocket";
+  channelPushes = 0;
   /** What has come of a lossy push. */
   slices: LossyPush | undefined = undefined;
   /** Of lossy pushes, and of them those that did not come. */
@@ -125,6 +126,7 @@ export class Replica {
       batchShare: this.assignment?.samples ?? 0,
       heldSeconds: this.heldMs / 1000,
       transport: this.transport,
+      channelPushes: this.channelPushes,
       codecUp: this.codecs.up,
       codecDown: this.codecs.down,
       sliceLossRate: this.slicesPushed === 0 ? 0 : this.slicesLost / this.slicesPushed,

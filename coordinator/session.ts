@@ -202,6 +202,8 @@ export class Session implements Connection {
     // The connection may have ended while the center was copied.
     if (this.isClosed) return this.#run.leave(replica, this, false);
     this.#state = { kind: "training", replica };
+    // Whatever way it took before.
+    replica.transport = "websocket";
     const { elements, settings } = this.#run;
     this.#vectors = { elements, codecs: replica.codecs, fragments: settings.fragments };
     this.#send(this.#link, "welcome", welcome, center ? [center] : []);
@@ -225,6 +227,7 @@ export class Session implements Connection {
     // The last answer is still on its way out of the replica's place, which this push would change. Another link's does not
     // count: who pushes here has given that one up, or has got the answer.
     if (link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
+    if (link !== this.#link || header.slices !== undefined) replica.channelPushes++;
     const reply = await this.#run.push(replica, header, payload);
     if (this.isClosed) return;
     if (reply.kind === "refusal") return this.refuse(reply.code, reply.exchange, link);

@@ -46,6 +46,8 @@ export interface ReplicaView {
   readonly heldSeconds: number;
   /** By which its exchanges travel. */
   readonly transport: Transport;
+  /** Of its pushes, those whose vector came over a data channel. */
+  readonly channelPushes: number;
   readonly codecUp: CodecName;
   readonly codecDown: CodecName;
   /** Of the slices of its lossy pushes, 0..1. */

@@ -28,6 +28,7 @@ const replica = v.object({
   batchShare: number,
   heldSeconds: number,
   transport: v.picklist(TRANSPORTS),
+  channelPushes: number,
   codecUp: v.picklist(CODEC_NAMES),
   codecDown: v.picklist(CODEC_NAMES),
   sliceLossRate: number,

@@ -73,7 +73,7 @@ class BusyTime {
 }
 
 /** What others know. */
-interface Reported extends Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown"> {
+interface Reported extends Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown" | "transport"> {
   readonly nowMs: number;
 }
 
@@ -140,7 +140,7 @@ export class Progress {
     this.#lastRefusal = sentence;
   }
 
-  report({ replica, assignment, bytesUp, bytesDown, nowMs }: Reported): ReplicaProgress {
+  report({ replica, assignment, bytesUp, bytesDown, transport, nowMs }: Reported): ReplicaProgress {
     return {
       replica,
       localSteps: this.#localSteps,
@@ -158,6 +158,7 @@ export class Progress {
       lastStaleness: this.#lastStaleness,
       bytesUp,
       bytesDown,
+      transport,
     };
   }
 }

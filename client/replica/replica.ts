@@ -363,10 +363,10 @@ export class Replica {
   }
 
   #report(): void {
-    const { replica, bytesUp, bytesDown } = this.#connection;
+    const { replica, bytesUp, bytesDown, route: transport } = this.#connection;
     const { assignment } = this.#training;
     const nowMs = this.#clock.nowMs();
-    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown, nowMs }));
+    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown, transport, nowMs }));
   }
 }
 
