@@ -14,6 +14,8 @@ import { createWebGpuBackend } from "../../shared/engine/webgpu/webgpu_backend.t
 import { initialParameters } from "../../shared/model/layout.ts";
 import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
+import { fragmentOf } from "../../shared/wire/codec/codec.ts";
+import { decode, encode } from "../../shared/wire/codec/naive.ts";
 import { OPTIMIZER_CASES, relativeError } from "../support/optimizer_cases.ts";
 import { requestDevice, SHADERS } from "./gpu_device.ts";
 
@@ -161,6 +163,41 @@ describe("[E15] Steps on both devices", () => {
     expect(relativeError(gradient.values, Float64Array.from(wanted.values))).toBeLessThan(TOLERANCE);
     expect(await both.readParameters()).toEqual(center);
     expect((await both.evaluate(batchOf(7))).correct).toBe((await one.evaluate(batchOf(7))).correct);
+    for (const each of [both, one]) each.close();
+  });
+
+  test("and so do encoded exchanges of fragments between them", async () => {
+    const plan = planOf();
+    const [both, one] = [await hybrid(plan), await alone(plan)];
+    const { elements } = plan.layout;
+    const fragment = fragmentOf(elements, 2, 1);
+    const change = initialParameters(plan.layout, 4).slice(fragment.fromElement, fragment.toElement);
+    for (const each of [both, one]) each.step(batchOf(0), SETTINGS);
+    const request = { what: "difference", codec: "int8", fragment } as const;
+    const [taken, expected] = await Promise.all([both.takeEncoded(request), one.takeEncoded(request)]);
+    expect(taken).toMatchObject({ isFinite: true, steps: 1 });
+    expect(taken.meanLoss).toBeCloseTo(expected.meanLoss, 5);
+    const [said, wanted] = [taken, expected].map(({ payload }) => decode("int8", payload, change.length));
+    // A code more or less of a block's 127.
+    expect(relativeError(said!, Float64Array.from(wanted!))).toBeLessThan(1.1 / 127);
+    for (const each of [both, one]) {
+      each.step(batchOf(1), SETTINGS);
+      const delta = encode("int8", change);
+      each.settleOnto({ kind: "deltas", fragment, codec: "int8", deltas: [delta] }, 0.3);
+      each.step(batchOf(2), SETTINGS);
+      each.unsend(fragment);
+      const values = change.slice();
+      each.rebaseOnto({ kind: "values", fragment, values }, true);
+      // Whoever hands bytes in may use them again.
+      delta.fill(255);
+      values.fill(Number.NaN);
+      each.step(batchOf(3), SETTINGS);
+    }
+    expect(await distance(both, one)).toBeLessThan(1e-3);
+    const at = { what: "difference", codec: "f32", fragment } as const;
+    const exact = await Promise.all([both, one].map(async (each) => (await each.takeEncoded(at)).payload.slice()));
+    const [difference, other] = exact.map((bytes) => new Float32Array(bytes.buffer));
+    expect(relativeError(difference!, Float64Array.from(other!))).toBeLessThan(1e-3);
     for (const each of [both, one]) each.close();
   });
 
