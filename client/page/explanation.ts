@@ -5,6 +5,7 @@ import { layoutOf } from "../../shared/model/layout.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import { SOLVERS, type Order, type Rule } from "../../shared/solver/catalogue.ts";
+import { encodedBytes } from "../../shared/wire/codec/codec.ts";
 import { replicaRuleOf } from "../../shared/solver/replica_rule.ts";
 import { bytes, counted, percent, whole } from "./format.ts";
 
@@ -71,8 +72,6 @@ export function explain(settings: RunSettings, backend: BackendWish): Explanatio
   const solver = SOLVERS[settings.solver];
   const { height, width, channels } = model.input;
   const pixels = height * width * channels;
-  const exchangeBytes = bytes(layout.elements * 4);
-  const steps = settings.communicationPeriod;
   return {
     title: data.title,
     network: `${model.name}, ${whole(layout.parameters)} parameters`,
@@ -84,6 +83,21 @@ export function explain(settings: RunSettings, backend: BackendWish): Explanatio
         : `${percent(settings.targetAccuracy)} of ${whole(data.testExamples)} images right that nobody trains on`,
     compute: `${COMPUTES[backend]} A fan may speed up, and a battery drains faster.`,
     download: `Up to ${bytes(data.trainExamples * (pixels + 1))} of training images, from this address only.`,
-    exchange: `${exchangeBytes} up and ${exchangeBytes} down after every ${counted(steps, "step", "steps")} of ${counted(settings.batch, "image", "images")}, for as long as it trains. Avoid it on a metered connection.`,
+    exchange: explainExchange(settings, layout.elements),
   };
+}
+
+const WAYS: Record<RunSettings["transport"], string> = {
+  auto: " It travels by WebSocket or by WebRTC, whichever is faster here.",
+  websocket: "",
+  webrtc: " It travels by WebRTC, or by WebSocket where that does not connect.",
+};
+
+function explainExchange(settings: RunSettings, elements: number): string {
+  const { batch, codecDown, codecUp, communicationPeriod, transport } = settings;
+  const up = bytes(encodedBytes(codecUp, elements));
+  // The changes since the last one: sometimes more than one of them.
+  const down = `${codecDown === "f32" ? "" : "about "}${bytes(encodedBytes(codecDown, elements))}`;
+  const often = `after every ${counted(communicationPeriod, "step", "steps")} of ${counted(batch, "image", "images")}`;
+  return `${up} up and ${down} down ${often}, for as long as it trains.${WAYS[transport]} Avoid it on a metered connection.`;
 }

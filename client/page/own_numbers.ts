@@ -7,6 +7,7 @@ import { bytes, counted, decimal, duration, loss, percent, short, tick, whole } 
 import { LineChart } from "./line_chart.ts";
 import { LossSeries } from "./loss_series.ts";
 import { rangeOfLoss } from "./run_charts.ts";
+import { wayOf } from "./travel.ts";
 
 const FIELDS = [
   "loss",
@@ -20,6 +21,7 @@ const FIELDS = [
   "staleness-spread",
   "sent",
   "received",
+  "travel",
 ] as const;
 
 export class OwnNumbers {
@@ -43,6 +45,7 @@ export class OwnNumbers {
     for (const name of FIELDS) this.#fields.write(name, name === "samples" || name === "verdicts" ? "" : "–");
     this.#fields.write("staleness-spread", "");
     this.#fields.write("received", "");
+    this.#fields.write("travel", "");
     this.#chart ??= new LineChart(byId("loss-chart", HTMLElement), {
       label: "Loss of your replica over time",
       lines: [
@@ -71,6 +74,7 @@ export class OwnNumbers {
     );
     this.#fields.write("sent", bytes(progress.bytesUp));
     this.#fields.write("received", `${bytes(progress.bytesDown)} received`);
+    this.#fields.write("travel", `now by ${wayOf(progress)}`);
     this.#refusal.hidden = progress.lastRefusal === undefined;
     if (progress.lastRefusal !== undefined) {
       setText(this.#refusal, `Newest of ${counted(refused, "refusal", "refusals")}: ${progress.lastRefusal}`);

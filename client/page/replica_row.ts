@@ -4,6 +4,7 @@ import type { ReplicaView } from "../../shared/run_view.ts";
 import { make, setText } from "./dom.ts";
 import { decimal, duration, percent, short, whole } from "./format.ts";
 import { StalenessBars } from "./staleness_bars.ts";
+import { codecsOf, lossOf, wayOf } from "./travel.ts";
 
 const BACKENDS: Record<ReplicaView["backend"], string> = {
   webgpu: "WebGPU",
@@ -27,6 +28,8 @@ export class ReplicaRow {
   readonly #applied = numberCell("Applied");
   readonly #refused = numberCell("Refused");
   readonly #waited = numberCell("Waited", "if-waits");
+  readonly #way = make("span", "way");
+  readonly #codecs = make("span", "small");
   readonly #staleness = numberCell("Staleness: mean · p50 · p99 · max");
   readonly #bars = new StalenessBars();
 
@@ -37,6 +40,9 @@ export class ReplicaRow {
     const device = make("td", "full");
     device.dataset["label"] = "Device";
     device.append(this.#device, this.#backend);
+    const travel = make("td", "full if-travels");
+    travel.dataset["label"] = "Travels by";
+    travel.append(this.#way, this.#codecs);
     const bars = make("td", "wide full");
     bars.dataset["label"] = "Histogram";
     bars.append(this.#bars.element);
@@ -53,6 +59,7 @@ export class ReplicaRow {
       this.#applied,
       this.#refused,
       this.#waited,
+      travel,
       this.#staleness,
       bars,
     );
@@ -77,6 +84,8 @@ export class ReplicaRow {
     setText(this.#applied, whole(replica.applied));
     setText(this.#refused, whole(replica.refused));
     this.#refused.classList.toggle("some-refused", replica.refused > 0);
+    setText(this.#way, wayOf(replica));
+    setText(this.#codecs, [codecsOf(replica), lossOf(replica)].filter((words) => words !== "").join(" · "));
     setText(
       this.#staleness,
       `${decimal(staleness.mean, 1)} · ${decimal(staleness.p50, 0)} · ${decimal(staleness.p99, 0)} · ${decimal(staleness.max, 0)}`,

@@ -4,6 +4,7 @@ import type { ReplicaView } from "../../shared/run_view.ts";
 import { byId, setText } from "./dom.ts";
 import { counted } from "./format.ts";
 import { ReplicaRow } from "./replica_row.ts";
+import { isPlain } from "./travel.ts";
 
 const SHOWN_AT_FIRST = 50;
 /** Of waiting, by one replica. */
@@ -59,6 +60,10 @@ export class ReplicaTable {
       here.some(({ group }) => group !== null),
     );
     classList.toggle("has-work", works.size > 1);
+    classList.toggle(
+      "has-travels",
+      replicas.some((replica) => !isPlain(replica)),
+    );
     classList.toggle(
       "has-waits",
       replicas.some(({ heldSeconds }) => heldSeconds >= WORTH_TELLING_SECONDS),

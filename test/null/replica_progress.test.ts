@@ -26,7 +26,13 @@ test("A pause does not count as slow training", () => {
   expect(speed.perSecond).toBeCloseTo(640, 6);
 });
 
-const REPORTED = { replica: "r1", assignment: undefined, bytesUp: 10, bytesDown: 20 };
+const REPORTED = {
+  replica: "r1",
+  assignment: undefined,
+  bytesUp: 10,
+  bytesDown: 20,
+  transport: "webrtc",
+} as const;
 
 test("Progress tells exchanges, answers, refusals and staleness apart", () => {
   const progress = new Progress();
@@ -54,6 +60,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     lastStaleness: 3,
     bytesUp: 10,
     bytesDown: 20,
+    transport: "webrtc",
   });
 });
 
