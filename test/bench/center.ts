@@ -5,15 +5,13 @@
  * each are at least 1.7 times as fast as one, because otherwise there were no two processors to measure with.
  */
 
-import { once } from "node:events";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { Worker } from "node:worker_threads";
-import { CenterMemory } from "../../coordinator/center/center_memory.ts";
 import { compileKernels } from "../../coordinator/center/kernels.ts";
 import type { WasmModule } from "../../coordinator/center/wasm_api.ts";
-import { Random } from "../../shared/random.ts";
-import { Rendezvous, VARIANTS, type FromRig, type RigData, type ToRig, type Variant } from "./center/rig.ts";
+import { codecReport, printCodecs, type CodecReport } from "./center/codec_report.ts";
+import { openRig, type Rig } from "./center/open_rig.ts";
+import { VARIANTS, type Variant } from "./center/rig.ts";
 
 const SIZES = [
   { elements: 431_080, areas: 8, roundsAtOnce: 50 },
@@ -60,47 +58,7 @@ interface SizeReport {
   readonly gradientLockFreeOverLocked: number;
   readonly gradientCasOverLocked: number;
   readonly elementsPerSecond: Record<Variant, number>;
-}
-
-interface Rig {
-  readonly memory: CenterMemory;
-  readonly ones: number;
-  run(message: ToRig): Promise<FromRig>;
-  close(): Promise<void>;
-}
-
-async function openRig(module: WasmModule, elements: number, areasEach: number): Promise<Rig> {
-  const memory = new CenterMemory({ elements, trainableElements: elements, tensors: [] });
-  const areas = Array.from({ length: areasEach * 2 }, () => memory.takeArea());
-  const ones = memory.takeArea();
-  memory.values(ones).fill(1);
-  const random = new Random(1);
-  for (const vector of [memory.layout.center, ...areas]) {
-    const values = memory.values(vector);
-    for (let k = 0; k < elements; k++) values[k] = random.uniform() * 2 - 1;
-  }
-  const rendezvous = Rendezvous.buffer();
-  const threads = ([0, 1] as const).map((index) => {
-    const own = areas.filter((_area, position) => position % 2 === index);
-    const { layout, memory: shared } = memory;
-    const workerData: RigData = { module, memory: shared, layout, rendezvous, index, areas: own };
-    return new Worker(new URL("./center/thread.ts", import.meta.url), { workerData });
-  });
-  const [first] = threads;
-  if (!first) throw new Error("invariant violation: a rig without threads");
-  return {
-    memory,
-    ones,
-    run: async (message) => {
-      const reply = once(first, "message");
-      for (const thread of threads) thread.postMessage(message);
-      const [timesMs] = (await reply) as [FromRig];
-      return timesMs;
-    },
-    close: async () => {
-      await Promise.all(threads.map((thread) => thread.terminate()));
-    },
-  };
+  readonly codecs: CodecReport;
 }
 
 type Round = Record<Variant, number>;
@@ -118,13 +76,13 @@ async function countedRounds(
   effort: Effort,
 ): Promise<{ counted: Round[]; rounds: number }> {
   const warmUntilMs = performance.now() + WARM_UP_MS;
-  do await rig.run({ kind: "rounds", rounds: roundsAtOnce });
+  do await rig.run({ kind: "rounds", rounds: roundsAtOnce, of: "moves" });
   while (performance.now() < warmUntilMs);
   const counted: Round[] = [];
   let rounds = 0;
   const deadlineMs = performance.now() + effort.timeLimitMs;
   while (counted.length < effort.pairs && rounds < effort.attempts && performance.now() < deadlineMs) {
-    for (const timesMs of await rig.run({ kind: "rounds", rounds: roundsAtOnce })) {
+    for (const timesMs of await rig.run({ kind: "rounds", rounds: roundsAtOnce, of: "moves" })) {
       rounds++;
       const round = roundOf(timesMs, elements);
       if (round.swapHalves >= LEAST_SCALING * round.swapOne) counted.push(round);
@@ -175,6 +133,11 @@ async function measureSize(module: WasmModule, size: (typeof SIZES)[number], eff
     elementsPerSecond: Object.fromEntries(
       VARIANTS.map((variant) => [variant, of((round) => round[variant])]),
     ) as SizeReport["elementsPerSecond"],
+    codecs: await codecReport(rig, {
+      roundsAtOnce: size.roundsAtOnce,
+      rounds: effort.pairs,
+      timeLimitMs: effort.timeLimitMs,
+    }),
   };
   await rig.close();
   return report;
@@ -224,6 +187,7 @@ function print(report: SizeReport, effort: Effort): void {
   console.error(`\n${report.elements.toLocaleString("en")} elements`);
   const short = report.roundsCounted < effort.pairs ? `, fewer than the ${effort.pairs} asked for` : "";
   line("rounds counted", `${report.roundsCounted} of ${report.rounds}${short}`);
+  printCodecs(report.codecs, line);
   if (report.roundsCounted === 0) return line("no result", "the machine had no two free processors; try again");
   for (const variant of VARIANTS) {
     line(ROW_NAMES[variant], `${(report.elementsPerSecond[variant] / 1e9).toFixed(2)} billion elements/s`);

@@ -5,6 +5,7 @@
 
 import type { CenterLayout } from "../../../coordinator/center/center_memory.ts";
 import type { WasmMemory, WasmModule } from "../../../coordinator/center/wasm_api.ts";
+import { CODEC_NAMES, type CodecName } from "../../../shared/wire/codec/codec.ts";
 
 /** One round measures each of these, each moving two vectors' worth of elements. */
 export const VARIANTS = [
@@ -23,6 +24,24 @@ export const VARIANTS = [
 ] as const;
 export type Variant = (typeof VARIANTS)[number];
 
+/**
+ * Of the rounds of codecs, on the first thread alone: a push (decode, check, elastic apply), the same without the apply, and a publication's
+ * encoding. f32 is not encoded.
+ */
+export type CodecVariant = "copyOne" | `${"push" | "decode" | "encode"} ${CodecName}`;
+export const CODEC_VARIANTS: readonly CodecVariant[] = [
+  "copyOne",
+  ...CODEC_NAMES.flatMap((codec) => [`push ${codec}` as const, `decode ${codec}` as const]),
+  ...CODEC_NAMES.filter((codec) => codec !== "f32").map((codec) => `encode ${codec}` as const),
+];
+
+/** Byte offsets: a vector that pushes start from, room for words, and by codec the words of a push. */
+export interface CodecVectors {
+  readonly base: number;
+  readonly room: number;
+  readonly words: Readonly<Record<CodecName, number>>;
+}
+
 export interface RigData {
   readonly module: WasmModule;
   readonly memory: WasmMemory;
@@ -32,10 +51,12 @@ export interface RigData {
   readonly index: 0 | 1;
   /** Byte offsets of this thread's own vectors: a pass takes the next, so that caches are not flattered. */
   readonly areas: readonly number[];
+  /** Where rounds of codecs are to be run. */
+  readonly codecs?: CodecVectors;
 }
 
 export type ToRig =
-  | { readonly kind: "rounds"; readonly rounds: number }
+  | { readonly kind: "rounds"; readonly rounds: number; readonly of: "moves" | "codecs" }
   /** Adds a vector of ones `passes` times with the lock-free or the compare-and-swap kernel, from the staggered or from the same start. */
   | {
       readonly kind: "add-ones";

@@ -6,12 +6,13 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Control } from "../../../coordinator/center/control.ts";
 import { instantiateKernels } from "../../../coordinator/center/kernels.ts";
-import { Rendezvous, VARIANTS, type FromRig, type RigData, type ToRig, type Variant } from "./rig.ts";
+import { codecWork } from "./codec_work.ts";
+import { CODEC_VARIANTS, Rendezvous, VARIANTS, type FromRig, type RigData, type ToRig, type Variant } from "./rig.ts";
 
 const port = parentPort;
 if (!port) throw new Error("invariant violation: the benchmark's thread was started as a program");
 
-const { module, memory, layout, rendezvous, index, areas } = workerData as RigData;
+const { module, memory, layout, rendezvous, index, areas, codecs } = workerData as RigData;
 const kernels = instantiateKernels(module, memory);
 const control = new Control(memory.buffer);
 const meeting = new Rendezvous(rendezvous);
@@ -60,7 +61,12 @@ function twice(pass: () => void): () => void {
   };
 }
 
-const work: Record<Variant, { threads: 1 | 2; run: () => void }> = {
+interface Work {
+  readonly threads: 1 | 2;
+  readonly run: () => void;
+}
+
+const work: Record<Variant, Work> = {
   // Vectors that no swap touches are the targets, so that the center is neither warmed nor cooled by them.
   copyOne: { threads: 1, run: twice(() => kernels.copy(velocity, nextArea(), paddedElements)) },
   swapOne: { threads: 1, run: twice(() => sweep(swap, 0)) },
@@ -76,13 +82,19 @@ const work: Record<Variant, { threads: 1 | 2; run: () => void }> = {
   descendCas: { threads: 2, run: () => sweep(descendAtomic, index * middle) },
 };
 
+const moves = VARIANTS.map((variant) => work[variant]);
+const coding = codecs ? codecWork({ kernels, layout, vectors: codecs, nextArea }) : undefined;
+const codecMoves = CODEC_VARIANTS.map((variant): Work => {
+  const run = variant === "copyOne" ? work.copyOne.run : coding?.[variant];
+  return { threads: 1, run: run ? (variant === "copyOne" ? run : twice(run)) : () => undefined };
+});
+
 /** Both threads have the same clock: hrtime counts from the start of the machine. */
 function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-function measure(variant: Variant): number {
-  const { threads, run } = work[variant];
+function measure({ threads, run }: Work): number {
   meeting.meet();
   if (index < threads) {
     const startMs = nowMs();
@@ -111,7 +123,9 @@ port.on("message", (message: ToRig) => {
   let timesMs: FromRig = [];
   switch (message.kind) {
     case "rounds":
-      timesMs = Array.from({ length: message.rounds }, () => VARIANTS.map(measure));
+      timesMs = Array.from({ length: message.rounds }, () =>
+        (message.of === "moves" ? moves : codecMoves).map(measure),
+      );
       break;
     case "add-ones":
       addOnes(message);
