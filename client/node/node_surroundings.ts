@@ -24,6 +24,7 @@ export function createSurroundings(
     clock: NODE_CLOCK,
     random: new Random(randomInt(2 ** 32)),
     fetch: (path) => coordinator.fetch(path, abort.signal),
+    sha256: (bytes) => crypto.subtle.digest("SHA-256", bytes),
     connect: connectBySocket(coordinator),
     ...(openPeer ? { openPeer } : {}),
     winners: new FileOfWinners(),

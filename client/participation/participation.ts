@@ -12,6 +12,7 @@ import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
 import { Devices } from "./devices.ts";
 import { Exam } from "./exam.ts";
 import { Examples, examplesOf } from "./examples.ts";
+import { fetchCenter } from "./fetched_center.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface ParticipationOptions {
@@ -113,6 +114,10 @@ export class Participation {
     const devices = this.#devices;
     const device = await devices.choose();
     await this.#between();
+    // Where the center comes down as changes, the coordinator keeps the versions that files are of.
+    const { elements } = device.program.plan.layout;
+    const held = settings.codecDown === "f32" ? undefined : await fetchCenter(this.#surroundings, elements);
+    await this.#between();
     this.#replica = new Replica({
       settings,
       device,
@@ -120,6 +125,7 @@ export class Participation {
       random,
       connect,
       ...(openPeer ? { openPeer } : {}),
+      ...(held ? { held } : {}),
       allowsPeers: this.#options.allowsPeers === true,
       dutyCycle: dutyCycle ?? 1,
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),

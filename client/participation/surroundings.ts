@@ -38,6 +38,8 @@ export interface Surroundings {
   /** An `AbortController`: its signal ends what `fetch` has under way. */
   readonly abort: { readonly signal: StopSignal; abort(): void };
   readonly fetch: Fetch;
+  /** Left out where a browser has none: on pages that did not come by https:. */
+  readonly sha256?: (bytes: ArrayBuffer) => Promise<ArrayBuffer>;
   readonly connect: ConnectLink;
   /** Peer connections (WebRTC); none where left out. */
   readonly openPeer?: OpenPeer;

@@ -7,13 +7,15 @@
 import type { CenterNews } from "../../shared/engine/backend.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
+import { wholeOf } from "../../shared/wire/codec/codec.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
-import type { FromCoordinator } from "../../shared/wire/messages.ts";
-import { encodeSlice, slicePlanOf, sliceRange } from "../../shared/wire/slices.ts";
+import type { FromCoordinator, Header } from "../../shared/wire/messages.ts";
 import type { VectorWire } from "../../shared/wire/vectors.ts";
 import type { Connection, Received, Welcome } from "./connection.ts";
 import type { Exchange, InFlight } from "./exchange.ts";
+import type { HeldCenter } from "./held_center.ts";
 import type { Device, LocalTraining, Took } from "./local_training.ts";
+import { lostFragments, slicedPush } from "./lossy_push.ts";
 import { centerNewsOf, newsOf, noNewsOf } from "./news.ts";
 import { averageRequestOf, claimOf } from "./peers/averaged_exchange.ts";
 import type { PeerGroup } from "./peers/peer_group.ts";
@@ -49,6 +51,7 @@ export interface ConversationOptions {
   /** Where the volunteer allows direct connections. */
   readonly peers?: PeerGroup;
   readonly progress: Progress;
+  readonly held: HeldCenter | undefined;
   readonly nowMs: () => number;
   /** The device failed while it read back. */
   readonly onDeviceFailure: (error: unknown) => void;
@@ -70,6 +73,8 @@ export class Conversation {
   readonly #rule: ReplicaRule;
   #state: State = { kind: "training" };
   #hasJoined = false;
+  /** Until the first welcome. */
+  #held: HeldCenter | undefined;
   /** What the next pulled center is for, where it is not for an exchange. */
   #need: "rebase" | "restart" | undefined;
   /** Among peers; what is in flight has not been pushed yet. */
@@ -81,6 +86,14 @@ export class Conversation {
   constructor(options: ConversationOptions) {
     this.#options = options;
     this.#rule = options.rule;
+    this.#held = options.held;
+  }
+
+  /** For a hello (SPEC D3). */
+  get offer(): Pick<Header<"hello">, "holds"> {
+    if (!this.#held) return {};
+    const { incarnation, version } = this.#held;
+    return { holds: { incarnation, version } };
   }
 
   /** Whether the replica has ever got a center. */
@@ -126,7 +139,8 @@ export class Conversation {
     const { connection, exchange, training } = this.#options;
     this.#assign(header.assignment);
     if (header.resumed && this.hasJoined) return this.#repeat();
-    const news = centerNewsOf(payload, {}, connection.vectors);
+    const news = centerNewsOf(payload, {}, connection.vectors) ?? this.#heldNews(header);
+    this.#held = undefined;
     if (news?.kind !== "values") return connection.renew("a welcome without a center");
     exchange.rejoin({ version: header.version, incarnation: header.incarnation }, header.lastExchange);
     if (this.#state.kind !== "taking") this.#state = { kind: "training" };
@@ -134,6 +148,13 @@ export class Conversation {
     if (this.hasJoined) return this.#recover(this.#need ?? "rebase", news);
     this.#hasJoined = true;
     training.begin(header.replica, news.values);
+  }
+
+  #heldNews({ incarnation, version }: Welcome["header"]): CenterNews | undefined {
+    const held = this.#held;
+    if (held?.incarnation !== incarnation || held.version !== version) return undefined;
+    const fragment = wholeOf(this.#options.connection.vectors.elements);
+    return { kind: "values", fragment, values: held.values };
   }
 
   received({ message, vectors }: Received): void {
@@ -264,14 +285,13 @@ export class Conversation {
   }
 
   /** The first time; on a path that loses some of it where there is one (SPEC T6). */
-  #send({ header, payload, codec }: InFlight): void {
+  #send(inFlight: InFlight): void {
     const { connection } = this.#options;
-    if (connection.route !== "webrtc-lossy" || header.fragment !== undefined) return connection.push(header, payload);
-    const plan = slicePlanOf(codec, connection.vectors.elements);
-    const slices = Array.from({ length: plan.slices }, (_, index) =>
-      encodeSlice(plan, header.exchange, index, payload),
-    );
-    connection.pushSlices({ ...header, slices: plan.slices }, slices);
+    const { header, payload } = inFlight;
+    const isLossy = connection.route === "webrtc-lossy" && header.fragment === undefined;
+    if (!isLossy) return connection.push(header, payload);
+    const sliced = slicedPush(inFlight, connection.vectors.elements);
+    connection.pushSlices(sliced.header, sliced.slices);
   }
 
   #answered({ header, payload }: Answer, vectors: VectorWire): void {
@@ -284,19 +304,13 @@ export class Conversation {
     progress.answered(header.staleness);
     peers?.permitted(header.average);
     this.#assign(header.assignment);
-    if (header.lost) this.#unsend(inFlight, header.lost);
+    // SPEC T6: what did not arrive counts as not sent. Of a gradient it is lost.
+    if (header.lost && !this.#rule.takesGradients)
+      training.unsend(lostFragments(inFlight, header.lost, vectors.elements));
     // SPEC X10: by the difference that was pushed, from the center that was pulled for it.
     if (state.movingRate !== undefined) return training.settle(noNewsOf(inFlight.fragment), state.movingRate);
     const isOfThis = (header.fragment ?? 0) === (inFlight.header.fragment ?? 0);
     this.#moveTowards(isOfThis ? newsOf(payload, header, inFlight.fragment, vectors) : undefined, header, inFlight);
-  }
-
-  /** SPEC T6: what did not arrive counts as not sent. Of a gradient it is lost. */
-  #unsend({ codec }: InFlight, lost: readonly number[]): void {
-    if (this.#rule.takesGradients) return;
-    const plan = slicePlanOf(codec, this.#options.connection.vectors.elements);
-    const ranges = lost.filter((index) => index < plan.slices).map((index) => sliceRange(plan, index));
-    this.#options.training.unsend(ranges);
   }
 
   /** SPEC X4. */

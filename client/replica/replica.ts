@@ -13,6 +13,7 @@ import { Connection, type ConnectionEvent, type ConnectionOptions, type ConnectL
 import { Conversation } from "./conversation.ts";
 import { DutyCycle } from "./duty_cycle.ts";
 import { Exchange } from "./exchange.ts";
+import type { HeldCenter } from "./held_center.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
 import type { OpenPeer } from "./peer_port.ts";
 import { PeerGroup } from "./peers/peer_group.ts";
@@ -33,6 +34,8 @@ export interface ReplicaOptions {
   readonly openPeer?: OpenPeer;
   /** The volunteer allows connections to other volunteers, which show them its address (SPEC G8). */
   readonly allowsPeers?: boolean;
+  /** A center that was fetched before (SPEC D3). */
+  readonly held?: HeldCenter;
   readonly clock: Clock;
   /** For the jitter of reconnects. */
   readonly random: Random;
@@ -117,6 +120,7 @@ export class Replica {
       exchange: new Exchange(elements, settings.fragments),
       ...(this.#peers ? { peers: this.#peers } : {}),
       progress: this.#progress,
+      held: options.held,
       onChange: () => this.#wake(),
       onHopeless: (sentence) => this.#end({ kind: "failed", sentence }),
       onDeviceFailure: (error) => {

@@ -24,6 +24,7 @@ export function createSurroundings(
     abort,
     random: new Random(crypto.getRandomValues(new Uint32Array(1))[0]!),
     fetch: (path) => fetch(new URL(path, dataUrl), { signal: abort.signal }),
+    ...(isSecureContext ? { sha256: (bytes: ArrayBuffer) => crypto.subtle.digest("SHA-256", bytes) } : {}),
     connect: connectBySocket(socketUrl),
     openPeer,
     winners: new StoredWinners(),
