@@ -132,7 +132,10 @@ export class PeerGroup {
     this.#mesh.tick();
     const nowMs = this.#options.nowMs();
     if (this.#running && nowMs >= this.#running.giveUpMs) this.#giveUp("its deadline is over");
-    if (this.#members.length > 0 && this.#isConnected === undefined && nowMs >= this.#connectUntilMs) this.#tell(false);
+    if (this.#members.length === 0 || this.#isConnected !== undefined) return;
+    // A channel may have heard of its other end before it says that it is open.
+    this.#tellIfComplete();
+    if (nowMs >= this.#connectUntilMs) this.#tell(false);
   }
 
   /** Without the coordinator there is no group. */
@@ -205,9 +208,8 @@ export class PeerGroup {
 
   #tell(isConnected: boolean): void {
     const epoch = this.#epoch;
-    if (epoch === undefined || this.#isConnected === isConnected) return;
     // One that was given up is not taken up again: the coordinator begins a new epoch.
-    if (this.#isConnected === false) return;
+    if (epoch === undefined || this.#isConnected === isConnected || this.#isConnected === false) return;
     this.#isConnected = isConnected;
     this.#options.joined({ epoch, isConnected });
   }
