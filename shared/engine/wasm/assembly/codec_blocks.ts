@@ -1,4 +1,4 @@
-/** What the codecs' kernels agree on (`shared/wire/codec`): their numbers, and the words of a block. */
+/** What the codecs' kernels agree on (`shared/wire/codec/codec.ts`): their numbers, and the words of a block. */
 
 export const F16: i32 = 1;
 export const BF16: i32 = 2;
@@ -8,8 +8,7 @@ export const TOP_K: i32 = 5;
 export const SIGN: i32 = 6;
 
 export const BLOCK_ELEMENTS: usize = 128;
-/** Elements that one turn of a loop takes: a cache line of f32. */
-export const GROUP_ELEMENTS: usize = 16;
+/** Elements that one turn of a loop takes are a cache line of f32. */
 export const GROUP_BYTES: usize = 64;
 
 /** Bytes of one block's words. */
