@@ -44,13 +44,15 @@ export interface PeerWishes {
 }
 
 const line = v.pipe(v.string(), v.maxLength(LIMITS.signalCharacters));
+/** RFC 8839, 5.1. simple-peer would warn on the console of every one that is none, which is not for strangers to decide. */
+const CANDIDATE = /^candidate:\S+ \d+ (?:udp|tcp) \d+ \S+ \d+ typ (?:host|srflx|prflx|relay)(?: .*)?$/i;
 /** Of all that simple-peer says, what two data channels need: the rest would make the other side negotiate again and again. */
 const signalSchema = v.variant("type", [
   v.object({ type: v.picklist(["offer", "answer"]), sdp: line }),
   v.object({
     type: v.literal("candidate"),
     candidate: v.object({
-      candidate: line,
+      candidate: v.pipe(line, v.regex(CANDIDATE)),
       sdpMLineIndex: v.optional(v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(0)))),
       sdpMid: v.optional(v.nullable(line)),
     }),
