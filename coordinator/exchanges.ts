@@ -156,6 +156,7 @@ export class Exchanges {
       mustBeTold: this.#isBarrier,
       // What overlapped this apply counts as staleness next time (SPEC S1).
       answerVersion: result.centerVersion + 1,
+      isBare: header.content === "difference",
     });
     const [vector] = await Promise.all([
       answering,

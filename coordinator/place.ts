@@ -13,6 +13,8 @@ import type { AnsweredMove, Stream } from "./stream.ts";
 export interface Moved extends AnsweredMove {
   /** A lower bound of what an own answer holds: one more than the version when the apply began. */
   readonly answerVersion: number;
+  /** The answer carries nothing of the center: the replica has moved already, and pulls before it pushes again (SPEC X10). */
+  readonly isBare: boolean;
 }
 
 /** What of the center an answer carries, to be looked up whenever it is sent. */
@@ -191,6 +193,7 @@ export class StreamPlace implements Place {
 
   async answer(fragment: number, moved: Moved): Promise<AnsweredVector> {
     const from = this.baseVersion(fragment);
+    if (moved.isBare) return { fragment, from, to: from };
     const { stream } = this.#options;
     const told = await stream.answerTo(moved, from);
     const version = told.isKept ? told : await stream.current();
