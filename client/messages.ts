@@ -26,6 +26,8 @@ export type ToWorker =
       readonly threads: number | undefined;
       /** The share of the time in which it computes, above 0 and up to 1; undefined: all of it. */
       readonly dutyCycle: number | undefined;
+      /** The volunteer allows direct connections to other volunteers. */
+      readonly allowsPeers: boolean;
     }
   | { readonly kind: "peer"; readonly report: FromPeerPage }
   | { readonly kind: "pause" }

@@ -30,6 +30,7 @@ const { values, positionals } = parseArgs({
     threads: { type: "string", default: "1" },
     "duty-cycle": { type: "string", default: "1" },
     trust: { type: "string" },
+    peers: { type: "boolean", default: false },
   },
 });
 process.exitCode = await volunteer(new URL(positionals[0] ?? ""), {
@@ -37,6 +38,7 @@ process.exitCode = await volunteer(new URL(positionals[0] ?? ""), {
   threads: Math.max(1, Math.trunc(Number(values.threads)) || 1),
   dutyCycle: Number(values["duty-cycle"]),
   trust: values.trust,
+  allowsPeers: values.peers,
 });
 // Dawn's threads and kept connections would hold the process.
 process.exit();
@@ -46,9 +48,11 @@ interface Wish {
   readonly threads: number;
   readonly dutyCycle: number;
   readonly trust: string | undefined;
+  /** Connections to other volunteers, which show them this machine's address. */
+  readonly allowsPeers: boolean;
 }
 
-async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }: Wish): Promise<number> {
+async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust, allowsPeers }: Wish): Promise<number> {
   const backend = isBackendWish(asked) ? asked : "auto";
   const coordinator = new Coordinator(url, trust);
   const abort = new AbortController();
@@ -57,11 +61,12 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }
   let hasFailed = false;
   try {
     const settings = await coordinator.settings(abort.signal, say);
-    const openPeer = await peersFor(settings);
+    const openPeer = await peersFor(settings, allowsPeers);
     const participation = new Participation({
       settings,
       backend,
       dutyCycle,
+      allowsPeers,
       surroundings: createSurroundings(coordinator, threads, say, openPeer),
       tell: (message) => {
         hasFailed ||= message.kind === "failed";
@@ -79,8 +84,8 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust }
 }
 
 /** Where the run has a use for them. */
-async function peersFor({ transport, peers }: RunSettings): Promise<OpenPeer | undefined> {
-  if (transport === "websocket" && !peers) return undefined;
+async function peersFor({ transport, peers }: RunSettings, allowsPeers: boolean): Promise<OpenPeer | undefined> {
+  if (transport === "websocket" && !(peers && allowsPeers)) return undefined;
   return loadPeers().catch((error: unknown) => {
     say(sentenceOf(error));
     return undefined;

@@ -9,12 +9,14 @@ import type { RunSettings } from "../../shared/run_settings.ts";
 import { PagePeers } from "./page_peers.ts";
 import { addressOf, socketAddress } from "./addresses.ts";
 
-export interface DeviceWish {
+export interface VolunteerWish {
   readonly backend: BackendWish;
   /** Of WASM; undefined leaves it to the client. */
   readonly threads: number | undefined;
   /** The share of the time in which it computes; undefined: all of it. */
   readonly dutyCycle: number | undefined;
+  /** Connections to other volunteers, which show them this computer's address. */
+  readonly allowsPeers: boolean;
 }
 
 /** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */
@@ -38,7 +40,7 @@ export class Training {
   #worker: Worker | undefined;
   #deadline = 0;
 
-  constructor(settings: RunSettings, wish: DeviceWish, listener: TrainingListener) {
+  constructor(settings: RunSettings, wish: VolunteerWish, listener: TrainingListener) {
     this.#listener = listener;
     const worker = new Worker(new URL("../worker/worker.ts", import.meta.url), { type: "module", name: "drove" });
     this.#worker = worker;

@@ -17,6 +17,7 @@ import { counted, duration, loss, percent, whole } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
 import { OwnNumbers } from "./own_numbers.ts";
+import { PeerConsent } from "./peer_consent.ts";
 import { RunCard } from "./run_card.ts";
 import { RunFeed } from "./run_feed.ts";
 import { requestRunSettings } from "./run_settings_request.ts";
@@ -32,6 +33,7 @@ const controls = new Controls(obey);
 const own = new OwnNumbers();
 const devicePanel = new DevicePanel();
 const runCard = new RunCard();
+const consent = new PeerConsent();
 
 let settings: RunSettings | undefined;
 let view: RunView | undefined;
@@ -89,7 +91,12 @@ function start(): void {
   showPhase("loading-data", undefined);
   training = new Training(
     settings,
-    { backend: backendWish(settings), threads: threadsWish(), dutyCycle: dutyCycleWish() },
+    {
+      backend: backendWish(settings),
+      threads: threadsWish(),
+      dutyCycle: dutyCycleWish(),
+      allowsPeers: consent.isGiven,
+    },
     {
       phase: showPhase,
       loading: (loaded, examples) =>
@@ -109,6 +116,7 @@ function start(): void {
 function showPhase(phase: Phase, detail: string | undefined): void {
   stopwatch.phase(phase, performance.now());
   controls.show(phase, detail ?? summaryAfter(phase));
+  consent.mayChange(isAtRest(phase));
   if (isAtRest(phase)) training = undefined;
   if (phase === "reconnecting") {
     notices.show(
@@ -259,6 +267,11 @@ setInterval(() => {
 settings = await requestRunSettings((problem) => notices.show("settings", "trouble", problem));
 notices.clear("settings");
 introduce(settings);
+if (settings.peers) consent.ask();
 controls.allowStart(!isOver(view));
 // Headless volunteers of `drove join` have nobody who presses Start. A person's browser is never started by a link.
-if (link.get("start") === "1" && navigator.webdriver) start();
+if (link.get("start") === "1" && navigator.webdriver) {
+  // Whoever started them said so there.
+  if (link.get("peers") === "1") consent.give();
+  start();
+}

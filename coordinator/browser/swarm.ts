@@ -21,6 +21,8 @@ export interface SwarmRequest {
   readonly threads: number;
   /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */
   readonly dutyCycle?: number;
+  /** They allow direct connections to other volunteers; they do not where left out. */
+  readonly allowsPeers?: boolean;
   /** From `probe.ts`; with a certificate of one's own also `--ignore-certificate-errors-spki-list=…`. */
   readonly flags: readonly string[];
   /** Told when a browser ends that nobody stopped. */
@@ -83,11 +85,13 @@ export function volunteerUrl({
   backend,
   threads,
   dutyCycle = 1,
-}: Pick<SwarmRequest, "url" | "backend" | "threads" | "dutyCycle">): string {
+  allowsPeers = false,
+}: Pick<SwarmRequest, "url" | "backend" | "threads" | "dutyCycle" | "allowsPeers">): string {
   const address = new URL(url);
   address.searchParams.set("start", "1");
   address.searchParams.set("backend", backend);
   address.searchParams.set("threads", String(threads));
+  if (allowsPeers) address.searchParams.set("peers", "1");
   if (dutyCycle < 1) address.searchParams.set("duty", String(dutyCycle));
   return address.href;
 }

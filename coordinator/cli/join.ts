@@ -26,6 +26,7 @@ interface JoinOptions {
   readonly threads?: string;
   readonly dutyCycle: string;
   readonly node?: boolean;
+  readonly peers?: boolean;
   readonly trust?: string;
   readonly json?: boolean;
   readonly withParent?: boolean;
@@ -42,6 +43,7 @@ interface Wanted {
   readonly backend: BackendWish;
   readonly threads: number;
   readonly dutyCycle: number;
+  readonly allowsPeers: boolean;
   readonly trust: string | undefined;
   readonly output: Output;
 }
@@ -77,6 +79,7 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     )
     .option("--threads <N>", "of WASM, for each volunteer (default: this machine's processors shared among them)")
     .option("--duty-cycle <SHARE>", "the share of the time in which they compute, above 0 and up to 1", "1")
+    .option("--peers", "allow direct connections to other volunteers: they then see this machine's network address")
     .option(...TRUST_FLAG)
     .option("--with-parent", "end when standard input ends, as the program that started this one does")
     .option(...JSON_FLAG)
@@ -96,7 +99,8 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   // Listened to from the start: a browser takes seconds to be asked, and nobody shall wait for it.
   const stopped = stopRequest(options.withParent ?? false);
   await askCoordinator(url, "/api/run", options.trust);
-  const wanted: Wanted = { url, volunteers, backend, threads, dutyCycle, trust: options.trust, output };
+  const allowsPeers = options.peers ?? false;
+  const wanted: Wanted = { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust: options.trust, output };
   const joined = await (options.node ? joinByNode(wanted) : joinByBrowser(wanted));
   const adapter = joined.adapter ?? "no WebGPU adapter (they compute with WASM)";
   output.say(
@@ -112,7 +116,8 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   return end.exitCode;
 }
 
-async function joinByBrowser({ url, volunteers, backend, threads, dutyCycle, trust, output }: Wanted): Promise<Joined> {
+async function joinByBrowser(wanted: Wanted): Promise<Joined> {
+  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust, output } = wanted;
   const executable = await locateBrowser();
   if (!executable) {
     throw new BrowserError(
@@ -131,6 +136,7 @@ async function joinByBrowser({ url, volunteers, backend, threads, dutyCycle, tru
     backend,
     threads,
     dutyCycle,
+    allowsPeers,
     flags,
     onDeath,
   });
@@ -141,7 +147,8 @@ async function joinByBrowser({ url, volunteers, backend, threads, dutyCycle, tru
   return { where: executable, adapter: probe.adapter, ended, stop: () => swarm.stop() };
 }
 
-async function joinByNode({ url, volunteers, backend, threads, dutyCycle, trust, output }: Wanted): Promise<Joined> {
+async function joinByNode(wanted: Wanted): Promise<Joined> {
+  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust, output } = wanted;
   const found = backend === "wasm" ? undefined : await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
   if (found?.problem !== undefined) output.note(`WebGPU cannot be loaded in Node here (${found.problem}).`);
   const swarm = new NodeSwarm({
@@ -151,6 +158,7 @@ async function joinByNode({ url, volunteers, backend, threads, dutyCycle, trust,
     backend,
     threads,
     dutyCycle,
+    allowsPeers,
     trust,
     environment: found?.environment ?? {},
     onLine: (line) => output.note(line),

@@ -13,6 +13,8 @@ export interface LocalVolunteersOptions {
   readonly backend: string;
   /** Without a browser. */
   readonly node: boolean;
+  /** They allow direct connections among each other, and to other volunteers. */
+  readonly allowsPeers: boolean;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** Their words, line by line. */
@@ -27,9 +29,10 @@ export class LocalVolunteers {
   readonly #exit: Promise<string>;
   #stopping = false;
 
-  constructor({ url, count, backend, node, trust, onLine }: LocalVolunteersOptions) {
+  constructor({ url, count, backend, node, allowsPeers, trust, onLine }: LocalVolunteersOptions) {
     const flags = ["join", url, "--volunteers", String(count), "--backend", backend, "--with-parent"];
     if (node) flags.push("--node");
+    if (allowsPeers) flags.push("--peers");
     if (trust !== undefined) flags.push("--trust", trust);
     this.#child = spawn(process.execPath, [DROVE, ...flags], { stdio: ["pipe", "pipe", "pipe"] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

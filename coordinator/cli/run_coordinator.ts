@@ -50,6 +50,8 @@ export async function runCoordinator(options: RunOptions, defaults: Partial<RunC
           count: config.volunteers,
           backend: config.backend,
           node: options.node ?? false,
+          // Whoever asks for it by the run's settings asks on their own machine.
+          allowsPeers: config.peers,
           trust: config.tls === "self-signed" ? service.keyHash : undefined,
           onLine: (line) => output.note(`volunteers: ${line}`),
         });

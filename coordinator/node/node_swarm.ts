@@ -17,6 +17,8 @@ export interface NodeSwarmRequest {
   readonly threads: number;
   /** The share of the time in which they compute, above 0 and up to 1; all of it where left out. */
   readonly dutyCycle?: number;
+  /** They allow direct connections to other volunteers; they do not where left out. */
+  readonly allowsPeers?: boolean;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** From `adapter.ts`. */
@@ -36,8 +38,9 @@ export class NodeSwarm {
   #stopping = false;
 
   constructor(request: NodeSwarmRequest) {
-    const { program, url, volunteers, backend, threads, dutyCycle = 1, trust, environment } = request;
+    const { program, url, volunteers, backend, threads, dutyCycle = 1, allowsPeers, trust, environment } = request;
     const asked = ["--backend", backend, "--threads", String(threads), "--duty-cycle", String(dutyCycle)];
+    if (allowsPeers) asked.push("--peers");
     const flags = [program, url, ...asked, ...(trust === undefined ? [] : ["--trust", trust])];
     const env = { ...process.env, ...environment };
     this.#children = Array.from({ length: volunteers }, () => spawn(process.execPath, flags, { env, stdio: "pipe" }));

@@ -1,0 +1,29 @@
+/**
+ * Asks the volunteer, before Start and only where the run has a use for it, whether the page may connect to other volunteers
+ * directly: they would see this computer's network address. Not given unless it is ticked; nothing remembers it.
+ */
+
+import { byId } from "./dom.ts";
+
+export class PeerConsent {
+  readonly #question = byId("peers-consent", HTMLElement);
+  readonly #box = byId("peers", HTMLInputElement);
+
+  get isGiven(): boolean {
+    return this.#box.checked;
+  }
+
+  ask(): void {
+    this.#question.hidden = false;
+  }
+
+  /** By whoever started this browser to train. */
+  give(): void {
+    this.#box.checked = true;
+  }
+
+  /** What is running keeps what it began with. */
+  mayChange(mayChange: boolean): void {
+    this.#box.disabled = !mayChange;
+  }
+}
