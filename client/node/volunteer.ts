@@ -11,6 +11,7 @@ import type { FromWorker, Phase } from "../messages.ts";
 import { Participation } from "../participation/participation.ts";
 import type { OpenPeer } from "../replica/peer_port.ts";
 import { sentenceOf } from "../replica/replica.ts";
+import { collectBuffersSeldom } from "./buffer_collection.ts";
 import { Coordinator } from "./coordinator.ts";
 import { loadPeers } from "./node_peer.ts";
 import { createSurroundings } from "./node_surroundings.ts";
@@ -33,6 +34,7 @@ const { values, positionals } = parseArgs({
     peers: { type: "boolean", default: false },
   },
 });
+collectBuffersSeldom();
 process.exitCode = await volunteer(new URL(positionals[0] ?? ""), {
   backend: values.backend,
   threads: Math.max(1, Math.trunc(Number(values.threads)) || 1),

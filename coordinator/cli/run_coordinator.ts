@@ -3,6 +3,7 @@
  * reasons (target, time, a signal, no volunteers left), and report.
  */
 
+import { collectBuffersSeldom } from "../buffer_collection.ts";
 import { ConfigError, modelOf, type RunConfig } from "../run_config.ts";
 import type { RunResult } from "../run_result.ts";
 import { isLoopback } from "../server/addresses.ts";
@@ -32,6 +33,7 @@ const VIEW_INTERVAL_MS = 500;
 
 export async function runCoordinator(options: RunOptions, defaults: Partial<RunConfig>): Promise<ExitCode> {
   const output = new Output(options.json ?? false);
+  collectBuffersSeldom();
   const config = await resumableConfig(options, defaults);
   const service = await startService(config, {
     clientFolder: CLIENT_FOLDER,

@@ -8,6 +8,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { CODEC_NAMES, isCodecName, type CodecName } from "../../shared/wire/codec/codec.ts";
+import { collectBuffersSeldom } from "../../client/node/buffer_collection.ts";
 import { COPIES } from "./transport/copies.ts";
 import { measureSize, type SizeReport } from "./transport/size_report.ts";
 import { SIZES, type Size } from "./transport/sizes.ts";
@@ -39,6 +40,8 @@ const codecs = (flags.codecs === "" ? [] : flags.codecs.split(",")).map((name): 
 const device = `${cpus()[0]?.model ?? "unknown processor"}, ${cpus().length} cores`;
 const date = new Date().toISOString().slice(0, 10);
 console.error(`transport: ${device}, Node ${process.version}, ${date}`);
+// As a volunteer does; raw echoes run under the same setting.
+collectBuffersSeldom();
 const reports: SizeReport[] = [];
 for (const size of sizes) {
   const report = await measureSize(size, codecs, flags.quick);

@@ -6,6 +6,7 @@
 import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { collectBuffersSeldom } from "../../../coordinator/buffer_collection.ts";
 import { Center } from "../../../coordinator/center/center.ts";
 import { Run } from "../../../coordinator/run.ts";
 import { readConfig, settingsFor, solverSettingsOf } from "../../../coordinator/run_config.ts";
@@ -30,6 +31,7 @@ const { size: sizeName, codec } = taskOf<CoordinatorTask>();
 const size = SIZES.find(({ name }) => name === sizeName);
 if (!size) throw new Error(`invariant violation: a center of size ${sizeName}`);
 const { model, layout } = size;
+collectBuffersSeldom();
 const folder = await mkdtemp(join(tmpdir(), "drove-bench-"));
 const clientFolder = join(folder, "client");
 await mkdir(clientFolder);

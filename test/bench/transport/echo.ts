@@ -5,6 +5,7 @@
 
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
+import { collectBuffersSeldom } from "../../../client/node/buffer_collection.ts";
 import { RawChannel } from "./raw_channel.ts";
 import { serveParent, taskOf } from "./serving.ts";
 
@@ -13,6 +14,7 @@ export interface EchoTask {
   readonly messageBytes: number;
 }
 
+collectBuffersSeldom();
 const { messageBytes } = taskOf<EchoTask>();
 const server = new WebSocketServer({
   host: "127.0.0.1",
