@@ -15,8 +15,7 @@ import type { Party } from "./party.ts";
 import { ServerProcess } from "./server_process.ts";
 import type { Size } from "./sizes.ts";
 
-export const PATHS = ["websocket", "webrtc"] as const;
-export type Path = (typeof PATHS)[number];
+export type Path = "websocket" | "webrtc";
 
 const JOIN_LIMIT_MS = 20_000;
 const TICK_MS = 50;
@@ -34,29 +33,26 @@ export interface Exchanger extends Party {
   readonly sent: Readonly<Sent>;
 }
 
-/** One coordinator and a replica for each path. */
-export async function exchangersFor(
+/** A replica whose exchanges go by `path`, and a coordinator of its own. */
+export async function exchangerFor(
   size: Size,
   codec: CodecName,
+  path: Path,
   vector: Float32Array<ArrayBuffer>,
-): Promise<ReadonlyMap<Path, Exchanger>> {
+): Promise<Exchanger> {
   const task: CoordinatorTask = { size: size.name, codec };
   const server = await ServerProcess.start(new URL("coordinator.ts", import.meta.url), task);
-  const exchangers = new Map<Path, Exchanger>();
-  for (const path of PATHS) {
-    const replica = new BareReplica(await travelBy(path, server.url), size, codec, vector);
-    await replica.join(path);
-    exchangers.set(path, {
-      server,
-      sent: replica.sent,
-      exchange: () => replica.exchange(),
-      close: async () => {
-        replica.leave();
-        await server.stop();
-      },
-    });
-  }
-  return exchangers;
+  const replica = new BareReplica(await travelBy(path, server.url), size, codec, vector);
+  await replica.join(path);
+  return {
+    server,
+    sent: replica.sent,
+    exchange: () => replica.exchange(),
+    close: async () => {
+      replica.leave();
+      await server.stop();
+    },
+  };
 }
 
 type Ways = Pick<ConstructorParameters<typeof Connection>[0], "connect" | "travel">;

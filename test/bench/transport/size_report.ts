@@ -2,7 +2,7 @@
 
 import type { CodecName } from "../../../shared/wire/codec/codec.ts";
 import { COPIES } from "./copies.ts";
-import { exchangersFor, PATHS, type Exchanger, type Path } from "./exchanger.ts";
+import { exchangerFor, type Exchanger, type Path } from "./exchanger.ts";
 import { measureInTurn, ratioOf, type Effort, type Measured } from "./measure.ts";
 import { vectorOfSize, type Party } from "./party.ts";
 import { rawChannel, rawSocket } from "./raw_parties.ts";
@@ -51,51 +51,66 @@ function effortFor(path: Path, bytes: number, isQuick: boolean, parties: number)
   };
 }
 
+/** What one path's parties came to, and what an exchange of each codec carries. */
+interface PathMeasured {
+  readonly times: ReadonlyMap<string, Measured>;
+  readonly sent: ReadonlyMap<CodecName, Exchanger["sent"]>;
+}
+
 export async function measureSize(size: Size, codecs: readonly CodecName[], isQuick: boolean): Promise<SizeReport> {
-  const bytes = 4 * size.layout.elements;
-  const vector = vectorOfSize(size.layout.elements);
-  const exchangers = new Map<CodecName, ReadonlyMap<Path, Exchanger>>();
-  const raws = new Map<Path, Party>();
-  try {
-    raws.set("websocket", await rawSocket(vector));
-    raws.set("webrtc", await rawChannel(vector));
-    for (const codec of ["f32", ...codecs] as const) exchangers.set(codec, await exchangersFor(size, codec, vector));
-    const measured = new Map<Path, Map<string, Measured>>();
-    for (const path of PATHS) {
-      const parties = new Map<string, Party>([["raw", found(raws, path)]]);
-      for (const [codec, byPath] of exchangers) parties.set(codec, found(byPath, path));
-      measured.set(path, await measureInTurn(parties, effortFor(path, bytes, isQuick, parties.size)));
-    }
-    const of = (path: Path, party: string): Measured => found(found(measured, path), party);
-    const pathReport = (path: Path): PathReport => {
-      const [ours, raw] = [of(path, "f32"), of(path, "raw")];
-      const { exchangeMs, cpuMs } = ours;
-      return { exchangeMs, rawMs: raw.exchangeMs, ratio: ratioOf(ours, raw), cpuMs, rawCpuMs: raw.cpuMs };
-    };
-    const codecReport = (codec: CodecName): CodecReport => {
-      const { bytesUp, bytesDown, exchanges } = found(found(exchangers, codec), "websocket").sent;
-      const times = (path: Path): CodecReport["websocket"] => {
-        const { exchangeMs, cpuMs } = of(path, codec);
-        return { exchangeMs, cpuMs };
-      };
-      return {
-        codec,
-        bytesUp: bytesUp / exchanges,
-        bytesDown: bytesDown / exchanges,
-        websocket: times("websocket"),
-        webrtc: times("webrtc"),
-      };
+  const paths = {
+    websocket: await measurePath(size, "websocket", codecs, isQuick),
+    webrtc: await measurePath(size, "webrtc", codecs, isQuick),
+  };
+  const times = (path: Path, party: string): Measured => found(paths[path].times, party);
+  const pathReport = (path: Path): PathReport => {
+    const [ours, raw] = [times(path, "f32"), times(path, "raw")];
+    const { exchangeMs, cpuMs } = ours;
+    return { exchangeMs, rawMs: raw.exchangeMs, ratio: ratioOf(ours, raw), cpuMs, rawCpuMs: raw.cpuMs };
+  };
+  const codecReport = (codec: CodecName): CodecReport => {
+    const { bytesUp, bytesDown, exchanges } = found(paths.websocket.sent, codec);
+    const costs = (path: Path): CodecReport["websocket"] => {
+      const { exchangeMs, cpuMs } = times(path, codec);
+      return { exchangeMs, cpuMs };
     };
     return {
-      bytes,
-      websocket: pathReport("websocket"),
-      webrtc: pathReport("webrtc"),
-      copies: { websocket: copiesOf("websocket"), webrtc: copiesOf("webrtc") },
-      codecs: codecs.map(codecReport),
+      codec,
+      bytesUp: bytesUp / exchanges,
+      bytesDown: bytesDown / exchanges,
+      websocket: costs("websocket"),
+      webrtc: costs("webrtc"),
     };
+  };
+  return {
+    bytes: 4 * size.layout.elements,
+    websocket: pathReport("websocket"),
+    webrtc: pathReport("webrtc"),
+    copies: { websocket: copiesOf("websocket"), webrtc: copiesOf("webrtc") },
+    codecs: codecs.map(codecReport),
+  };
+}
+
+async function measurePath(
+  size: Size,
+  path: Path,
+  codecs: readonly CodecName[],
+  isQuick: boolean,
+): Promise<PathMeasured> {
+  const vector = vectorOfSize(size.layout.elements);
+  const parties = new Map<string, Party>();
+  const sent = new Map<CodecName, Exchanger["sent"]>();
+  try {
+    parties.set("raw", await (path === "websocket" ? rawSocket(vector) : rawChannel(vector)));
+    for (const codec of ["f32", ...codecs] as const) {
+      const exchanger = await exchangerFor(size, codec, path, vector);
+      parties.set(codec, exchanger);
+      sent.set(codec, exchanger.sent);
+    }
+    const times = await measureInTurn(parties, effortFor(path, vector.byteLength, isQuick, parties.size));
+    return { times, sent };
   } finally {
-    for (const byPath of exchangers.values()) for (const exchanger of byPath.values()) await exchanger.close();
-    for (const raw of raws.values()) await raw.close();
+    for (const party of parties.values()) await party.close();
   }
 }
 
