@@ -87,8 +87,9 @@ export class ChannelPath {
 
   /** Whether an exchange had better wait for the channel. */
   get isAwaited(): boolean {
-    if (this.#options.wish !== "webrtc" || this.#failures > 0) return false;
-    return this.#state.kind !== "open" && this.#options.nowMs() - this.#beganMs < PATIENCE_MS;
+    const { kind } = this.#state;
+    if (this.#options.wish !== "webrtc" || this.#failures > 0 || kind === "open" || kind === "left") return false;
+    return this.#options.nowMs() - this.#beganMs < PATIENCE_MS;
   }
 
   /** What the coordinator's side signalled. */

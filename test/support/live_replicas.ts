@@ -6,9 +6,10 @@
 import type { ReplicaProgress } from "../../client/messages.ts";
 import type { Clock } from "../../client/replica/clock.ts";
 import type { ConnectLink } from "../../client/replica/connection.ts";
-import { Replica, type Ending } from "../../client/replica/replica.ts";
+import { Replica, type Ending, type ReplicaOptions } from "../../client/replica/replica.ts";
 import { Center } from "../../coordinator/center/center.ts";
 import { Run } from "../../coordinator/run.ts";
+import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
 import { streamOptionsFor } from "../../coordinator/stream.ts";
 import type { Program } from "../../shared/engine/backend.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
@@ -45,6 +46,7 @@ export class LiveRun {
   readonly settings: RunSettings;
   readonly run: Run;
   readonly center: Center;
+  readonly ledger: LedgerEntry[] = [];
   readonly #failures: unknown[] = [];
   readonly #pairs = new Set<SocketPair>();
   readonly #referee: Program;
@@ -58,7 +60,12 @@ export class LiveRun {
       layout: layoutOf(settings.model),
       center,
       solver: solverSettings(settings, { movingRate: null, ...solver }),
-      ledger: { append: () => Promise.resolve() },
+      ledger: {
+        append: (entry) => {
+          this.ledger.push(entry);
+          return Promise.resolve();
+        },
+      },
       incarnation: 1,
       secret: new Uint8Array(32).fill(1),
       nowMs: () => performance.now(),
@@ -92,9 +99,10 @@ export class LiveRun {
     return new LiveRun(settings, solver, center, await program(settings));
   }
 
-  /** A replica that takes part until it is stopped or the run ends. */
+  /** A replica that takes part until it is stopped or the run ends; over queues unless it has a way of its own. */
   async join(
     seed: number,
+    way: Pick<ReplicaOptions, "connect" | "openPeer"> = { connect: this.#connect },
   ): Promise<{ readonly replica: Replica; readonly ended: Promise<Ending>; progress: () => ReplicaProgress }> {
     let newest: ReplicaProgress | undefined;
     const device = {
@@ -111,7 +119,7 @@ export class LiveRun {
       device,
       clock: NODE_CLOCK,
       random: new Random(seed),
-      connect: this.#connect,
+      ...way,
       replaceDevice: () => Promise.reject(new Error("there is no other device")),
       onPhase: () => {},
       onProgress: (progress) => (newest = progress),
