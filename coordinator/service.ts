@@ -23,6 +23,7 @@ import { ConfigError, modelOf, settingsFor, solverSettingsOf, type RunConfig } f
 import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
 import { Service } from "./running_service.ts";
+import type { ChannelFaults } from "./server/peers.ts";
 import { start } from "./server/server.ts";
 import { streamOptionsFor } from "./stream.ts";
 import { refuseUnstable, stabilityWarnings } from "./stability/stability_check.ts";
@@ -45,6 +46,8 @@ export interface ServiceOptions {
   readonly onFailure: (error: unknown) => void;
   /** Warnings in words. */
   readonly onNote: (sentence: string) => void;
+  /** Of data channels, for tests. */
+  readonly channelFaults?: ChannelFaults;
 }
 
 /** How many a run without volunteers of its own is expected to have. */
@@ -174,6 +177,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     exam: exam.answers,
     checkpointAgeSeconds,
     onFailure,
+    ...(options.channelFaults ? { channelFaults: options.channelFaults } : {}),
   });
   // The tuner ends with the service; after this nothing fails that it would outlive.
   const tuner = config.autotune
