@@ -130,16 +130,12 @@ export class ReplicaSide {
   /** One by one while something is in flight, because an answer may come; else all until the next push. */
   #stepsToTake(replica: VirtualReplica): number {
     const { communicationPeriod } = replica.assignment;
-    if (replica.exchange === "none") return Math.max(1, this.#pushPeriodOf(replica) - replica.stepsSincePush);
+    if (replica.exchange === "none") return Math.max(1, communicationPeriod - replica.stepsSincePush);
     if (!this.#overlaps) return 0;
     const most = this.#world.rule.isAwaited
       ? communicationPeriod
       : Math.max(STEPS_ALONE, PERIODS_ALONE * communicationPeriod);
     return replica.stepsSincePush < most ? 1 : 0;
-  }
-
-  #pushPeriodOf({ assignment }: VirtualReplica): number {
-    return this.#world.wire.pushPeriod(assignment.communicationPeriod);
   }
 
   #stepped(replica: VirtualReplica, steps: number, seconds: number): void {
@@ -161,7 +157,7 @@ export class ReplicaSide {
       replica.answer = undefined;
       this.#take(replica, answer);
     }
-    if (replica.exchange === "none" && replica.stepsSincePush >= this.#pushPeriodOf(replica)) {
+    if (replica.exchange === "none" && replica.stepsSincePush >= replica.assignment.communicationPeriod) {
       if (this.#world.rule.isTwoRoundTrip) this.#pull(replica);
       else this.#push(replica, undefined);
     }

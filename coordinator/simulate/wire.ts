@@ -51,10 +51,6 @@ export class Wire {
     return this.#newest ? { ...this.#counts } : undefined;
   }
 
-  get fragments(): number {
-    return this.#vectors.fragments;
-  }
-
   fragment(index: number): Fragment {
     return fragmentOf(this.#vectors.elements, this.#vectors.fragments, index);
   }
@@ -68,11 +64,6 @@ export class Wire {
     const next = (index + 1) % this.#vectors.fragments;
     const { fromElement, toElement } = this.fragment(next);
     return fromElement < toElement ? next : this.turnAfter(next);
-  }
-
-  /** Local steps from one push to the next. */
-  pushPeriod(communicationPeriod: number): number {
-    return Math.ceil(communicationPeriod / this.#vectors.fragments);
   }
 
   bytesUp(fragment: number): number {

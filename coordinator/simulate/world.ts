@@ -9,6 +9,7 @@ import { scheduledRate } from "../../shared/solver/center_rule.ts";
 import { batchPartsOf, workOf } from "../../shared/solver/groups.ts";
 import { replicaRuleOf, type ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import { movingRateFor } from "../../shared/solver/rule.ts";
+import { stepsPerExchange } from "../../shared/solver/schedule.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { Random } from "../../shared/random.ts";
 import type { Arithmetic } from "./arithmetic.ts";
@@ -155,26 +156,20 @@ export class World {
     const { movingRate, elasticRate, momentum } = this.#settings;
     return {
       ...this.#workOf(replica, group),
-      learningRate: scheduledRate(this.#clocked, this.arithmetic.version),
+      learningRate: scheduledRate(this.#settings, this.arithmetic.version),
       momentum: this.rule.hasMomentum ? momentum : 0,
       movingRate: movingRate ?? movingRateFor(elasticRate, this.present),
     };
-  }
-
-  /** The schedule's clock counts the steps of an exchange, also where it carries a fragment. */
-  get #clocked(): SolverSettings {
-    if (this.wire.fragments === 1) return this.#settings;
-    const { communicationPeriod } = this.#settings;
-    return { ...this.#settings, communicationPeriod: this.wire.pushPeriod(communicationPeriod) };
   }
 
   #workOf(
     replica: VirtualReplica | undefined,
     group: readonly VirtualReplica[],
   ): Pick<Assignment, "communicationPeriod" | "samples"> {
-    const { batch, communicationPeriod, groups, periods } = this.#settings;
+    const { batch, communicationPeriod, fragments, groups, periods } = this.#settings;
     if (!replica || (groups === null && periods === "equal")) {
-      return { communicationPeriod: this.rule.takesGradients ? 1 : communicationPeriod, samples: batch };
+      const period = stepsPerExchange(communicationPeriod, fragments);
+      return { communicationPeriod: this.rule.takesGradients ? 1 : period, samples: batch };
     }
     // Of everybody, only the fastest sets a pace.
     const everybody = this.#fastest && this.#fastest !== replica ? [replica, this.#fastest] : [replica];

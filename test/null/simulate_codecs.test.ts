@@ -14,6 +14,7 @@ import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
 import { randomFor, Sampler } from "../../shared/sampler.ts";
 import { centerMoveOf, scheduledRate } from "../../shared/solver/center_rule.ts";
 import { replicaRuleOf } from "../../shared/solver/replica_rule.ts";
+import { stepsPerExchange } from "../../shared/solver/schedule.ts";
 import { encodedBytes, fragmentOf, type CodecName, type Fragment } from "../../shared/wire/codec/codec.ts";
 
 type Complete = ReturnType<typeof completeScenario>;
@@ -230,7 +231,7 @@ async function exchangeForReal(scenario: Complete, program: Program, center: Cen
   const { codecUp, codecDown, fragments, batch, weightDecay, momentum } = scenario;
   const sampler = new Sampler(randomFor(scenario.seed, "0.1"));
   sampler.add({ first: 0, count: EXAMPLES });
-  const period = Math.ceil(scenario.communicationPeriod / fragments);
+  const period = stepsPerExchange(scenario.communicationPeriod, fragments);
   let versionOfRate = 0;
   const step = (): void =>
     program.step(sampler.draw(batch), {
