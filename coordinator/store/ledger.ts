@@ -1,10 +1,10 @@
 /**
  * The ledger: one JSON line per settled exchange, appended and never changed (SPEC X14). A line is on disk before
- * anybody is told of it; appends of one turn share one write and one fdatasync ("group commit"), so its cost does not
+ * anybody is told of it; appends of one turn share one write that ends on disk ("group commit"), so its cost does not
  * grow with the number of replicas.
  */
 
-import { createReadStream } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline/promises";
@@ -33,6 +33,10 @@ const entrySchema = v.object({
 });
 
 export type LedgerEntry = v.InferOutput<typeof entrySchema>;
+
+/** On Linux a write to this file ends on disk: one errand for the system's threads instead of two, which every answer waits for. */
+const WRITES_ARE_DURABLE = process.platform === "linux";
+const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND;
 
 /** A write that a crash cut off lies within so many bytes of the end. */
 const TAIL_BYTES = 1 << 20;
@@ -63,7 +67,7 @@ export class Ledger {
   /** Opens or creates; a line that a crash cut off is removed (nobody was told of it). */
   static async open(path: string): Promise<Ledger> {
     try {
-      const file = await open(path, "a+");
+      const file = await open(path, WRITES_ARE_DURABLE ? OPEN_FLAGS | constants.O_DSYNC : OPEN_FLAGS);
       const { size } = await file.stat();
       const tornBytes = await tornTailBytes(file, size);
       if (tornBytes > 0) {
@@ -115,9 +119,7 @@ export class Ledger {
       this.#next = undefined;
       try {
         if (this.#failure) throw this.#failure;
-        await this.#file.appendFile(group.text);
-        await this.#file.datasync();
-        this.#bytes += Buffer.byteLength(group.text);
+        this.#bytes += await this.#write(Buffer.from(group.text));
         group.done.resolve();
       } catch (error) {
         // After a failed write or sync nobody knows what is on disk: going on could acknowledge a line that is not there.
@@ -126,6 +128,13 @@ export class Ledger {
       }
     }
     this.#flushing = undefined;
+  }
+
+  /** Resolves with their number once all are on disk. */
+  async #write(bytes: Uint8Array): Promise<number> {
+    for (let at = 0; at < bytes.byteLength;) at += (await this.#file.write(bytes, at)).bytesWritten;
+    if (!WRITES_ARE_DURABLE) await this.#file.datasync();
+    return bytes.byteLength;
   }
 }
 
