@@ -43,6 +43,7 @@ const OFFER_EVERY_MS = 5000;
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Set<SessionPeer>();
+  #hasSaidSo = false;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -50,13 +51,19 @@ export class Peers {
 
   /** For a session: nothing is opened before its replica signals. */
   readonly pathFor = (owner: SidePathOwner): SidePath => {
-    const peer = new SessionPeer(this.#options, owner, {
+    const options = this.#options;
+    const peer = new SessionPeer(options, owner, {
       admit: () => {
         if (this.#open.size >= MOST_PEERS) return false;
         this.#open.add(peer);
         return true;
       },
       gone: () => this.#open.delete(peer),
+      hasNoLibrary: (error) => {
+        // Every replica finds that out anew.
+        if (!this.#hasSaidSo) options.onFailure(error);
+        this.#hasSaidSo = true;
+      },
     });
     return peer;
   };
@@ -70,6 +77,7 @@ interface Doors {
   /** Whether there may be one more connection. */
   admit(): boolean;
   gone(): void;
+  hasNoLibrary(error: unknown): void;
 }
 
 class SessionPeer implements SidePath {
@@ -106,7 +114,7 @@ class SessionPeer implements SidePath {
         for (const one of this.#waiting?.splice(0) ?? []) if (!this.#isClosed) this.#take(library, one);
       },
       (error: unknown) => {
-        this.#options.onFailure(error);
+        this.#doors.hasNoLibrary(error);
         this.#decline("This coordinator has no WebRTC.");
       },
     );
