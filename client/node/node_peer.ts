@@ -12,7 +12,9 @@ export async function loadPeers(): Promise<OpenPeer> {
   const [simplePeer, wrtc] = await Promise.all([import("simple-peer"), import("@roamhq/wrtc")]).catch(
     (error: unknown) => {
       const why = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
-      throw new Error(`There is no WebRTC in this Node (${why}); exchanges travel by WebSocket.`, { cause: error });
+      throw new Error(`The package @roamhq/wrtc cannot be loaded (${why}); exchanges travel by WebSocket.`, {
+        cause: error,
+      });
     },
   );
   const library = { SimplePeer: simplePeer.default, wrtc: wrtc.default };

@@ -12,6 +12,7 @@ import { installBrowser } from "../browser/install.ts";
 import { probeBrowser } from "../browser/probe.ts";
 import { loadMnist } from "../data/mnist.ts";
 import { readClientFiles } from "../server/client_files.ts";
+import { loadWebRtc } from "../server/webrtc.ts";
 import { describeFailure } from "./exit_codes.ts";
 import { thousands } from "./output.ts";
 import { CHECKOUT, CLIENT_FOLDER, NODE_CLIENT } from "./places.ts";
@@ -75,6 +76,7 @@ export async function runChecks(request: CheckRequest): Promise<Check[]> {
   });
   if (browser) await look("webgpu", false, () => webGpu(browser!));
   await look("webgpu in node", false, webGpuInNode);
+  await look("webrtc in node", false, webRtcInNode);
   await look("disk", false, () => freeDisk(request.runsFolder));
   await look("port", false, () => freePort(request.port));
   return checks;
@@ -129,6 +131,11 @@ async function webGpuInNode(): Promise<string> {
     );
   const how = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   return `${adapter}${how.length === 0 ? "" : `, with ${how.join(" ")}`}${isFallback ? "; there is no GPU behind it" : ""}`;
+}
+
+async function webRtcInNode(): Promise<string> {
+  await loadWebRtc();
+  return "simple-peer over @roamhq/wrtc";
 }
 
 async function freeDisk(folder: string): Promise<string> {

@@ -9,6 +9,7 @@ import { StoreError } from "../store/durable_file.ts";
 import { DataError } from "../data/idx.ts";
 import { ConfigError } from "../run_config.ts";
 import { ClientBuildError } from "../server/client_files.ts";
+import { WebRtcError } from "../server/webrtc.ts";
 import { ModelError } from "../../shared/model/model.ts";
 
 export const EXIT = {
@@ -45,6 +46,7 @@ export function describeFailure(error: unknown): string {
     EvaluationError,
     ClientBuildError,
     ModelError,
+    WebRtcError,
   ];
   if (expected.some((kind) => error instanceof kind)) return (error as Error).message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
