@@ -4,10 +4,8 @@
  */
 
 import { once } from "node:events";
-import { rm } from "node:fs/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { start, type RunningServer } from "../../coordinator/server/server.ts";
 import { layoutOf } from "../../shared/model/layout.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
@@ -20,7 +18,7 @@ import { plainVectors, type VectorWire } from "../../shared/wire/vectors.ts";
 import { ReferenceCenter } from "../reference/center.ts";
 import { CodecReplica, type MadePush } from "../support/codec_replica.ts";
 import { frameBytes, helloHeader, RunFixture, type FixtureOptions, type Received } from "../support/run_fixture.ts";
-import { makeClientFolder } from "./server_harness.ts";
+import { serveFixture, type ServedFixture } from "../support/served_fixture.ts";
 
 /** 640 weights and 10 biases in 704 elements: five and a half blocks. */
 const MODEL: ModelDescription = {
@@ -34,15 +32,11 @@ const ALPHA = 0.25;
 const LEARNING_RATE = 0.1;
 
 class Run {
-  readonly fixture: RunFixture;
-  readonly server: RunningServer;
-  readonly #clientFolder: string;
+  readonly #served: ServedFixture;
   readonly sockets: WebSocket[] = [];
 
-  constructor(fixture: RunFixture, server: RunningServer, clientFolder: string) {
-    this.fixture = fixture;
-    this.server = server;
-    this.#clientFolder = clientFolder;
+  constructor(served: ServedFixture) {
+    this.#served = served;
   }
 
   static async create(options: FixtureOptions): Promise<Run> {
@@ -52,17 +46,15 @@ class Run {
       ...options,
       rule: { movingRate: ALPHA, learningRate: LEARNING_RATE, ...options.rule },
     });
-    const clientFolder = await makeClientFolder();
-    const server = await start({
-      run: fixture.run,
-      host: "127.0.0.1",
-      port: 0,
-      tls: null,
-      clientFolder,
-      shards: [],
-      onFailure: (error) => fixture.failures.push(error),
-    });
-    return new Run(fixture, server, clientFolder);
+    return new Run(await serveFixture(fixture));
+  }
+
+  get fixture(): RunFixture {
+    return this.#served.fixture;
+  }
+
+  get url(): string {
+    return this.#served.url;
   }
 
   get center(): Float32Array {
@@ -77,9 +69,7 @@ class Run {
 
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.terminate();
-    await this.server.close();
-    await this.fixture.close();
-    await rm(this.#clientFolder, { recursive: true });
+    await this.#served.close();
     expect(this.fixture.failures).toEqual([]);
   }
 }
@@ -105,7 +95,7 @@ class Far {
   static async connect(run: Run, hello: Partial<Header<"hello">>, replica?: CodecReplica): Promise<Far> {
     const { settings, elements } = run.fixture.run;
     const { content } = replicaRuleOf(settings.solver, settings.exchange);
-    const socket = new WebSocket(`${run.server.url.replace("http", "ws")}/ws`);
+    const socket = new WebSocket(`${run.url.replace("http", "ws")}/ws`);
     run.sockets.push(socket);
     await once(socket, "open");
     const far = new Far(socket, replica ?? new CodecReplica(elements, content, settings.fragments));
