@@ -32,10 +32,11 @@ export const PLAIN_STREAM: StreamOptions = { codec: "f32", keep: 2 };
 export interface Versions {
   readonly newest: PublishedVersion | undefined;
   /**
-   * The newest one again where the center has not moved since. Calls meanwhile share one publication. The first, and the first after
-   * the center was restored, is a copy of the center, to which no changes lead.
+   * The newest one again where the center has not moved since. Calls meanwhile share one publication, unless it began before the center
+   * was `atLeast` of this version. The first, and the first after the center was restored, is a copy of the center, to which no
+   * changes lead.
    */
-  publish(): Promise<PublishedVersion>;
+  publish(atLeast?: number): Promise<PublishedVersion>;
   at(version: number): PublishedVersion | undefined;
   /**
    * What leads from one version to another, the oldest first; undefined where a change is not kept or a copy lies between. The bytes
@@ -74,16 +75,13 @@ export class CenterVersions implements Versions {
     return this.#kept.at(-1);
   }
 
-  async publish(): Promise<Publication> {
-    if (this.#publishing) return this.#publishing;
-    const { newest } = this;
-    if (newest?.version === this.#source.control.version) return newest;
-    this.#publishing = this.#publish();
-    try {
-      return await this.#publishing;
-    } finally {
-      this.#publishing = undefined;
-    }
+  async publish(atLeast = 0): Promise<Publication> {
+    if (atLeast > this.#source.control.version)
+      throw broken(`version ${atLeast} was to be published before it was there`);
+    let published = await this.#publishOnce();
+    // One that others had begun before.
+    while (published.version < atLeast) published = await this.#publishOnce();
+    return published;
   }
 
   at(version: number): Publication | undefined {
@@ -108,6 +106,18 @@ export class CenterVersions implements Versions {
   /** The center has been replaced by another: no change leads to the next version. */
   restored(): void {
     this.#era++;
+  }
+
+  async #publishOnce(): Promise<Publication> {
+    if (this.#publishing) return this.#publishing;
+    const { newest } = this;
+    if (newest?.version === this.#source.control.version) return newest;
+    this.#publishing = this.#publish();
+    try {
+      return await this.#publishing;
+    } finally {
+      this.#publishing = undefined;
+    }
   }
 
   async #publish(): Promise<Publication> {

@@ -179,6 +179,26 @@ describe.each(APPLIERS)("%s", (applier) => {
     expect(apart(valuesOf(newest), center.snapshot().parameters)).toBeLessThan(0.001);
   });
 
+  test("[X18] whoever has to be told of a move is given a version with it, though another is being published", async () => {
+    const center = await openCenter({ initial: vector(50_000, 1), applier, stream: { codec: "f16", keep: 9 } });
+    const { versions } = center;
+    await versions.publish();
+    for (let turn = 0; turn < 5; turn++) {
+      const slot = center.openSlot();
+      await wander(center, turn);
+      // One thread: the publication comes before this push, and both are told of it at almost the same time.
+      const before = versions.publish();
+      const pushed = await center.push(slot, payloadOf(new Float32Array(50_000).fill(0.01)), UPDATE);
+      const version = pushed.verdict === "applied" ? pushed.version : Number.NaN;
+      const [earlier, told] = await Promise.all([before, versions.publish(version)]);
+      expect(told.version).toBe(version);
+      expect(earlier.version).toBeLessThan(version);
+      expect(apart(valuesOf(told), center.snapshot().parameters)).toBeLessThan(0.001);
+      slot.close();
+    }
+    await expect(versions.publish(center.version + 1)).rejects.toThrow("invariant violation");
+  });
+
   test("[X18] pushes at once from one version start from it, and write no answer into it", async () => {
     const elements = 1001;
     const initial = vector(elements, 1);
