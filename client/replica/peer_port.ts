@@ -15,7 +15,5 @@ export interface PeerPort {
   close(): void;
 }
 
-export type PeerOptions = PeerWishes;
-
 /** Throws a sentence where there is no WebRTC here. */
-export type OpenPeer = (options: PeerOptions) => PeerPort;
+export type OpenPeer = (wishes: PeerWishes) => PeerPort;
