@@ -42,10 +42,10 @@ export class Stream {
     this.#nowMs = nowMs;
   }
 
-  /** The center as it is. */
-  async current(): Promise<PublishedVersion> {
+  /** The center as it is, with the move that made it this version. */
+  async current(atLeast?: number): Promise<PublishedVersion> {
     const before = this.#center.versions.newest;
-    const version = await this.#center.versions.publish();
+    const version = await this.#center.versions.publish(atLeast);
     if (version !== before) this.#newestAtMs = this.#nowMs();
     return version;
   }
@@ -68,7 +68,7 @@ export class Stream {
     if (known) return known;
     const { newest } = this.#center.versions;
     const isUntold = mustBeTold && (newest?.version ?? 0) < version;
-    const answer = isUntold ? this.current() : this.after(held);
+    const answer = isUntold ? this.current(version) : this.after(held);
     this.#answers.set(version, answer);
     for (const move of this.#answers.keys()) if (this.#answers.size > MOVES_REMEMBERED) this.#answers.delete(move);
     return answer;
