@@ -103,6 +103,7 @@ export class Replica {
         device: this.#training.device.description,
         samplesPerSecond: this.#training.device.samplesPerSecond * dutyCycle,
         ...(this.#peers ? { allowsPeers: true } : {}),
+        ...this.#conversation.offer,
       }),
       vitals: () => ({ samplesPerSecond: this.#progress.samplesPerSecond, steps: this.#progress.localSteps }),
       onEvent: (event) => {

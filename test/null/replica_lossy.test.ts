@@ -3,14 +3,18 @@
 import { describe, expect, test } from "vitest";
 import { lostFragments, slicedPush } from "../../client/replica/lossy_push.ts";
 import { Exchange } from "../../client/replica/exchange.ts";
-import { CODEC_NAMES, wholeOf } from "../../shared/wire/codec/codec.ts";
+import { CODEC_NAMES, wholeOf, type Fragment } from "../../shared/wire/codec/codec.ts";
 import { decode, encode } from "../../shared/wire/codec/naive.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { decodeSlice, slicePlanOf, sliceRange } from "../../shared/wire/slices.ts";
+import type { OpenPeer } from "../../client/replica/peer_port.ts";
+import type { ChannelEvents, ChannelKind } from "../../shared/wire/channel.ts";
 import { QuadraticProgram } from "../support/quadratic_program.ts";
-import { BLOCKS_MODEL } from "../support/replica_stage.ts";
+import { BLOCKS_MODEL, filled, ReplicaStage, TAU } from "../support/replica_stage.ts";
 
 const ELEMENTS = 5000;
+/** 2,560 elements: 20 blocks, and 5 slices of f16. */
+const BIG_MODEL = { ...BLOCKS_MODEL, classes: 500, layers: [{ kind: "dense", name: "fc", units: 500 }] } as const;
 
 function inFlightOf(codec: (typeof CODEC_NAMES)[number]): ReturnType<Exchange["begin"]> {
   const exchange = new Exchange(ELEMENTS, 1);
@@ -66,4 +70,98 @@ test("[T6] [C3] What was lost counts as not sent: it stays in the parameters, an
   expect(decode("f16", next.payload, elements)).toEqual(
     Float32Array.from({ length: elements }, (_, element) => (isLost(element) ? 0.5 : 0)),
   );
+});
+
+/** A peer connection whose other end is the test: it answers whoever looks for it, and keeps the slices. */
+class FakePeer {
+  readonly slices: Uint8Array[] = [];
+  readonly #events = new Map<ChannelKind, ChannelEvents>();
+
+  readonly open: OpenPeer = () => ({
+    signal: () => {},
+    close: () => {},
+    channel: (kind, events) => {
+      this.#events.set(kind, events);
+      const send = (message: Uint8Array | string): void => {
+        if (message === "ping") queueMicrotask(() => events.received("pong"));
+        else if (kind === "lossy" && typeof message !== "string") this.slices.push(message);
+      };
+      return { isOpen: true, bufferedBytes: 0, send, close: () => {} };
+    },
+  });
+
+  fail(): void {
+    this.#events.get("reliable")?.closed("the network changed");
+  }
+}
+
+async function joinedLossy(
+  settings: ConstructorParameters<typeof ReplicaStage>[0] = {},
+): Promise<{ readonly stage: ReplicaStage; readonly peer: FakePeer }> {
+  const peer = new FakePeer();
+  const codecs = { up: "f16", down: "f32" } as const;
+  const model = BIG_MODEL;
+  const stage = new ReplicaStage(
+    { transport: "webrtc", lossy: true, ...settings },
+    { codecs, model, openPeer: peer.open },
+  );
+  await stage.join(filled(0, stage.vectors));
+  while (stage.pair.toFar.length === 0) {
+    await stage.clock.advance(100);
+    await stage.turn();
+  }
+  expect(stage.receive("route").header).toEqual({ transport: "webrtc-lossy" });
+  return { stage, peer };
+}
+
+describe("A replica on a lossy path", () => {
+  test("[T6] sends slices, then the header without a payload; what was lost is not pulled", async () => {
+    const { stage, peer } = await joinedLossy();
+    const push = await stage.nextPush();
+    const plan = slicePlanOf("f16", stage.vectors.elements);
+    expect(plan.slices).toBeGreaterThan(2);
+    expect(push.header).toMatchObject({ exchange: 1, slices: plan.slices });
+    expect(push.payload.byteLength).toBe(0);
+    const indices = peer.slices.map((message) => decodeSlice(plan, message)?.index);
+    expect(indices).toEqual([...Array.from({ length: plan.slices }).keys()]);
+    stage.assignment = { ...stage.assignment, learningRate: 0 };
+    const [parameters, sent] = [stage.program.parameters.slice(), stage.program.sent.slice()];
+    const lost = sliceRange(plan, 1);
+    await stage.answer(1, filled(0.25, stage.vectors), { lost: [1, 999], pull: 0.5 });
+    await stage.turn();
+    const expected = parameters.map((value, element) => {
+      const isLost = element >= lost.fromElement && element < lost.toElement;
+      return value - 0.5 * ((isLost ? 0 : sent[element]!) - 0.25);
+    });
+    expect(stage.program.parameters).toEqual(expected);
+    expect(stage.program.base).toEqual(filled(0.25, stage.vectors));
+  });
+
+  test("[T5] [X12] repeats the push over the WebSocket, whole and as it was encoded, when the path fails", async () => {
+    const { stage, peer } = await joinedLossy();
+    const push = await stage.nextPush();
+    const said = peer.slices.flatMap((message) => [...message.subarray(16)]);
+    await stage.trainTo(stage.program.steps + TAU);
+    peer.fail();
+    await stage.turn();
+    expect(stage.receive("route").header).toEqual({ transport: "websocket" });
+    const again = stage.receive("push");
+    const { slices: _, ...header } = push.header;
+    expect(again.header).toEqual(header);
+    expect([...again.payload]).toEqual(said);
+    // The coordinator may have had the slices already: its answer is the one to them.
+    const unsent: Fragment[] = [];
+    stage.program.unsend = (fragment) => unsent.push(fragment);
+    await stage.answer(1, filled(0.25, stage.vectors), { lost: [0] });
+    await stage.turn();
+    expect(unsent).toEqual([sliceRange(slicePlanOf("f16", stage.vectors.elements), 0)]);
+  });
+
+  test("[T6] takes the center that a gradient of which some was lost brought about", async () => {
+    const { stage } = await joinedLossy({ solver: "async-sgd" });
+    const push = await stage.nextPush();
+    expect(push.header).toMatchObject({ content: "gradient" });
+    await stage.answer(1, filled(0.25, stage.vectors), { lost: [0, 1], pull: 1 });
+    expect(stage.program.parameters).toEqual(filled(0.25, stage.vectors));
+  });
 });

@@ -208,6 +208,37 @@ describe("Refusals that end the participation", () => {
   });
 });
 
+describe("A center that was fetched before", () => {
+  const held = { incarnation: 1, version: 8, values: filled(0.25) };
+
+  test("[D3] is offered in the hello, and training begins at it where the welcome brings none", async () => {
+    const stage = new ReplicaStage({}, { held });
+    await stage.begin();
+    const hello = await stage.welcome(undefined, { version: 8 });
+    expect(hello.header.holds).toEqual({ incarnation: 1, version: 8 });
+    expect(stage.program.base).toEqual(filled(0.25));
+    expect((await stage.nextPush()).header.baseVersion).toBe(8);
+    stage.pair.cut();
+    await stage.reconnected();
+    expect((await stage.welcome(undefined, { resumed: true })).header).not.toHaveProperty("holds");
+  });
+
+  test("[D3] means nothing where the welcome brings one, or names another that it does not bring", async () => {
+    const brought = new ReplicaStage({}, { held });
+    await brought.join(filled(0.5), { version: 9 });
+    expect(brought.program.base).toEqual(filled(0.5));
+
+    const other = new ReplicaStage({}, { held });
+    await other.begin();
+    await other.welcome(undefined, { version: 9 });
+    expect(other.program.steps).toBe(0);
+    await other.reconnected();
+    const hello = await other.welcome(filled(0.5), { version: 9 });
+    expect(hello.header).not.toHaveProperty("holds");
+    expect(other.program.base).toEqual(filled(0.5));
+  });
+});
+
 describe("Lost devices", () => {
   test("[H5] A lost device is replaced, and the replica comes back as one that holds no base", async () => {
     const stage = await joined();

@@ -5,7 +5,9 @@
 
 import type { Phase, ReplicaProgress } from "../../client/messages.ts";
 import type { ConnectLink } from "../../client/replica/connection.ts";
+import type { HeldCenter } from "../../client/replica/held_center.ts";
 import type { Device } from "../../client/replica/local_training.ts";
+import type { OpenPeer } from "../../client/replica/peer_port.ts";
 import { Replica, type Ending } from "../../client/replica/replica.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
@@ -38,7 +40,10 @@ export const BLOCKS_MODEL: ModelDescription = {
   layers: [{ kind: "dense", name: "fc", units: 80 }],
 };
 
-export function filled(value: number, { elements } = TINY_LAYOUT): Float32Array<ArrayBuffer> {
+export function filled(
+  value: number,
+  { elements }: { readonly elements: number } = TINY_LAYOUT,
+): Float32Array<ArrayBuffer> {
   return new Float32Array(elements).fill(value);
 }
 
@@ -47,6 +52,8 @@ export interface StageOptions {
   /** In which the device does the batch. */
   readonly parts?: number;
   readonly model?: ModelDescription;
+  readonly openPeer?: OpenPeer;
+  readonly held?: HeldCenter;
   /** What the coordinator's welcomes agree on; nothing, which is f32, where left out. */
   readonly codecs?: Codecs;
 }
@@ -75,7 +82,7 @@ export class ReplicaStage {
 
   constructor(
     changes: Partial<RunSettings> = {},
-    { dutyCycle, parts = 1, model = TINY_MODEL, codecs }: StageOptions = {},
+    { dutyCycle, parts = 1, model = TINY_MODEL, openPeer, codecs, held }: StageOptions = {},
   ) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.loseDevice = resolve;
@@ -89,6 +96,8 @@ export class ReplicaStage {
     this.replica = new Replica({
       settings,
       ...(dutyCycle === undefined ? {} : { dutyCycle }),
+      ...(openPeer ? { openPeer } : {}),
+      ...(held ? { held } : {}),
       device: deviceOf(this.program, promise),
       clock: this.clock,
       random: new Random(3),
