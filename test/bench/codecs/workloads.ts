@@ -96,7 +96,7 @@ export function scenarioOf({ workload, solver, learningRate, epochs, seed, up, d
     weightDecay,
     schedule: { kind: "cosine", steps, floor: 0 },
     samples,
-    evaluateEverySamples: trainExamples,
+    evaluateEverySamples: samples,
     testImages: 10_000,
     stepSeconds: 0.05,
     stepTimes: { kind: "lognormal", sigma: 0.2 },
