@@ -7,12 +7,12 @@
 //   source, base, kept, center [elements of the layout / 4] of 4; the range is in vectors, from a block's beginning on
 //   payload, change [blocks, 17]: the scale, then eight codes a word, the first in its lowest bits
 //
-// 16 invocations per block, a word of eight elements each. The last block is filled up with zeros.
+// To encode an invocation has a block, which it reads twice; to decode eight elements. The last block is filled up with zeros.
 
 override GRADIENT: bool = false;
 
 const INVOCATIONS = 64u;
-// Invocations on a block, each with two vectors of it.
+// Of decode: invocations on a block, each with two vectors of it.
 const LANES = 16u;
 const BLOCK_VECTORS = 32u;
 const BLOCK_WORDS = 17u;
@@ -38,8 +38,6 @@ struct Range {
 // Of decode.
 @group(0) @binding(1) var<storage, read> change: array<u32>;
 @group(0) @binding(2) var<storage, read_write> center: array<vec4f>;
-
-var<workgroup> magnitudes: array<u32, INVOCATIONS>;
 
 fn wanted(index: u32) -> vec4f {
   if (index >= range.end) {
@@ -78,12 +76,6 @@ fn scale_bits(magnitude: u32) -> u32 {
   return select(bits, 0, bits < LEAST_SCALE_BITS);
 }
 
-fn greatest(low: vec4f, high: vec4f) -> u32 {
-  let four = max(bitcast<vec4u>(low) & vec4u(0x7fffffff), bitcast<vec4u>(high) & vec4u(0x7fffffff));
-  let two = max(four.xy, four.zw);
-  return max(two.x, two.y);
-}
-
 fn codes(value: vec4f, bits: u32) -> vec4i {
   if (bits == 0 || bits >= INFINITY_BITS) {
     return vec4i();
@@ -104,31 +96,30 @@ fn high_codes_in(word: u32) -> vec4f {
 
 @compute @workgroup_size(INVOCATIONS)
 fn encode(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let block = ((group.y * groups.x + group.x) * INVOCATIONS + local) / LANES;
-  let lane = local % LANES;
-  let first = range.first + block * BLOCK_VECTORS + 2 * lane;
-  let low = wanted(first);
-  let high = wanted(first + 1);
-  magnitudes[local] = greatest(low, high);
-  workgroupBarrier();
-  if (block * BLOCK_VECTORS >= range.end - range.first) {
+  let block = (group.y * groups.x + group.x) * INVOCATIONS + local;
+  let first = range.first + block * BLOCK_VECTORS;
+  if (first >= range.end) {
     return;
   }
-  var magnitude = 0u;
-  for (var other = local - lane; other < local - lane + LANES; other++) {
-    magnitude = max(magnitude, magnitudes[other]);
+  var four = vec4u();
+  for (var index = first; index < first + BLOCK_VECTORS; index++) {
+    four = max(four, bitcast<vec4u>(wanted(index)) & vec4u(0x7fffffff));
   }
-  let bits = scale_bits(magnitude);
-  let at = block * BLOCK_WORDS;
-  if (lane == 0) {
-    payload[at] = bits;
-  }
-  let low_codes = codes(low, bits);
-  let high_codes = codes(high, bits);
-  payload[at + 1 + lane] = half_word(low_codes) | (half_word(high_codes) << 16);
+  let two = max(four.xy, four.zw);
+  let bits = scale_bits(max(two.x, two.y));
   let scale = bitcast<f32>(bits);
-  keep(first, low, scale * vec4f(low_codes));
-  keep(first + 1, high, scale * vec4f(high_codes));
+  let at = block * BLOCK_WORDS;
+  payload[at] = bits;
+  for (var pair = 0u; pair < BLOCK_VECTORS / 2; pair++) {
+    let index = first + 2 * pair;
+    let low = wanted(index);
+    let high = wanted(index + 1);
+    let low_codes = codes(low, bits);
+    let high_codes = codes(high, bits);
+    payload[at + 1 + pair] = half_word(low_codes) | (half_word(high_codes) << 16);
+    keep(index, low, scale * vec4f(low_codes));
+    keep(index + 1, high, scale * vec4f(high_codes));
+  }
 }
 
 @compute @workgroup_size(INVOCATIONS)

@@ -7,17 +7,18 @@
 //   source, base, kept, center [elements of the layout / 4] of 4; the range is in vectors, from a block's beginning on
 //   payload, change [blocks, 5]: the scale, then a bit for each element, 1 where it is negative
 //
-// 16 invocations per block, eight elements each. The last block is filled up with zeros.
+// To encode an invocation has a block, which it reads twice; to decode eight elements. The last block is filled up with zeros.
 
 override GRADIENT: bool = false;
 
 const INVOCATIONS = 64u;
-// Invocations on a block, each with two vectors of it.
+// Of decode: invocations on a block, each with two vectors of it.
 const LANES = 16u;
 const BLOCK_VECTORS = 32u;
 const BLOCK_WORDS = 5u;
-// Invocations whose signs make a word.
+// Invocations whose signs are a word, and vectors.
 const WORD_LANES = 4u;
+const WORD_VECTORS = 8u;
 const BLOCK_ELEMENTS = 128.0;
 // Scales below 2^-100 are zero.
 const LEAST_SCALE_BITS = 0x0d800000u;
@@ -40,10 +41,6 @@ struct Range {
 // Of decode.
 @group(0) @binding(1) var<storage, read> change: array<u32>;
 @group(0) @binding(2) var<storage, read_write> center: array<vec4f>;
-
-var<workgroup> magnitudes: array<u32, INVOCATIONS>;
-var<workgroup> sums: array<f32, INVOCATIONS>;
-var<workgroup> signs: array<u32, INVOCATIONS>;
 
 fn wanted(index: u32) -> vec4f {
   if (index >= range.end) {
@@ -82,20 +79,11 @@ fn scale_bits(mean: f32, magnitude: u32) -> u32 {
   return select(bits, 0, bits < LEAST_SCALE_BITS);
 }
 
-fn magnitudes_of(value: vec4f) -> vec4u {
-  return bitcast<vec4u>(value) & vec4u(0x7fffffff);
-}
-
 // A bit for each element below zero, which a zero with a sign is not.
 fn signs_of(value: vec4f) -> u32 {
   let is_negative = (bitcast<vec4u>(value) > vec4u(0x80000000));
   let bits = select(vec4u(), vec4u(1, 2, 4, 8), is_negative);
   return bits.x | bits.y | bits.z | bits.w;
-}
-
-fn sum(values: vec4f) -> f32 {
-  let two = values.xy + values.zw;
-  return two.x + two.y;
 }
 
 fn signed(scale: u32, signs: u32) -> vec4f {
@@ -104,39 +92,35 @@ fn signed(scale: u32, signs: u32) -> vec4f {
 
 @compute @workgroup_size(INVOCATIONS)
 fn encode(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let block = ((group.y * groups.x + group.x) * INVOCATIONS + local) / LANES;
-  let lane = local % LANES;
-  let first = range.first + block * BLOCK_VECTORS + 2 * lane;
-  let low = wanted(first);
-  let high = wanted(first + 1);
-  let four = max(magnitudes_of(low), magnitudes_of(high));
-  let two = max(four.xy, four.zw);
-  magnitudes[local] = max(two.x, two.y);
-  // Divided first, so that the sum of finite elements is finite.
-  sums[local] = sum(abs(low) / BLOCK_ELEMENTS) + sum(abs(high) / BLOCK_ELEMENTS);
-  let own_signs = signs_of(low) | (signs_of(high) << 4);
-  signs[local] = own_signs;
-  workgroupBarrier();
-  if (block * BLOCK_VECTORS >= range.end - range.first) {
+  let block = (group.y * groups.x + group.x) * INVOCATIONS + local;
+  let first = range.first + block * BLOCK_VECTORS;
+  if (first >= range.end) {
     return;
   }
-  var magnitude = 0u;
-  var mean = 0.0;
-  for (var other = local - lane; other < local - lane + LANES; other++) {
-    magnitude = max(magnitude, magnitudes[other]);
-    mean += sums[other];
+  var four = vec4u();
+  var sums = vec4f();
+  for (var index = first; index < first + BLOCK_VECTORS; index++) {
+    let value = wanted(index);
+    four = max(four, bitcast<vec4u>(value) & vec4u(0x7fffffff));
+    // Divided first, so that the sum of finite elements is finite.
+    sums += abs(value) / BLOCK_ELEMENTS;
   }
-  let bits = scale_bits(mean, magnitude);
+  let two = max(four.xy, four.zw);
+  let pair = sums.xy + sums.zw;
+  let bits = scale_bits(pair.x + pair.y, max(two.x, two.y));
   let at = block * BLOCK_WORDS;
-  if (lane == 0) {
-    payload[at] = bits;
+  payload[at] = bits;
+  for (var word = 0u; word < BLOCK_WORDS - 1; word++) {
+    var signs = 0u;
+    for (var vector = 0u; vector < WORD_VECTORS; vector++) {
+      let index = first + word * WORD_VECTORS + vector;
+      let value = wanted(index);
+      let own_signs = signs_of(value);
+      signs |= own_signs << (4 * vector);
+      keep(index, value, signed(bits, own_signs));
+    }
+    payload[at + 1 + word] = signs;
   }
-  if (lane % WORD_LANES == 0) {
-    payload[at + 1 + lane / WORD_LANES] =
-      signs[local] | (signs[local + 1] << 8) | (signs[local + 2] << 16) | (signs[local + 3] << 24);
-  }
-  keep(first, low, signed(bits, own_signs));
-  keep(first + 1, high, signed(bits, own_signs >> 4));
 }
 
 @compute @workgroup_size(INVOCATIONS)

@@ -8,13 +8,13 @@
 //   payload, change [blocks, 4]: of the greatest magnitudes, of equal ones the first, the element's index in the low half of a word,
 //                               and its value as f16 in the high half
 //
-// 16 invocations per block, eight elements each. In each of four turns every invocation names the greatest of its own that is left,
-// and all of a block find the greatest of these. The last block is filled up with zeros.
+// To encode an invocation has a block, which it reads twice; to decode eight elements. The last block is filled up with zeros, which
+// are never among the greatest: it has 64 elements at least.
 
 override GRADIENT: bool = false;
 
 const INVOCATIONS = 64u;
-// Invocations on a block, each with two vectors of it.
+// Of decode: invocations on a block, each with two vectors of it.
 const LANES = 16u;
 const BLOCK_VECTORS = 32u;
 const TOP = 4u;
@@ -38,10 +38,6 @@ struct Range {
 // Of decode.
 @group(0) @binding(1) var<storage, read> change: array<u32>;
 @group(0) @binding(2) var<storage, read_write> center: array<vec4f>;
-
-// Of each turn, so that no turn waits for the one before to have been read.
-var<workgroup> keys: array<u32, TOP * INVOCATIONS>;
-var<workgroup> places: array<u32, TOP * INVOCATIONS>;
 
 fn wanted(index: u32) -> vec4f {
   if (index >= range.end) {
@@ -100,79 +96,80 @@ fn top_bits(value: f32) -> u32 {
   return f16_bits(vec4f(clamp(value, -GREATEST_F16, GREATEST_F16))).x;
 }
 
-// A magnitude to be compared as a whole number, and above zero; a NaN counts as an infinity.
+// Magnitudes to be compared as whole numbers, and above zero; a NaN counts as an infinity.
 fn keys_of(value: vec4f) -> vec4u {
   return min(bitcast<vec4u>(value) & vec4u(0x7fffffff), vec4u(INFINITY_BITS)) + 1;
 }
 
-fn greatest(low: vec4u, high: vec4u) -> u32 {
-  let four = max(low, high);
-  let two = max(four.xy, four.zw);
-  return max(two.x, two.y);
+// The greatest so far, in order.
+struct Top {
+  keys: vec4u,
+  places: vec4u,
 }
 
-// Where the first of eight is that equals `key`; one does.
-fn place_of(key: u32, low: vec4u, high: vec4u) -> u32 {
-  var place = select(7u, 6u, high.z == key);
-  place = select(place, 5u, high.y == key);
-  place = select(place, 4u, high.x == key);
-  place = select(place, 3u, low.w == key);
-  place = select(place, 2u, low.z == key);
-  place = select(place, 1u, low.y == key);
-  return select(place, 0u, low.x == key);
+// What is as great as another stays behind it.
+fn with_key(top: Top, key: u32, place: u32) -> Top {
+  let is_greater = vec4u(key) > top.keys;
+  let is_shifted = vec4<bool>(false, is_greater.xyz);
+  let keys = select(vec4u(key), top.keys.xxyz, is_shifted);
+  let places = select(vec4u(place), top.places.xxyz, is_shifted);
+  return Top(select(top.keys, keys, is_greater), select(top.places, places, is_greater));
+}
+
+// Once all of a block are kept as left out.
+fn wanted_at(vector: u32, lane: u32) -> f32 {
+  if (GRADIENT) {
+    return kept[vector][lane];
+  }
+  return source[vector][lane] - base[vector][lane];
+}
+
+// Encodes one element of a block, and counts it as said.
+fn pick(first: u32, place: u32) -> u32 {
+  let vector = first + place / 4;
+  let lane = place % 4;
+  let value = wanted_at(vector, lane);
+  let bits = top_bits(value);
+  let decoded = f16_values(vec4u(bits)).x;
+  if (GRADIENT) {
+    kept[vector][lane] = value - decoded;
+  } else {
+    kept[vector][lane] = base[vector][lane] + decoded;
+  }
+  return (bits << 16) | place;
 }
 
 @compute @workgroup_size(INVOCATIONS)
 fn encode(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let block = ((group.y * groups.x + group.x) * INVOCATIONS + local) / LANES;
-  let lane = local % LANES;
-  let first = range.first + block * BLOCK_VECTORS + 2 * lane;
-  let low = wanted(first);
-  let high = wanted(first + 1);
-  let low_places = 8 * lane + vec4u(0, 1, 2, 3);
-  let high_places = low_places + 4;
-  var low_keys = keys_of(low);
-  var high_keys = keys_of(high);
-  var low_decoded = vec4f();
-  var high_decoded = vec4f();
-  let is_inside = block * BLOCK_VECTORS < range.end - range.first;
-  for (var turn = 0u; turn < TOP; turn++) {
-    let own = greatest(low_keys, high_keys);
-    keys[turn * INVOCATIONS + local] = own;
-    places[turn * INVOCATIONS + local] = 8 * lane + place_of(own, low_keys, high_keys);
-    workgroupBarrier();
-    var best = 0u;
-    var place = 0u;
-    let begin = turn * INVOCATIONS + local - lane;
-    for (var other = begin; other < begin + LANES; other++) {
-      if (keys[other] > best) {
-        best = keys[other];
-        place = places[other];
-      }
-    }
-    if (place / 8 == lane) {
-      let is_low = low_places == vec4u(place);
-      let is_high = high_places == vec4u(place);
-      let bits = top_bits(lane_of(select(low, high, vec4<bool>(place % 8 >= 4)), place % 4));
-      if (is_inside) {
-        payload[block * TOP + turn] = (bits << 16) | place;
-      }
-      let decoded = f16_values(vec4u(bits));
-      low_decoded = select(low_decoded, decoded, is_low);
-      high_decoded = select(high_decoded, decoded, is_high);
-      low_keys = select(low_keys, vec4u(), is_low);
-      high_keys = select(high_keys, vec4u(), is_high);
+  let block = (group.y * groups.x + group.x) * INVOCATIONS + local;
+  let first = range.first + block * BLOCK_VECTORS;
+  if (first >= range.end) {
+    return;
+  }
+  // The least of four maxima is at most the fourth greatest of all: few of a block have to be looked at one by one.
+  var four = vec4u();
+  for (var index = first; index < first + BLOCK_VECTORS; index++) {
+    four = max(four, keys_of(wanted(index)));
+  }
+  let two = min(four.xy, four.zw);
+  let least = vec4u(min(two.x, two.y));
+  var top = Top();
+  for (var index = 0u; index < BLOCK_VECTORS; index++) {
+    let value = wanted(first + index);
+    keep(first + index, value, vec4f());
+    let keys = keys_of(value);
+    if (any(keys >= least)) {
+      top = with_key(top, keys.x, 4 * index);
+      top = with_key(top, keys.y, 4 * index + 1);
+      top = with_key(top, keys.z, 4 * index + 2);
+      top = with_key(top, keys.w, 4 * index + 3);
     }
   }
-  if (is_inside) {
-    keep(first, low, low_decoded);
-    keep(first + 1, high, high_decoded);
-  }
-}
-
-fn lane_of(values: vec4f, lane: u32) -> f32 {
-  let two = select(values.xy, values.zw, lane >= 2);
-  return select(two.x, two.y, lane % 2 == 1);
+  let at = block * TOP;
+  payload[at] = pick(first, top.places.x);
+  payload[at + 1] = pick(first, top.places.y);
+  payload[at + 2] = pick(first, top.places.z);
+  payload[at + 3] = pick(first, top.places.w);
 }
 
 @compute @workgroup_size(INVOCATIONS)

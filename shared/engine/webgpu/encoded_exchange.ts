@@ -15,9 +15,15 @@ import type { PlanMemory } from "./memory.ts";
 
 const WORD_BYTES = 4;
 const VECTOR_ELEMENTS = 4;
-/** A workgroup's share of a range, in `shaders/codec_*.wgsl` and in `elastic_settle.wgsl`. */
+/**
+ * A workgroup's share of a range, in `shaders/codec_*.wgsl` (where an invocation has a sixteenth of a block, or a whole one) and in
+ * `elastic_settle.wgsl`.
+ */
 const CODEC_BLOCKS = 4;
+const WHOLE_BLOCKS = 64;
 const SETTLE_VECTORS = 256;
+/** What these make of one element depends on all of a block. */
+const BLOCKWISE: ReadonlySet<CodecName> = new Set(["int8", "int4", "top-k", "sign"]);
 
 export interface ExchangeDevice {
   readonly queue: GPUQueue;
@@ -51,7 +57,10 @@ export class EncodedExchange {
     const size = encodedBytes(codec, toElement - fromElement);
     const isPlain = what === "gradient" && codec === "f32" && !this.#residual;
     if (isPlain) return { buffer: gradient, offset: fromElement * WORD_BYTES, size };
-    if (size > 0) runPass(encoder, [this.#over(this.#launch(codec, what), fragment)]);
+    if (size > 0)
+      runPass(encoder, [
+        this.#over(this.#launch(codec, what), fragment, BLOCKWISE.has(codec) ? WHOLE_BLOCKS : CODEC_BLOCKS),
+      ]);
     return { buffer: this.#payload(codec), offset: 0, size };
   }
 
@@ -82,7 +91,7 @@ export class EncodedExchange {
       return;
     }
     if (fragment.toElement === fragment.fromElement || news.deltas.length === 0) return;
-    const launch = this.#over(this.#launch(news.codec, "decode"), fragment);
+    const launch = this.#over(this.#launch(news.codec, "decode"), fragment, CODEC_BLOCKS);
     const payload = this.#payload(news.codec);
     for (const delta of news.deltas) {
       queue.writeBuffer(payload, 0, delta);
@@ -108,11 +117,11 @@ export class EncodedExchange {
   }
 
   /** The launch for a range, which the next submits are told. */
-  #over(launch: PreparedDispatch, { fromElement, toElement }: Fragment): PreparedDispatch {
+  #over(launch: PreparedDispatch, { fromElement, toElement }: Fragment, blocksEach: number): PreparedDispatch {
     const words = Uint32Array.of(fromElement / VECTOR_ELEMENTS, toElement / VECTOR_ELEMENTS);
     this.#device.queue.writeBuffer(this.#heldRange(), 0, words);
     const blocks = Math.ceil((toElement - fromElement) / BLOCK_ELEMENTS);
-    return { ...launch, workgroups: folded(Math.ceil(blocks / CODEC_BLOCKS)) };
+    return { ...launch, workgroups: folded(Math.ceil(blocks / blocksEach)) };
   }
 
   #launch(codec: CodecName, direction: Direction): PreparedDispatch {
