@@ -28,6 +28,14 @@ interface ReplicaResult {
   readonly batchShare: number;
   /** How long its pushes waited for their answers, in all: for others, where it is much. */
   readonly heldSeconds: number;
+  /** Its last: the way of its exchanges, and their codecs. */
+  readonly transport: ReplicaView["transport"];
+  readonly codecUp: ReplicaView["codecUp"];
+  readonly codecDown: ReplicaView["codecDown"];
+  /** Of the slices of its lossy pushes, 0..1. */
+  readonly sliceLossRate: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
 }
 
 export interface RunResult {
@@ -57,6 +65,13 @@ export interface RunResult {
   readonly overlappedApplies: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** As the run wished; what each replica had is its own. */
+  readonly codecs: RunView["codecs"];
+  readonly fragments: number;
+  /** Of lossy pushes, and of them those that did not come; their ratio. */
+  readonly slices: number;
+  readonly slicesLost: number;
+  readonly lossRate: number;
   readonly groups: number | null;
   readonly hyperparameters: HyperparametersView;
   readonly autotune: readonly AutotuneDecision[];
@@ -105,6 +120,11 @@ export function resultOf(view: RunView, facts: ResultFacts): RunResult {
     overlappedApplies: view.overlappedApplies,
     bytesUp: view.bytesUp,
     bytesDown: view.bytesDown,
+    codecs: view.codecs,
+    fragments: view.fragments,
+    slices: view.slices,
+    slicesLost: view.slicesLost,
+    lossRate: view.lossRate,
     groups: facts.asItWas.groups,
     hyperparameters: view.hyperparameters,
     autotune: view.autotune,

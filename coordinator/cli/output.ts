@@ -40,3 +40,7 @@ export function percent(share: number | null): string {
 export function thousands(amount: number): string {
   return Math.round(amount).toLocaleString("en");
 }
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { RunView } from "../../shared/run_view.ts";
 import { askCoordinator, coordinatorUrl, TRUST_FLAG } from "./coordinator_api.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
-import { JSON_FLAG, Output, percent, thousands } from "./output.ts";
+import { JSON_FLAG, megabytes, Output, percent, thousands } from "./output.ts";
 
 interface StatusOptions {
   readonly json?: boolean;
@@ -37,13 +37,24 @@ function describe(view: RunView): string[] {
     `staleness mean ${staleness.mean.toFixed(2)}, median ${staleness.p50}, 99th percentile ${staleness.p99}, maximum ${staleness.max}`,
     `learning rate ${hyperparameters.learningRate}, momentum ${hyperparameters.momentum}, period ${hyperparameters.communicationPeriod}` +
       (groups === null ? "" : `, ${groups} compute groups`),
+    wireLine(view),
     ...(chosen ? [`autotune (${chosen.phase}): ${chosen.reason}`] : []),
     ...view.replicas.map(
       (replica) =>
         `  ${replica.id} ${replica.connected ? "connected" : "left"}: ${replica.backend} on ${replica.device}, ` +
         `${thousands(replica.samples)} samples at ${thousands(replica.samplesPerSecond)}/s, ${thousands(replica.exchanges)} exchanges, ` +
-        `waited ${thousands(replica.heldSeconds)} s` +
+        `waited ${thousands(replica.heldSeconds)} s, ${replica.transport} (${replica.codecUp} up, ${replica.codecDown} down)` +
+        (replica.sliceLossRate === 0 ? "" : `, ${percent(replica.sliceLossRate)} of its slices lost`) +
         (replica.group === null ? "" : `, group ${replica.group}: ${replica.batchShare} samples a step`),
     ),
   ];
+}
+
+/** How much travelled, and how. */
+function wireLine({ codecs, fragments, bytesUp, bytesDown, slices, lossRate }: RunView): string {
+  return (
+    `${megabytes(bytesUp)} up in ${codecs.up}, ${megabytes(bytesDown)} down in ${codecs.down}` +
+    (fragments === 1 ? "" : `, ${fragments} fragments in turn`) +
+    (slices === 0 ? "" : `, ${percent(lossRate)} of ${thousands(slices)} slices lost`)
+  );
 }

@@ -123,7 +123,7 @@ export class CenterFiles {
   }
 
   #keep(published: PublishedVersion): Kept {
-    const values = new Float32Array(published.values().slice().buffer as ArrayBuffer);
+    const values = new Float32Array(published.values().slice().buffer);
     const kept: Kept = { version: published.version, values, files: new Map() };
     this.#kept.set(published.version, kept);
     for (const version of this.#kept.keys()) if (this.#kept.size > this.#mostKept) this.#kept.delete(version);

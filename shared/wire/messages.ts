@@ -227,26 +227,25 @@ function read<N extends Name>(bytes: FrameBytes, vectors: VectorWire, names: rea
 /** SPEC F5: whether the payload is as long as kind, header and connection say. */
 function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalCode | undefined {
   const bytes = message.payload.byteLength;
-  const unless = (fits: boolean): RefusalCode | undefined => (fits ? undefined : "WRONG_PAYLOAD");
   switch (message.kind) {
     case "push": {
       const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
       if (!fragment) return "BAD_HEADER";
-      return unless(bytes === payloadBytesOf(message.header, vectors, fragment));
+      return wrongUnless(bytes === payloadBytesOf(message.header, vectors, fragment));
     }
     case "answer": {
       const fragment = fragmentIn(vectors, message.header.fragment ?? 0);
       if (!fragment) return "BAD_HEADER";
-      return unless(bytes === 0 || bytes === centerBytes(vectors, fragment, message.header.deltas ?? 0));
+      return wrongUnless(bytes === 0 || bytes === centerBytes(vectors, fragment, message.header.deltas ?? 0));
     }
     case "center":
-      return unless(bytes === wholeCenterBytes(vectors, message.header.deltas ?? 0));
+      return wrongUnless(bytes === wholeCenterBytes(vectors, message.header.deltas ?? 0));
     case "welcome":
     case "refusal":
-      return unless(bytes === 0 || bytes === wholeCenterBytes(vectors, 0));
+      return wrongUnless(bytes === 0 || bytes === wholeCenterBytes(vectors, 0));
     case "probe":
     case "echo":
-      return unless(bytes <= probeBytes(vectors));
+      return wrongUnless(bytes <= probeBytes(vectors));
     case "hello":
     case "pull":
     case "heartbeat":
@@ -256,10 +255,14 @@ function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalC
     case "joined":
     case "group":
     case "finished":
-      return unless(bytes === 0);
+      return wrongUnless(bytes === 0);
     default:
       return message satisfies never;
   }
+}
+
+function wrongUnless(fits: boolean): RefusalCode | undefined {
+  return fits ? undefined : "WRONG_PAYLOAD";
 }
 
 function payloadBytesOf({ slices, average }: Header<"push">, vectors: VectorWire, fragment: Fragment): number {

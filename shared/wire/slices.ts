@@ -11,7 +11,7 @@ import { LIMITS } from "./codes.ts";
 
 /** "DSLC" read as a little-endian u32. */
 const MAGIC = 0x434c5344;
-export const SLICE_HEADER_BYTES = 16;
+const SLICE_HEADER_BYTES = 16;
 /** With the headers of slice, SCTP, DTLS and UDP below what every path takes as one packet (RFC 8831: 1,200 bytes). */
 const PACKET_PAYLOAD_BYTES = 1120;
 

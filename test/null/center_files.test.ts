@@ -13,9 +13,9 @@ import { serveFixture, type ServedFixture } from "../support/served_fixture.ts";
 let open: ServedFixture[] = [];
 
 afterEach(async () => {
-  for (const served of open.splice(0)) {
-    await served.close();
-    expect(served.fixture.failures).toEqual([]);
+  for (const serving of open.splice(0)) {
+    await serving.close();
+    expect(serving.fixture.failures).toEqual([]);
   }
   open = [];
 });
@@ -142,14 +142,14 @@ describe("Files", () => {
   });
 });
 
-describe.each(["f32", "int8"] as const)("Joining a run whose center comes down in %s", (codecDown) => {
-  async function joinWith(
-    run: ServedFixture,
-    holds: { incarnation: number; version: number },
-  ): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
-    return run.fixture.join(undefined, 1, { codecs: CODEC_NAMES, holds });
-  }
+function joinWith(
+  run: ServedFixture,
+  holds: { incarnation: number; version: number },
+): Promise<{ peer: Peer; welcome: Received<"welcome"> }> {
+  return run.fixture.join(undefined, 1, { codecs: CODEC_NAMES, holds });
+}
 
+describe.each(["f32", "int8"] as const)("Joining a run whose center comes down in %s", (codecDown) => {
   test("[D3] Whoever has fetched a center that is still kept is welcomed without one, and its pushes count from there", async () => {
     const run = await served({ settings: { codecDown }, rule: { movingRate: 0.5 } });
     await exchanged(run, 3);
