@@ -3,7 +3,7 @@
 import type { RunView } from "../../shared/run_view.ts";
 import { AutotuneCard } from "./autotune_card.ts";
 import { byId, Fields, setText } from "./dom.ts";
-import { bytes, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
+import { bytes, counted, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
 import { Rate } from "./rate.ts";
@@ -135,14 +135,24 @@ function showTraffic(view: RunView): void {
   fields.write("per-exchange", each === undefined ? "–" : bytes(each));
 }
 
-function showSolver({ hyperparameters, groups, replicas: all }: RunView): void {
+/** Of groups that may average among themselves. */
+function directWords(rounds: RunView["directRounds"]): string {
+  if (rounds === null) return "";
+  const fallen = rounds.fallen === 0 ? "" : `, ${whole(rounds.fallen)} fell back to the coordinator`;
+  return `; ${counted(rounds.averaged, "round", "rounds")} averaged directly${fallen}`;
+}
+
+function showSolver({ hyperparameters, groups, directRounds, replicas: all }: RunView): void {
   const { learningRate, momentum, communicationPeriod } = hyperparameters;
   fields.write("learning-rate", figure(learningRate));
   fields.write("momentum", figure(momentum));
   fields.write("period", whole(communicationPeriod));
   const asked = hyperparameters.groups;
   const members = groups !== null && groups !== asked ? `, ${whole(groups)} with members` : "";
-  fields.write("groups", asked === null ? "every replica its own" : `${whole(asked)}${members}`);
+  fields.write(
+    "groups",
+    asked === null ? "every replica its own" : `${whole(asked)}${members}${directWords(directRounds)}`,
+  );
   const heldSeconds = all.reduce((sum, replica) => sum + replica.heldSeconds, 0);
   fields.write("held", all.length < 2 ? duration(heldSeconds) : `${duration(heldSeconds)} in all`);
 }

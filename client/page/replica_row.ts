@@ -73,7 +73,7 @@ export class ReplicaRow {
     setText(this.#device, replica.device);
     setText(this.#backend, `${BACKENDS[replica.backend]}${replica.connected ? "" : ", left"}`);
     // Counted from 1 for people.
-    setText(this.#group, replica.group === null ? "–" : whole(replica.group + 1));
+    setText(this.#group, groupWords(replica));
     const work = `${whole(replica.communicationPeriod)} × ${whole(replica.batchShare)}`;
     setText(this.#work, replica.connected ? work : "–");
     setText(this.#waited, duration(replica.heldSeconds));
@@ -99,4 +99,9 @@ function numberCell(label: string, shownIf = ""): HTMLTableCellElement {
   const cell = make("td", `number ${shownIf}`.trim());
   cell.dataset["label"] = label;
   return cell;
+}
+
+function groupWords({ group, averagesDirectly }: ReplicaView): string {
+  if (group === null) return "–";
+  return averagesDirectly ? `${whole(group + 1)}, direct` : whole(group + 1);
 }

@@ -123,6 +123,7 @@ describe("A group that averages among itself", () => {
     joinAll(begun, new MemoryPeers());
     await begun.until("direct averages", ({ directRounds }) => (directRounds?.averaged ?? 0) > 10);
     await untilCenterIs(begun, 3);
+    expect(begun.view.replicas.map(({ codecUp }) => codecUp)).toEqual(["int8", "int8", "int8", "int8"]);
   });
 
   test("[G8] Eight members, of whom one leaves and one comes, average all along", async () => {

@@ -313,13 +313,17 @@ class Member implements PeerMember {
     };
     for (let copies = this.#world.happens(faults.doubling) ? 2 : 1; copies > 0; copies--) {
       agenda.in(this.#world.delayMs(), () => {
-        void this.#world.coordinator.push(this, header, payload).then((told) => {
-          if (told && !this.#world.happens(faults.loss)) agenda.in(this.#world.delayMs(), () => this.#hearBack(told));
-        });
+        void this.#sent(header, payload);
       });
     }
     // Without an answer it is repeated, as after a lost connection.
     if (faults.loss > 0) agenda.in(20_000, () => this.#repeat(exchange));
+  }
+
+  async #sent(header: Header<"push">, payload: Uint8Array): Promise<void> {
+    const told = await this.#world.coordinator.push(this, header, payload);
+    if (!told || this.#world.happens(this.#world.faults.loss)) return;
+    this.#world.agenda.in(this.#world.delayMs(), () => this.#hearBack(told));
   }
 
   #repeat(exchange: number): void {

@@ -86,7 +86,7 @@ export class PeerRun {
     const connect: ConnectLink = (events) => {
       const pair = new SocketPair(events);
       pairs.push(pair);
-      if (!isGone) setImmediate(() => this.#carry(pair));
+      if (!isGone) setImmediate(() => void this.#carry(pair));
       return pair.near;
     };
     const program = new QuadraticProgram(TINY_MODEL, EXAMPLES, 1, target);

@@ -40,6 +40,11 @@ export class AllReduce {
     this.#advance();
   }
 
+  /** The sum, once it is done. */
+  get vector(): Float32Array<ArrayBuffer> {
+    return this.#options.vector;
+  }
+
   get isDone(): boolean {
     return this.#step === this.#steps.length;
   }

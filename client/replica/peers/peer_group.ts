@@ -46,7 +46,9 @@ interface Running {
 }
 
 /** Where no way between two members is found by then, none will be. */
-const CONNECT_MS = 15_000;
+const CONNECT_MS = 30_000;
+/** For so long after an average that came to nothing members are asked whether they are there. */
+const DOUBT_MS = 10_000;
 
 export class PeerGroup {
   readonly #options: PeerGroupOptions;
@@ -60,6 +62,7 @@ export class PeerGroup {
   /** For the next exchange. */
   #permitUntilMs: number | undefined;
   #running: Running | undefined;
+  #doubtsUntilMs = 0;
   /** Who is further than this replica. */
   readonly #early = new Map<string, PeerMessage>();
 
@@ -129,9 +132,13 @@ export class PeerGroup {
 
   /** Several times a second. */
   tick(): void {
-    this.#mesh.tick();
     const nowMs = this.#options.nowMs();
-    if (this.#running && nowMs >= this.#running.giveUpMs) this.#giveUp("its deadline is over");
+    // A member between two slow steps may be silent for seconds: it is asked where there is reason to.
+    if (this.#isConnected !== true || nowMs < this.#doubtsUntilMs) this.#mesh.tick();
+    if (this.#running && nowMs >= this.#running.giveUpMs) {
+      this.#doubtsUntilMs = nowMs + DOUBT_MS;
+      this.#giveUp("its deadline is over");
+    }
     if (this.#members.length === 0 || this.#isConnected !== undefined) return;
     // A channel may have heard of its other end before it says that it is open.
     this.#tellIfComplete();

@@ -36,10 +36,19 @@ export interface PathCosts {
 }
 
 /**
- * Between volunteers nobody knows better before it is tried. Within one machine a message took about 2 ms between two browsers
- * and the channels moved 4 to 13 MB/s (Chromium 156, busy 2-core Xeon, 2026-11-21).
+ * Between volunteers nobody knows better before it is tried. Four members, a process each, on one busy 2-core Xeon (Node 24 with
+ * @roamhq/wrtc, test/bench/peers.ts, 2026-11-21), medians of 15 rounds in turn, and what a member sent:
+ *
+ *     elements        ring            halving         doubling        up and down through one server (WebSocket)
+ *       1,024    14 ms   6 KB     10 ms   6 KB      6 ms   8 KB      4 ms    4 KB
+ *      16,384    32 ms  98 KB     26 ms  98 KB     24 ms 131 KB      6 ms   66 KB
+ *     431,080   258 ms 2.6 MB    248 ms 2.6 MB    357 ms 3.4 MB     72 ms  1.7 MB
+ *
+ * These costs put all nine in their order. A server on the same machine is faster than any of them, by a data channel's 18 times as much
+ * processor time for each byte: direct averages pay where the coordinator's line is what is short, which carries one push for each
+ * group in place of one for each member.
  */
-export const USUAL_COSTS: PathCosts = { latencyMs: 2, bytesPerMs: 8000 };
+export const USUAL_COSTS: PathCosts = { latencyMs: 2.5, bytesPerMs: 10_000 };
 
 export function isPowerOfTwo(members: number): boolean {
   return members > 0 && (members & (members - 1)) === 0;
