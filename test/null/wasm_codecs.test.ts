@@ -339,6 +339,25 @@ describe("A program", () => {
     expect(kept()).toBe(false);
   });
 
+  test("that holds many replicas in turn keeps what each of their gradients has left out", async () => {
+    const [together, first, second] = [await begun(), await begun(), await begun()];
+    const alone = [first, second];
+    const states = alone.map((program) => program.saveReplica());
+    for (let round = 0; round < 3; round++) {
+      for (const [index, program] of alone.entries()) {
+        const state = states[index]!;
+        const batch = BATCH.map((example) => (example + round + 5 * index) % 12);
+        const request = { what: "gradient", codec: "int4", fragment: wholeOf(ELEMENTS) } as const;
+        together.loadReplica(state);
+        for (const each of [together, program]) each.gradientStep(batch);
+        expect(together.takeEncodedNow(request).payload).toEqual((await program.takeEncoded(request)).payload);
+        together.saveReplica(state);
+        expect(state.residual).toEqual(program.saveReplica().residual);
+      }
+    }
+    expect(states[0]!.residual).not.toEqual(states[1]!.residual);
+  });
+
   test("refuses what is no fragment, and news of another length", async () => {
     const program = await begun();
     const fragment = { fromElement: 64, toElement: ELEMENTS };

@@ -9,6 +9,7 @@ import { initialParameters } from "../../shared/model/layout.ts";
 import type { Layer } from "../../shared/model/layer.ts";
 import { elementsOf, type ModelDescription } from "../../shared/model/model.ts";
 import { Random } from "../../shared/random.ts";
+import { fragmentOf, wholeOf } from "../../shared/wire/codec/codec.ts";
 import { WASM_MODULES } from "../support/wasm_modules.ts";
 
 const bytesOf = (name: string): Uint8Array<ArrayBuffer> =>
@@ -153,6 +154,33 @@ test("Threads give the same bits each time", async () => {
   }
   expect(courses[1]).toEqual(courses[0]);
 });
+
+test.each(["f32", "f16", "int4", "top-k"] as const)(
+  "[C1] An exchange in shared memory is that of one thread: %s",
+  async (codec) => {
+    const plan = planOf(modelOf(EVERYTHING), 16);
+    const { elements } = plan.layout;
+    const [start, base] = [initialParameters(plan.layout, 3), initialParameters(plan.layout, 4)];
+    const exchanged = async (sources: WasmSources, threads: number): Promise<readonly ArrayLike<number>[]> => {
+      const program = await (
+        await createWasmBackend(sources, threads > 1 ? { threads, startHelper } : undefined)
+      ).compile(plan);
+      program.writeParameters(start);
+      program.rebase(base, true);
+      const fragment = fragmentOf(elements, 2, 1);
+      const { payload } = await program.takeEncoded({ what: "difference", codec, fragment });
+      const taken = payload.slice();
+      program.settleOnto({ kind: "deltas", fragment, codec, deltas: [taken, taken] }, 0.5);
+      const moved = await program.readParameters();
+      program.gradientStep(new Uint32Array(16));
+      const told = await program.takeEncoded({ what: "gradient", codec, fragment: wholeOf(elements) });
+      expect(told).toMatchObject({ isFinite: true, steps: 1 });
+      program.close();
+      return [taken, moved];
+    };
+    expect(await exchanged(SHARED, 2)).toEqual(await exchanged(WASM_MODULES, 1));
+  },
+);
 
 test("A batch of fewer than eight images is done by one thread", async () => {
   const backend = await createWasmBackend(SHARED, {

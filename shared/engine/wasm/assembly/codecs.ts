@@ -4,6 +4,10 @@
 // Every block passes through scratch of 2 * 128 elements, which stays in the first-level cache, so that a codec need not know
 // what it encodes. `elements` is a multiple of 4; the last block is filled up with zeros, and nothing beyond `elements` is
 // read or written.
+//
+// Of 443,840 elements encoding a difference takes 1.3 (bf16), 1.5 (int8, int4, sign), 2.2 (f16) and 3 times (top-k) as long as
+// `takeDifference`, and `addDecoded` 0.4 to 0.7 times, with the target in the cache. Codecs interleaved, the fastest quarter of 25
+// rounds, Node 24, 2-core Xeon 2.5 GHz with busy neighbours, 2026-11-21.
 
 import { BLOCK_ELEMENTS, blockBytes } from "./codec_blocks";
 import { decodeBlock } from "./codec_decoding";
