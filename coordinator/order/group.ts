@@ -153,6 +153,7 @@ export class Group {
 
   /** Drops what was pushed to the open round; its pushers are told. */
   abort(): void {
+    this.peers?.abort();
     const open = this.#open;
     open.isAborted = true;
     open.result.resolve({ verdict: "restarted" });

@@ -46,15 +46,17 @@ export interface CompleteAverage<M> {
 
 /** Slower peers had better average through the coordinator. */
 const LEAST_BYTES_PER_MS = 1000;
-/** An all-reduce moves its vector twice at most, and the leader pushes it. */
-const VECTORS_MOVED = 3;
+/** By an all-reduce, about. */
+const VECTORS_MOVED = 2;
 const SLACK_MS = 1000;
 const MOST_SKIPPED = 64;
 
 export class PeerRounds<M extends PeerMember, Result> {
   readonly #options: PeerRoundsOptions;
   readonly #epoch: PeerEpoch<M>;
-  readonly #transferMs: number;
+  /** How long the members' channels, and then a push, may take. */
+  readonly #reduceMs: number;
+  readonly #pushMs: number;
   #round: DirectRound<M, Result> | undefined;
   /** Rounds in a row that came to nothing, and how many are not tried after the last one. */
   #failures = 0;
@@ -64,7 +66,9 @@ export class PeerRounds<M extends PeerMember, Result> {
   constructor(options: PeerRoundsOptions) {
     this.#options = options;
     this.#epoch = new PeerEpoch(options);
-    this.#transferMs = SLACK_MS + (VECTORS_MOVED * options.vectorBytes) / LEAST_BYTES_PER_MS;
+    const vectorMs = options.vectorBytes / LEAST_BYTES_PER_MS;
+    this.#reduceMs = SLACK_MS + VECTORS_MOVED * vectorMs;
+    this.#pushMs = SLACK_MS + vectorMs;
   }
 
   /** Whether the group's round is not overdue yet: its members average, or push for themselves after they could not. */
@@ -102,12 +106,12 @@ export class PeerRounds<M extends PeerMember, Result> {
       this.#skips--;
       return undefined;
     }
-    const permitMs = deadlineMs(0, longestMs) + this.#transferMs;
+    const permitMs = deadlineMs(0, longestMs) + this.#reduceMs;
     this.#round = {
       epoch: number,
       members,
-      // The answers take their time, and so do the claims.
-      giveUpMs: this.#options.nowMs() + permitMs + this.#transferMs,
+      // The answers take their time, and so does the mean.
+      giveUpMs: this.#options.nowMs() + permitMs + 2 * this.#pushMs,
       claims: [],
       mean: undefined,
       result: Promise.withResolvers(),
@@ -152,6 +156,11 @@ export class PeerRounds<M extends PeerMember, Result> {
     if (this.#round?.members.includes(member)) this.#fail();
   }
 
+  /** The center goes back to an earlier one: what is claimed is of the one that is given up. */
+  abort(): void {
+    this.#fail();
+  }
+
   /** The group is no more. */
   end(): void {
     this.changed([]);
@@ -169,7 +178,7 @@ export class PeerRounds<M extends PeerMember, Result> {
     this.#options.counts.fallen++;
     this.#failures++;
     this.#skips = Math.min(MOST_SKIPPED, 2 ** this.#failures - 2);
-    this.#holdsUntilMs = this.#options.nowMs() + this.#transferMs;
+    this.#holdsUntilMs = this.#options.nowMs() + this.#pushMs;
   }
 }
 

@@ -119,11 +119,29 @@ describe("A group that averages among itself", () => {
   });
 
   test("[G8] What codecs left out of the pushes is left out of the mean too: codecs and direct averages go together", async () => {
-    const begun = await start({ settings: { solver: "sync-sgd", learningRate: 0.2, codecUp: "int8" } });
+    const begun = await start({
+      settings: { solver: "sync-sgd", learningRate: 0.2, codecUp: "int8", codecDown: "int8" },
+    });
     joinAll(begun, new MemoryPeers());
     await begun.until("direct averages", ({ directRounds }) => (directRounds?.averaged ?? 0) > 10);
     await untilCenterIs(begun, 3);
-    expect(begun.view.replicas.map(({ codecUp }) => codecUp)).toEqual(["int8", "int8", "int8", "int8"]);
+    for (const { codecUp, codecDown } of begun.view.replicas) expect([codecUp, codecDown]).toEqual(["int8", "int8"]);
+  });
+
+  test("[G8] [X16] Where the run goes back to an earlier center, no mean from the one that is given up comes into it", async () => {
+    const begun = await start({ settings: { solver: "sync-sgd", learningRate: 0.2 } });
+    joinAll(begun, new MemoryPeers());
+    await untilCenterIs(begun, 3);
+    const { parameters, velocity } = begun.fixture.run.snapshot();
+    for (let restarts = 0; restarts < 5; restarts++) {
+      const before = begun.averaged;
+      await begun.fixture.run.restart({ parameters: parameters.map((value) => -value), velocity });
+      expect(begun.center.every((value) => value < -2)).toBe(true);
+      await begun.until("direct averages", ({ directRounds }) => (directRounds?.averaged ?? 0) > before + 5);
+      await untilCenterIs(begun, 3);
+    }
+    expect(begun.view.refusals["RESTARTED"]).toBe(20);
+    expect(begun.appliedTwice()).toEqual([]);
   });
 
   test("[G8] Eight members, of whom one leaves and one comes, average all along", async () => {

@@ -48,7 +48,7 @@ export interface PathCosts {
  * processor time for each byte: direct averages pay where the coordinator's line is what is short, which carries one push for each
  * group in place of one for each member.
  */
-export const USUAL_COSTS: PathCosts = { latencyMs: 2.5, bytesPerMs: 10_000 };
+const USUAL_COSTS: PathCosts = { latencyMs: 2.5, bytesPerMs: 10_000 };
 
 export function isPowerOfTwo(members: number): boolean {
   return members > 0 && (members & (members - 1)) === 0;
@@ -62,7 +62,7 @@ export function cheapestAlgorithm(members: number, elements: number, costs: Path
   return cost("doubling") <= cost("halving") ? "doubling" : "halving";
 }
 
-export function expectedMs(steps: readonly Step[], { latencyMs, bytesPerMs }: PathCosts): number {
+function expectedMs(steps: readonly Step[], { latencyMs, bytesPerMs }: PathCosts): number {
   return steps.reduce((sum, { sends }) => sum + latencyMs + (4 * lengthOf(sends)) / bytesPerMs, 0);
 }
 
