@@ -5,6 +5,8 @@
 
 import { afterEach, describe, expect, test } from "vitest";
 import { loadPeers } from "../../client/node/node_peer.ts";
+import { PeerGroup, type Averaged } from "../../client/replica/peers/peer_group.ts";
+import { settled } from "../support/hand_clock.ts";
 import { MemoryPeers } from "../support/memory_peers.ts";
 import { PeerRun, type Joined, type PeerRunOptions } from "../support/peer_run.ts";
 
@@ -28,6 +30,58 @@ function joinAll(begun: PeerRun, peers: MemoryPeers, targets = TARGETS): Joined[
 
 async function untilCenterIs(begun: PeerRun, value: number): Promise<void> {
   await begun.until(`a center of ${value}`, () => begun.center.every((one) => Math.abs(one - value) < 0.1));
+}
+
+/** Members without replicas, whose time the test moves, connected to each other. */
+class HandGroup {
+  readonly members: PeerGroup[];
+  readonly told: boolean[] = [];
+  readonly peers = new MemoryPeers();
+  nowMs = 0;
+
+  private constructor(count: number) {
+    this.members = Array.from(
+      { length: count },
+      (_, at) =>
+        new PeerGroup({
+          openPeer: this.peers.openPeer(`m${at}`),
+          iceServers: [],
+          nowMs: () => this.nowMs,
+          elements: 8,
+          signal: ({ peer, ...rest }) => this.members[Number(peer)]?.signalled({ ...rest, peer: String(at) }),
+          joined: ({ isConnected }) => (this.told[at] = isConnected),
+        }),
+    );
+  }
+
+  static async connected(count: number): Promise<HandGroup> {
+    const group = new HandGroup(count);
+    const members = group.members.map((_, at) => String(at));
+    for (const [at, member] of group.members.entries())
+      member.grouped({ epoch: 1, members, isAnew: false }, String(at));
+    for (let turns = 0; turns < 20; turns++) await group.pass(50);
+    return group;
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.nowMs += ms;
+    for (const member of this.members) member.tick();
+    for (let turns = 0; turns < 20; turns++) await settled();
+  }
+
+  /** What became of the member's average; undefined while it is under way. */
+  begin(at: number, baseVersion: number, permitted = true): { outcome: Averaged | "none" | undefined } {
+    const member = this.members[at]!;
+    const result: { outcome: Averaged | "none" | undefined } = { outcome: undefined };
+    if (permitted) member.permitted({ epoch: 1, deadlineMs: 2000 });
+    const vector = (): Float32Array<ArrayBuffer> => new Float32Array(8).fill(at);
+    const begun = member.average(
+      { baseVersion, weight: 1, vector },
+      (averaged) => (result.outcome = averaged ?? "none"),
+    );
+    if (!begun) result.outcome = "none";
+    return result;
+  }
 }
 
 const SOLVERS = [
@@ -168,5 +222,60 @@ describe("A group that averages among itself", () => {
     await begun.until("averages of two", ({ directRounds }) => (directRounds?.averaged ?? 0) > before + 5, 60_000);
     expect(begun.appliedTwice()).toEqual([]);
     for (const { replica } of joined) replica.stop();
+  });
+});
+
+describe("A member", () => {
+  test("[G8] says that it is connected, and has the mean as soon as all have begun", async () => {
+    const group = await HandGroup.connected(3);
+    expect(group.told).toEqual([true, true, true]);
+    const results = [group.begin(2, 7), group.begin(0, 7)];
+    await group.pass(10);
+    expect(results.map(({ outcome }) => outcome)).toEqual([undefined, undefined]);
+    results.push(group.begin(1, 7));
+    await group.pass(10);
+    for (const { outcome } of results) {
+      expect(outcome).toMatchObject({ epoch: 1 });
+      if (outcome && outcome !== "none") for (const value of outcome.mean) expect(value).toBeCloseTo(1, 6);
+    }
+    expect(results.map(({ outcome }) => outcome !== "none" && outcome?.isLeader)).toEqual([false, true, false]);
+  });
+
+  test("[G8] waits for one that has fallen silent until the deadline of the answer, and no longer", async () => {
+    const group = await HandGroup.connected(3);
+    group.peers.silence("m1");
+    const results = [group.begin(0, 7), group.begin(2, 7)];
+    await group.pass(1990);
+    expect(results.map(({ outcome }) => outcome)).toEqual([undefined, undefined]);
+    await group.pass(10);
+    expect(results.map(({ outcome }) => outcome)).toEqual(["none", "none"]);
+    // It is asked for a while then, and given up.
+    for (let turns = 0; turns < 30; turns++) await group.pass(200);
+    expect([group.told[0], group.told[2]]).toEqual([false, false]);
+  });
+
+  test("[G8] does not wait for one that cannot, has another base or is in another epoch", async () => {
+    const group = await HandGroup.connected(2);
+    const first = group.begin(0, 7);
+    expect(group.begin(1, 7, false).outcome).toBe("none");
+    await group.pass(10);
+    expect(first.outcome).toBeUndefined();
+    // It had a permit and came too late for it.
+    group.members[1]!.permitted({ epoch: 1, deadlineMs: 0 });
+    expect(group.begin(1, 7, false).outcome).toBe("none");
+    await group.pass(10);
+    expect(first.outcome).toBe("none");
+
+    group.members[0]!.permitted({ epoch: 9, deadlineMs: 2000 });
+    expect(group.begin(0, 8, false).outcome).toBe("none");
+  });
+
+  test("[G8] closes all its connections without a coordinator, and its peers learn of it", async () => {
+    const group = await HandGroup.connected(2);
+    const other = group.begin(1, 7);
+    group.members[0]!.disconnected();
+    await group.pass(10);
+    expect(other.outcome).toBe("none");
+    expect(group.told[1]).toBe(false);
   });
 });
