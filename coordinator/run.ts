@@ -337,7 +337,9 @@ export class Run implements RunPort {
   /** SPEC D3. */
   #fetched(holds: Header<"hello">["holds"]): PublishedVersion | undefined {
     if (holds?.incarnation !== this.incarnation) return undefined;
-    return this.stream.at(holds.version);
+    // What a member of a barrier made of an older one would be too stale.
+    const isBarrier = solverOf(this.#solver.solver).order === "barrier";
+    return isBarrier && holds.version !== this.version ? undefined : this.stream.at(holds.version);
   }
 
   get isOver(): boolean {

@@ -185,6 +185,22 @@ describe.each(["f32", "int8"] as const)("Joining a run whose center comes down i
   });
 });
 
+test("[D3] [X15] A member of a barrier is given the very center, unless it has fetched that", async () => {
+  const run = await served({ settings: { solver: "sync-sgd", codecDown: "int8" } });
+  const first = await latestOf(run);
+  const { incarnation, version } = first;
+  const { peer, welcome } = await joinWith(run, { incarnation, version });
+  expect(welcome.payload).toHaveLength(0);
+  const replica = new CodecReplica(run.fixture.layout.elements, "gradient");
+  replica.welcomed(welcome, new Float32Array((await bytesAt(run, first.address)).buffer));
+  const { header, payload } = replica.push(new Float32Array(replica.elements).fill(0.1));
+  peer.send("push", header, payload);
+  await peer.receive("answer");
+  const late = await joinWith(run, { incarnation, version });
+  expect(late.welcome.header.version).toBe(1);
+  expect(late.welcome.payload).toHaveLength(4 * replica.elements);
+});
+
 test("[D3] [H5] Whoever goes on where it was needs no center, whatever it holds", async () => {
   const run = await served();
   const { peer, welcome } = await run.fixture.join();
