@@ -27,9 +27,6 @@ class Port {
 export class MemoryPeers {
   readonly #ports = new Map<string, Port>();
   readonly #silent = new Set<string>();
-  /** Messages that arrived, of all channels. */
-  delivered = 0;
-  bytes = 0;
 
   /** Of one participant, by any name. */
   openPeer(owner: string): OpenPeer {
@@ -77,8 +74,6 @@ export class MemoryPeers {
   #deliver(from: Port, message: Uint8Array | string): void {
     const { far } = from;
     if (!far || far.isOver || this.#isSilent(from, far)) return;
-    this.delivered++;
-    if (typeof message !== "string") this.bytes += message.byteLength;
     far.events?.received(message);
   }
 

@@ -53,10 +53,6 @@ export class DirectAverage {
     for (const other of this.#others()) options.send.ready(other, this.#own);
   }
 
-  get baseVersion(): number {
-    return this.#options.baseVersion;
-  }
-
   /** Of this epoch and base. */
   receive(fromRank: number, message: PeerMessage): void {
     if (this.#hasEnded) return;
@@ -99,7 +95,7 @@ export class DirectAverage {
   }
 
   #endIfDone(): void {
-    if (this.#reduction.isDone) this.#end({ mean: this.#options.vector });
+    if (this.#reduction.isDone) this.#end({ mean: this.#reduction.vector });
   }
 
   #others(): number[] {
