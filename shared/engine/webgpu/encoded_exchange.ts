@@ -6,12 +6,14 @@
  * its first use and kept (SPEC E1). Fragments share all of it: the kernels are told a range.
  */
 
-import type { CenterNews, TakeRequest } from "../backend.ts";
+import type { CenterNews, TakenPayload, TakeRequest } from "../backend.ts";
 import { BLOCK_ELEMENTS, encodedBytes, wholeOf, type CodecName, type Fragment } from "../../wire/codec/codec.ts";
+import { isFiniteEncoding } from "../../wire/codec/payload_check.ts";
 import { folded, type Dispatch } from "./dispatch.ts";
 import type { PreparedDispatch } from "./kernels.ts";
 import { runPass } from "./launches.ts";
 import type { PlanMemory } from "./memory.ts";
+import type { Taking } from "./taking.ts";
 
 const WORD_BYTES = 4;
 const VECTOR_ELEMENTS = 4;
@@ -30,6 +32,7 @@ export interface ExchangeDevice {
   /** Pipelines that have not been made are made at once, and used before they are ready. */
   launch(dispatch: Dispatch): PreparedDispatch;
   submit(encode: (encoder: GPUCommandEncoder) => void): void;
+  readonly taking: Taking;
 }
 
 type Direction = "difference" | "gradient" | "decode";
@@ -50,30 +53,25 @@ export class EncodedExchange {
     this.#settle = settle;
   }
 
-  /** Encodes what is wanted before what `encode` does in the same submit; returns where it is then. */
-  encodeTaking(encoder: GPUCommandEncoder, { what, codec, fragment }: TakeRequest): GPUBufferBinding {
-    const { gradient } = this.#memory.vectors;
-    const { fromElement, toElement } = fragment;
-    const size = encodedBytes(codec, toElement - fromElement);
-    const isPlain = what === "gradient" && codec === "f32" && !this.#residual;
-    if (isPlain) return { buffer: gradient, offset: fromElement * WORD_BYTES, size };
-    if (size > 0)
-      runPass(encoder, [
-        this.#over(this.#launch(codec, what), fragment, BLOCKWISE.has(codec) ? WHOLE_BLOCKS : CODEC_BLOCKS),
-      ]);
-    return { buffer: this.#payload(codec), offset: 0, size };
+  /** `statistics` run before a gradient is encoded. */
+  async take(request: TakeRequest, statistics: readonly PreparedDispatch[]): Promise<TakenPayload> {
+    const { what, codec, fragment } = request;
+    const { taking } = this.#device;
+    const bytes = encodedBytes(codec, fragment.toElement - fragment.fromElement);
+    const loss = await taking.take(bytes, (encoder) => {
+      if (what === "gradient" && statistics.length > 0) runPass(encoder, statistics);
+      return this.#encode(encoder, request);
+    });
+    const { buffer } = taking.taken;
+    const isFinite = isFiniteEncoding(codec, new Uint32Array(buffer, 0, bytes / WORD_BYTES));
+    // What is left of a gradient that is not finite is worth nothing.
+    if (!isFinite && what === "gradient") this.#forgetRest(fragment);
+    return { payload: new Uint8Array(buffer, 0, bytes), isFinite, ...loss };
   }
 
-  /** What was taken of a gradient is not finite: its rest is worth nothing. */
-  forgetRest({ fromElement, toElement }: Fragment): void {
-    const residual = this.#residual;
-    if (!residual) return;
-    const size = (toElement - fromElement) * WORD_BYTES;
-    this.#device.submit((encoder) => encoder.clearBuffer(residual, fromElement * WORD_BYTES, size));
-  }
-
+  /** Gradients have left nothing out. */
   forgetAll(): void {
-    this.forgetRest(wholeOf(this.#memory.plan.layout.elements));
+    this.#forgetRest(wholeOf(this.#memory.plan.layout.elements));
   }
 
   unsend({ fromElement, toElement }: Fragment): void {
@@ -114,6 +112,25 @@ export class EncodedExchange {
     const { base, parameters } = this.#memory.vectors;
     const [offset, size] = [fromElement * WORD_BYTES, (toElement - fromElement) * WORD_BYTES];
     this.#device.submit((encoder) => encoder.copyBufferToBuffer(base, offset, parameters, offset, size));
+  }
+
+  /** Returns where what is encoded will be. */
+  #encode(encoder: GPUCommandEncoder, { what, codec, fragment }: TakeRequest): GPUBufferBinding {
+    const { fromElement, toElement } = fragment;
+    // Nothing to add, and nothing to encode.
+    if (what === "gradient" && codec === "f32" && !this.#residual) {
+      return { buffer: this.#memory.vectors.gradient, offset: fromElement * WORD_BYTES };
+    }
+    const blocksEach = BLOCKWISE.has(codec) ? WHOLE_BLOCKS : CODEC_BLOCKS;
+    if (toElement > fromElement) runPass(encoder, [this.#over(this.#launch(codec, what), fragment, blocksEach)]);
+    return { buffer: this.#payload(codec) };
+  }
+
+  #forgetRest({ fromElement, toElement }: Fragment): void {
+    const residual = this.#residual;
+    if (!residual) return;
+    const size = (toElement - fromElement) * WORD_BYTES;
+    this.#device.submit((encoder) => encoder.clearBuffer(residual, fromElement * WORD_BYTES, size));
   }
 
   /** The launch for a range, which the next submits are told. */

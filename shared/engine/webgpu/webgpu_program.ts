@@ -7,8 +7,7 @@
 import { elementsOf } from "../../model/model.ts";
 import { checkExamples, checkFragment, checkLoad, checkNews, checkParts, checkVector } from "../checks.ts";
 import type { CenterNews, Evaluation, StepSettings, Taken, TakenLoss, TakenPayload, TakeRequest } from "../backend.ts";
-import { encodedBytes, wholeOf, type Fragment } from "../../wire/codec/codec.ts";
-import { isFiniteEncoding } from "../../wire/codec/payload_check.ts";
+import { wholeOf, type Fragment } from "../../wire/codec/codec.ts";
 import type { Exercise, TakeWords } from "../exercise.ts";
 import { updateWords } from "../optimizer.ts";
 import type { Plan } from "../plan.ts";
@@ -21,14 +20,15 @@ import type { Kernels, PreparedDispatch } from "./kernels.ts";
 import type { ChooseCandidate, DeviceTraits } from "./choice/candidate.ts";
 import { ruleOf } from "./choice/rule.ts";
 import { imageWords, wholeWords } from "./buffer_sizes.ts";
-import { PlanMemory, TOTAL_WORDS } from "./memory.ts";
+import { PlanMemory } from "./memory.ts";
 import type { ScratchElements } from "./algorithms/operands.ts";
 import { passesOf, type PartPasses, type StepPasses } from "./part_passes.ts";
 import { prepareAll, runPass, scratchOfPlan, type Launches } from "./launches.ts";
 import { Readback } from "./readback.ts";
-import { NOTHING_COUNTED, RunningLoss, takenOf } from "./running_loss.ts";
+import { RunningLoss } from "./running_loss.ts";
 import { STEP_SLOTS, StepInputs } from "./step_inputs.ts";
 import { StepQueue } from "./step_queue.ts";
+import { Taking } from "./taking.ts";
 
 export { runPass } from "./launches.ts";
 
@@ -75,16 +75,14 @@ export class WebGpuProgram implements StepOwner {
   readonly #watch: DeviceWatch;
   readonly #compiler: Compiler;
   readonly #queue: GPUQueue;
-  readonly #readback: Readback;
   readonly #evaluation: Readback;
-  readonly #loss: Readback;
   readonly #inputs: StepInputs;
   readonly #steps: StepQueue;
   readonly #losses: RunningLoss;
   readonly #exchange: EncodedExchange;
   #passes: StepPasses;
   #evaluationPass: readonly PreparedDispatch[];
-  readonly #taken: Float32Array<ArrayBuffer>;
+  readonly #taking: Taking;
   /** Gatherings so far: dice.ts. */
   #draw = 0;
   /** Since the optimizer's means began at zero. */
@@ -100,17 +98,16 @@ export class WebGpuProgram implements StepOwner {
     this.#evaluationPass = launches.evaluation.flat();
     this.#watch = watch;
     this.#queue = watch.device.queue;
-    this.#readback = new Readback(memory.readback);
     this.#evaluation = new Readback(memory.evaluation);
-    this.#loss = new Readback(memory.loss);
-    this.#taken = new Float32Array(memory.plan.layout.elements);
     this.#inputs = new StepInputs(memory);
     this.#losses = new RunningLoss(memory);
-    const device = {
-      queue: this.#queue,
-      launch: compiler.launch,
-      submit: (encode: (encoder: GPUCommandEncoder) => void) => this.#submit(encode),
-    };
+    const submit = (encode: (encoder: GPUCommandEncoder) => void): void => this.#submit(encode);
+    this.#taking = new Taking(
+      memory,
+      { prepare: () => this.#prepare(), check: () => this.#check(), submit },
+      this.#losses,
+    );
+    const device = { queue: this.#queue, launch: compiler.launch, submit, taking: this.#taking };
     this.#exchange = new EncodedExchange(device, memory, launches.settle);
     this.#steps = new StepQueue({
       queue: this.#queue,
@@ -138,12 +135,7 @@ export class WebGpuProgram implements StepOwner {
   }
 
   readParameters(): Promise<Float32Array<ArrayBuffer>> {
-    const { parameters } = this.memory.vectors;
-    return this.#readBack(
-      this.#readback,
-      (encoder, staging) => encoder.copyBufferToBuffer(parameters, 0, staging, 0, parameters.size),
-      (words) => words.slice(0, this.plan.layout.elements),
-    );
+    return this.#taking.read(this.memory.vectors.parameters);
   }
 
   step(examples: Uint32Array, settings: StepSettings): void {
@@ -183,16 +175,8 @@ export class WebGpuProgram implements StepOwner {
     return this.#take(this.memory.vectors.difference, this.launches.difference);
   }
 
-  async takeLoss(): Promise<TakenLoss> {
-    let counted = NOTHING_COUNTED;
-    const lossSum = await this.#readBack(
-      this.#loss,
-      (encoder, staging) => {
-        counted = this.#losses.encodeTaking(encoder, staging, 0);
-      },
-      (words) => words[0]!,
-    );
-    return takenOf(lossSum, counted);
+  takeLoss(): Promise<TakenLoss> {
+    return this.#taking.takeLoss();
   }
 
   takeGradient(): Promise<Taken> {
@@ -215,20 +199,7 @@ export class WebGpuProgram implements StepOwner {
 
   async takeEncoded(request: TakeRequest): Promise<TakenPayload> {
     checkFragment(this.plan, request.fragment);
-    const { what, codec, fragment } = request;
-    const bytes = encodedBytes(codec, fragment.toElement - fragment.fromElement);
-    const payload = new Uint8Array(this.#taken.buffer, 0, bytes);
-    const loss = await this.#takeWords(
-      bytes,
-      (encoder) => {
-        if (what === "gradient" && this.launches.statistics.length > 0) runPass(encoder, this.launches.statistics);
-        return this.#exchange.encodeTaking(encoder, request);
-      },
-      (words) => this.#taken.set(words),
-    );
-    const isFinite = isFiniteEncoding(codec, new Uint32Array(payload.buffer, 0, bytes / 4));
-    if (!isFinite && what === "gradient") this.#exchange.forgetRest(fragment);
-    return { payload, isFinite, ...loss };
+    return this.#exchange.take(request, this.launches.statistics);
   }
 
   unsend(fragment: Fragment): void {
@@ -381,51 +352,12 @@ export class WebGpuProgram implements StepOwner {
   }
 
   async #take(vector: GPUBuffer, before: readonly PreparedDispatch[]): Promise<Taken> {
-    const bytes = this.plan.layout.elements * 4;
-    const loss = await this.#takeWords(
-      bytes,
-      (encoder) => {
-        if (before.length > 0) runPass(encoder, before);
-        return { buffer: vector };
-      },
-      (words) => this.#taken.set(words),
-    );
-    return { values: this.#taken, ...loss };
-  }
-
-  /** `bytes` of what `encode` leaves where it says, and the losses, in one readback. */
-  async #takeWords(
-    bytes: number,
-    encode: (encoder: GPUCommandEncoder) => GPUBufferBinding,
-    use: (words: Float32Array<ArrayBuffer>) => void,
-  ): Promise<TakenLoss> {
-    let counted = NOTHING_COUNTED;
-    const lossSum = await this.#readBack(
-      this.#readback,
-      (encoder, staging) => {
-        const { buffer, offset = 0 } = encode(encoder);
-        encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
-        counted = this.#losses.encodeTaking(encoder, staging, bytes);
-      },
-      (words) => {
-        use(words.subarray(0, bytes / 4));
-        return words[bytes / 4]!;
-      },
-      bytes + TOTAL_WORDS * 4,
-    );
-    return takenOf(lossSum, counted);
-  }
-
-  async #readBack<T>(
-    readback: Readback,
-    encode: (encoder: GPUCommandEncoder, staging: GPUBuffer) => void,
-    use: (words: Float32Array<ArrayBuffer>) => T,
-    bytes?: number,
-  ): Promise<T> {
-    this.#prepare();
-    const result = await readback.take((staging) => this.#submit((encoder) => encode(encoder, staging)), use, bytes);
-    this.#check();
-    return result;
+    const { taken } = this.#taking;
+    const loss = await this.#taking.take(taken.byteLength, (encoder) => {
+      if (before.length > 0) runPass(encoder, before);
+      return { buffer: vector };
+    });
+    return { values: taken, ...loss };
   }
 
   #submit(encode: (encoder: GPUCommandEncoder) => void): void {
