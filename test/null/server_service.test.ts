@@ -17,6 +17,7 @@ import { readRunSettings, type RunSettings } from "../../shared/run_settings.ts"
 import { encodeHead } from "../../shared/wire/frame.ts";
 import { readFromCoordinator, TYPE, type FromCoordinator, type Header } from "../../shared/wire/messages.ts";
 import { plainVectors } from "../../shared/wire/vectors.ts";
+import { TINY_MODEL } from "../support/tiny_run.ts";
 import { makeClientFolder } from "./server_harness.ts";
 
 const LAYOUT = layoutOf(MODELS.mlp);
@@ -235,4 +236,10 @@ test("A run that is on is not opened a second time, nor overwritten once it has 
   await expect(startRun({ name: "only", model: "lenet" }, true)).rejects.toThrow(/another model/);
   // The refused starts left the lock free.
   await (await startRun({ name: "only" }, true)).close("The test is over.");
+});
+
+test("[X17] Fragments are at least a block each: more than the parameters make are refused before anything is there", async () => {
+  const started = startRun({ name: "crumbs", model: TINY_MODEL, fragments: 2 });
+  await expect(started).rejects.toThrow(/--fragments is 2.*128 parameters make 1.*accepted is up to 1/);
+  await expect(access(join(runsFolder, "crumbs"))).rejects.toThrow();
 });
