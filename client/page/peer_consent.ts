@@ -9,11 +9,14 @@ export class PeerConsent {
   readonly #question = byId("peers-consent", HTMLElement);
   readonly #box = byId("peers", HTMLInputElement);
 
+  #isAsked = false;
+
   get isGiven(): boolean {
     return this.#box.checked;
   }
 
   ask(): void {
+    this.#isAsked = true;
     this.#question.hidden = false;
   }
 
@@ -22,8 +25,8 @@ export class PeerConsent {
     this.#box.checked = true;
   }
 
-  /** What is running keeps what it began with. */
+  /** Only before Start: what is running keeps what it began with. */
   mayChange(mayChange: boolean): void {
-    this.#box.disabled = !mayChange;
+    this.#question.hidden = !this.#isAsked || !mayChange;
   }
 }

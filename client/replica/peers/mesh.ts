@@ -37,6 +37,8 @@ export class Mesh {
   readonly #options: MeshOptions;
   readonly #peers = new Map<string, Peer>();
   #epoch = 0;
+  /** The last that began anew: what was begun before is over. */
+  #anewEpoch = 0;
   /** The others, as the group has them. */
   #others: readonly string[] = [];
   /** Those of them that this replica connects to; the rest connect to it. */
@@ -55,6 +57,7 @@ export class Mesh {
   regroup({ epoch, members, isAnew }: Header<"group">, self: string): void {
     const own = members.indexOf(self);
     this.#epoch = epoch;
+    if (isAnew) this.#anewEpoch = epoch;
     this.#others = own < 0 ? [] : members.filter((id) => id !== self);
     this.#begins = new Set(own < 0 ? [] : members.slice(own + 1));
     for (const id of this.#peers.keys()) if (isAnew || !this.#others.includes(id)) this.#close(id);
@@ -62,7 +65,7 @@ export class Mesh {
   }
 
   signalled({ peer, data, epoch = 0 }: Header<"signal">): void {
-    if (!this.#others.includes(peer) || epoch > this.#epoch) return;
+    if (!this.#others.includes(peer) || epoch > this.#epoch || epoch < this.#anewEpoch) return;
     const known = this.#peers.get(peer);
     if (known?.born === epoch) return known.port.signal(data);
     // An older connection, or one that is not this replica's to accept.
