@@ -112,6 +112,7 @@ class SessionPeer implements SidePath {
       (library) => {
         this.#library = library;
         for (const one of this.#waiting?.splice(0) ?? []) if (!this.#isClosed) this.#take(library, one);
+        return library;
       },
       (error: unknown) => {
         this.#doors.hasNoLibrary(error);

@@ -91,7 +91,7 @@ export class PeerConnection<C extends DataChannelLike> {
     this.#peer = new SimplePeer({ initiator: isInitiator, trickle: true, config, ...(wrtc ? { wrtc } : {}) });
     this.#peer.on("error", (error) => this.#over(error.message));
     this.#peer.on("close", () => this.#over("the connection closed"));
-    const connection = this.#peer._pc;
+    const { _pc: connection } = this.#peer;
     if (!connection) throw new Error("no peer connection could be made; look whether WebRTC is switched off");
     for (const kind of channels) {
       this.#channels.set(kind, connection.createDataChannel(kind, channelOptions(kind)));

@@ -69,7 +69,7 @@ describe("Parts", () => {
       for (let more = 0; more < 5; more++) {
         const taken = joiner.take(part.subarray(0, 1 + random.below(part.length)));
         if (taken && "refusal" in taken) break;
-        if (taken) expect(taken.byteLength).toBeLessThan(LONGEST_PAYLOAD_BYTES + 5000);
+        expect(taken?.byteLength ?? 0).toBeLessThan(LONGEST_PAYLOAD_BYTES + 5000);
       }
     }
   });
@@ -125,6 +125,12 @@ class LinkedPair {
       this.near.link.tick();
     }
   }
+}
+
+function closingsAfter(...words: readonly string[]): (string | undefined)[][] {
+  const { pair, far } = new LinkedPair().greet();
+  for (const word of words) pair.far.events?.received(word);
+  return far.closings;
 }
 
 describe("A link over a channel", () => {
@@ -202,15 +208,10 @@ describe("A link over a channel", () => {
   });
 
   test("Texts beyond the few that are known, acknowledgements of what was never sent and a flood of them are refused by name", () => {
-    const refusalOf = (...words: readonly string[]): (string | undefined)[][] => {
-      const both = new LinkedPair().greet();
-      for (const word of words) both.pair.far.events?.received(word);
-      return both.far.closings;
-    };
-    expect(refusalOf("ping", "pong", "ack 0")).toEqual([]);
-    expect(refusalOf("hello")).toEqual([["NOT_A_FRAME", "NOT_A_FRAME"]]);
-    expect(refusalOf("ack -1")).toEqual([["NOT_A_FRAME", "NOT_A_FRAME"]]);
-    expect(refusalOf("ack 1000000")).toEqual([["BAD_HEADER", "BAD_HEADER"]]);
-    expect(refusalOf(...Array.from({ length: 1000 }, () => "ping"))).toEqual([["TOO_FAST", "TOO_FAST"]]);
+    expect(closingsAfter("ping", "pong", "ack 0")).toEqual([]);
+    expect(closingsAfter("hello")).toEqual([["NOT_A_FRAME", "NOT_A_FRAME"]]);
+    expect(closingsAfter("ack -1")).toEqual([["NOT_A_FRAME", "NOT_A_FRAME"]]);
+    expect(closingsAfter("ack 1000000")).toEqual([["BAD_HEADER", "BAD_HEADER"]]);
+    expect(closingsAfter(...Array.from({ length: 1000 }, () => "ping"))).toEqual([["TOO_FAST", "TOO_FAST"]]);
   });
 });

@@ -91,7 +91,7 @@ class NearEnd {
   }
 }
 
-function frame(bytes: number, seed = 1): readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] {
+function frameOf(bytes: number, seed = 1): readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] {
   const random = new Random(seed);
   const words = Uint32Array.from({ length: bytes / 4 }, () => random.bits());
   return [encodeHead(3, {}, bytes), new Uint8Array(words.buffer)];
@@ -101,7 +101,7 @@ describe("A peer connection between a volunteer in Node and a coordinator", () =
   test("[T1] [T4] opens by signals alone, and carries frames of every size there and back unchanged", async () => {
     const far = new FarEnd();
     const near = await new NearEnd(far).opened();
-    const sent = [frame(0), frame(400), frame(1_700_000, 2), frame(6_000_000, 3)];
+    const sent = [frameOf(0), frameOf(400), frameOf(1_700_000, 2), frameOf(6_000_000, 3)];
     for (const [head, payload] of sent) near.link.send(head, payload);
     await expect.poll(() => near.frames.length, { timeout: 30_000 }).toBe(sent.length);
     expect(far.frames.map((got, at) => Buffer.compare(got, Buffer.concat(sent[at]!)))).toEqual([0, 0, 0, 0]);
@@ -118,7 +118,7 @@ describe("A peer connection between a volunteer in Node and a coordinator", () =
     far.path.giveUp();
     await expect.poll(() => near.closings.length, { timeout: 10_000 }).toBeGreaterThan(0);
     const again = await new NearEnd(far).opened();
-    const [head, payload] = frame(100_000);
+    const [head, payload] = frameOf(100_000);
     again.link.send(head, payload);
     await expect.poll(() => again.frames.length, { timeout: 10_000 }).toBe(1);
   });
@@ -128,7 +128,7 @@ describe("A peer connection between a volunteer in Node and a coordinator", () =
     const far = new FarEnd({ faults: { isMuted: () => isMuted } });
     const near = await new NearEnd(far).opened();
     isMuted = true;
-    const [head, payload] = frame(400);
+    const [head, payload] = frameOf(400);
     near.link.send(head, payload);
     await expect.poll(() => near.closings[0], { timeout: 15_000 }).toBe("nothing moved on it any longer");
     expect(far.frames).toEqual([]);
@@ -143,7 +143,7 @@ describe("A peer connection between a volunteer in Node and a coordinator", () =
     for (let first = 0; first < 10; first++) lossy.send(new Uint8Array(1136).fill(first));
     await expect.poll(() => far.slices.length, { timeout: 10_000 }).toBe(9);
     const firsts = far.slices.map((message) => (new Set(message).size === 1 ? message[0] : undefined));
-    expect(firsts.toSorted()).toEqual([0, 1, 2, 4, 5, 6, 7, 8, 9]);
+    expect(firsts.toSorted((a = -1, b = -1) => a - b)).toEqual([0, 1, 2, 4, 5, 6, 7, 8, 9]);
   });
 
   test("What breaks the rules ends the channel with a named refusal, and the next one opens", async () => {

@@ -43,7 +43,12 @@ class ServedLiveRun {
     const failures: unknown[] = [];
     const onFailure = (error: unknown): void => void failures.push(error);
     const server = await start({
-      ...{ run: live.run, host: "127.0.0.1", port: 0, tls: null, clientFolder, shards: [] },
+      run: live.run,
+      host: "127.0.0.1",
+      port: 0,
+      tls: null,
+      clientFolder,
+      shards: [],
       channelFaults,
       onFailure,
     });
@@ -108,29 +113,33 @@ describe("A run with --transport webrtc", () => {
     const { applied } = await served.until(({ transport }) => transport === "websocket");
     const { channelPushes } = await served.until((replica) => replica.applied >= applied + 3);
     isMuted = false;
-    await served.until((replica) => replica.transport === "webrtc" && replica.channelPushes > channelPushes + 2);
+    const again = await served.until(
+      (replica) => replica.transport === "webrtc" && replica.channelPushes > channelPushes + 2,
+    );
+    // By the WebSocket in between.
+    expect(again.exchanges).toBeGreaterThan(again.channelPushes);
   });
 
   test("[T5] whose connection is cut again and again in the middle of exchanges loses and doubles none", async () => {
-    const ports: PeerPort[] = [];
+    const attempts: { readonly port: PeerPort; readonly tell: (reason: string) => void }[] = [];
     served = await ServedLiveRun.create({ transport: "webrtc", communicationPeriod: 2 });
-    let tell: (reason: string) => void = () => {};
-    await served.join((options) => {
-      tell = options.closed;
-      const port = openPeer(options);
-      ports.push(port);
+    await served.join((wishes) => {
+      const port = openPeer(wishes);
+      attempts.push({ port, tell: wishes.closed });
       return port;
     });
     for (let cuts = 0; cuts < 3; cuts++) {
       const { channelPushes } = await served.until(({ transport }) => transport === "webrtc");
       await served.until((replica) => replica.channelPushes >= channelPushes + 2);
-      ports.at(-1)!.close();
+      attempts.at(-1)!.port.close();
       // As a connection that fails does.
-      tell("cut");
+      attempts.at(-1)!.tell("cut");
       await served.until(({ transport }) => transport === "websocket");
     }
     const { applied } = served.replica!;
-    await served.until((replica) => replica.applied >= applied + 3);
+    const { exchanges } = await served.until((replica) => replica.applied >= applied + 3);
+    expect(attempts.length).toBeGreaterThanOrEqual(3);
+    expect(served.live.ledger.length).toBeGreaterThanOrEqual(exchanges);
   });
 
   test("[T5] where WebRTC does not exist, or does not connect, exchanges by WebSocket", async () => {
