@@ -6,4 +6,9 @@ export interface Clock {
   sleep(ms: number): Promise<void>;
   /** Lets everything that waits in the event loop run (messages, stop), then resolves. */
   breathe(): Promise<void>;
+  /**
+   * Where the network hands on what is transferred in pieces, each of which waits for this thread's event loop: a sleep of so
+   * long lets several through. Left out where a breath takes all that has arrived.
+   */
+  readonly transferMs?: number;
 }

@@ -122,6 +122,11 @@ export class Conversation {
     return this.#options.training.assignment?.communicationPeriod ?? 1;
   }
 
+  /** Whether what is under way takes longer than half a period. */
+  get isLate(): boolean {
+    return this.isExchanging && 2 * this.#options.training.steps >= this.#period;
+  }
+
   /** Begins what is due. */
   advance(): void {
     const { connection, training } = this.#options;

@@ -51,11 +51,10 @@ const REST_MS = 500;
 /**
  * A browser moves 1.7 MB through a pipe in pieces, and each piece waits for the event loop of this thread. With 70 ms steps
  * (LeNet on WASM) and one look between two, a push and its answer took 15 to 27 steps; with 4 ms after each, 4 or 5
- * (Chromium 156, busy 2-core Xeon, 2026-11-21). So while something is under way the loop sleeps for this share of the
- * time that steps block it: at most 6 % of an exchange, and nothing between exchanges or where a GPU computes.
+ * (Chromium 156, busy 2-core Xeon, 2026-11-21). So there the loop sleeps for this share of the time that steps block it, but only
+ * while data is still coming, or while an exchange has not come back in half of its period: what is encoded mostly has.
  */
 const TRANSFER_SHARE = 0.06;
-const TRANSFER_MS = 4;
 /** A device that fails says that it was lost within this time, if it was. */
 const LOSS_REPORT_MS = 1000;
 
@@ -216,11 +215,12 @@ export class Replica {
 
   /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. */
   async #breathe(blockedMs: number): Promise<void> {
-    const isTransferring = this.#conversation.isExchanging || this.#training.isLoading;
-    this.#owedMs = isTransferring ? this.#owedMs + TRANSFER_SHARE * blockedMs : 0;
-    if (this.#owedMs < TRANSFER_MS) return this.#clock.breathe();
+    const { transferMs = Number.POSITIVE_INFINITY } = this.#clock;
+    const isAwaited = this.#conversation.isLate || this.#training.isLoading;
+    this.#owedMs = isAwaited ? this.#owedMs + TRANSFER_SHARE * blockedMs : 0;
+    if (this.#owedMs < transferMs) return this.#clock.breathe();
     this.#owedMs = 0;
-    await this.#waitFor(this.#clock.sleep(TRANSFER_MS));
+    await this.#waitFor(this.#clock.sleep(transferMs));
   }
 
   #handleEvents(): void {

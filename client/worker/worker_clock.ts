@@ -2,6 +2,9 @@
 
 import type { Clock } from "../replica/clock.ts";
 
+/** A browser moves a message through a pipe of about 64 KiB. */
+const TRANSFER_MS = 4;
+
 export function createWorkerClock(): Clock {
   const channel = new MessageChannel();
   const breathing: (() => void)[] = [];
@@ -9,6 +12,7 @@ export function createWorkerClock(): Clock {
   channel.port1.addEventListener("message", () => breathing.shift()?.());
   channel.port1.start();
   return {
+    transferMs: TRANSFER_MS,
     nowMs: () => performance.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     breathe: () =>

@@ -28,14 +28,14 @@ function part(index: number, value: number): Float32Array<ArrayBuffer> {
 describe("Fragments", () => {
   test("[X17] Exchanges carry one after the other, each with its own base version, every so many steps as are assigned", async () => {
     const stage = await joined(3);
-    const versions = [10, 10, 10];
+    const versions = new Map([0, 1, 2].map((index) => [index, 10]));
     for (let exchange = 1; exchange <= 7; exchange++) {
       const index = (exchange - 1) % 3;
       const push = await stage.nextPush();
-      expect(push.header).toMatchObject({ exchange, fragment: index, baseVersion: versions[index], steps: TAU });
+      expect(push.header).toMatchObject({ exchange, fragment: index, baseVersion: versions.get(index), steps: TAU });
       expect(push.payload.byteLength).toBe(4 * (EDGES[index + 1]! - EDGES[index]!));
-      versions[index] = 100 + exchange;
-      await stage.answer(exchange, part(index, 0.5), { fragment: index, version: versions[index]! });
+      versions.set(index, 100 + exchange);
+      await stage.answer(exchange, part(index, 0.5), { fragment: index, version: 100 + exchange });
     }
   });
 
@@ -116,7 +116,7 @@ describe("Fragments", () => {
       const push = await stage.nextPush();
       const { fragment } = push.header;
       seen.push(fragment);
-      await stage.answer(exchange, vectorIn(push), { ...(fragment === undefined ? {} : { fragment }) });
+      await stage.answer(exchange, vectorIn(push), fragment === undefined ? {} : { fragment });
     }
     expect(seen).toEqual([1, 2, 3, 4, 1]);
   });

@@ -30,8 +30,8 @@ export async function startShapedProxy(targetPort: number, shape: LineShape): Pr
   const sockets = new Set<Socket>();
   const up = new Line(shape.upBitsPerSecond, shape.roundTripMs / 2);
   const down = new Line(shape.downBitsPerSecond, shape.roundTripMs / 2);
-  const server = createServer((near) => {
-    const far = connect({ port: targetPort, host: "127.0.0.1" });
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true });
     for (const [from, to, line] of [
       [near, far, up],
       [far, near, down],
@@ -39,10 +39,7 @@ export async function startShapedProxy(targetPort: number, shape: LineShape): Pr
       sockets.add(from);
       from.setNoDelay(true);
       from.on("error", () => to.destroy());
-      from.on("close", () => {
-        sockets.delete(from);
-        to.destroy();
-      });
+      from.on("close", () => sockets.delete(from));
       line.carry(from, to);
     }
   });
@@ -76,29 +73,51 @@ class Line {
   }
 
   carry(from: Socket, to: Socket): void {
+    const waiting: Piece[] = [];
     let queuedBytes = 0;
-    from.on("data", (chunk: Buffer) => {
-      for (let at = 0; at < chunk.length; at += BURST_BYTES) {
-        const piece = chunk.subarray(at, at + BURST_BYTES);
-        queuedBytes += piece.length;
-        setTimeout(() => {
-          queuedBytes -= piece.length;
-          this.bytes += piece.length;
-          if (!to.destroyed) to.write(piece);
-          if (queuedBytes < MOST_QUEUED_BYTES) from.resume();
-        }, this.#arrivalMs(piece.length));
+    const deliver = (): void => {
+      const nowMs = performance.now();
+      for (let piece = waiting[0]; piece && piece.dueMs <= nowMs; piece = waiting[0]) {
+        waiting.shift();
+        queuedBytes -= piece.bytes.length;
+        this.bytes += piece.bytes.length;
+        if (to.destroyed) continue;
+        if (piece.isLast) to.end();
+        else to.write(piece.bytes);
       }
+      if (queuedBytes < MOST_QUEUED_BYTES) from.resume();
+      // In order, whatever timers do: one at a time.
+      if (waiting[0]) setTimeout(deliver, waiting[0].dueMs - nowMs);
+    };
+    const add = (bytes: Buffer, isLast: boolean): void => {
+      queuedBytes += bytes.length;
+      waiting.push({ bytes, isLast, dueMs: this.#arrivalMs(bytes.length) });
+      if (waiting.length === 1) deliver();
+    };
+    from.on("data", (chunk: Buffer) => {
+      for (let at = 0; at < chunk.length; at += BURST_BYTES) add(chunk.subarray(at, at + BURST_BYTES), false);
       if (queuedBytes >= MOST_QUEUED_BYTES) from.pause();
     });
-    from.on("end", () => setTimeout(() => to.end(), this.#arrivalMs(0) + 1));
+    // Behind what is still on its way. One that breaks has no end, but closes.
+    let hasEnded = false;
+    const end = (): void => {
+      if (!hasEnded) add(Buffer.alloc(0), true);
+      hasEnded = true;
+    };
+    from.on("end", end).on("close", end);
   }
 
-  /** From now, of the last of so many bytes. */
+  /** Of the last of so many bytes that begin now. */
   #arrivalMs(bytes: number): number {
-    const nowMs = performance.now();
-    this.#freeMs = Math.max(nowMs, this.#freeMs) + bytes / this.#bytesPerMs;
-    return this.#freeMs - nowMs + this.#delayMs;
+    this.#freeMs = Math.max(performance.now(), this.#freeMs) + bytes / this.#bytesPerMs;
+    return this.#freeMs + this.#delayMs;
   }
+}
+
+interface Piece {
+  readonly bytes: Buffer;
+  readonly isLast: boolean;
+  readonly dueMs: number;
 }
 
 function listening(server: Server): Promise<void> {

@@ -23,7 +23,7 @@ export interface ShapedRunOptions {
 }
 
 export interface Overlap {
-  /** Of the time since training began. */
+  /** Of the time in which it was measured. */
   readonly busyShare: number;
   /** Local steps of an exchange, as they came to be and as they are asked for. */
   readonly effectivePeriod: number;
@@ -40,7 +40,8 @@ const FIRST_EXCHANGES = 3;
 
 interface Told {
   readonly progress: ReplicaProgress;
-  readonly atMs: number;
+  /** Since training began. */
+  readonly ms: number;
 }
 
 export async function runShaped(options: ShapedRunOptions): Promise<Overlap> {
@@ -61,16 +62,23 @@ export async function runShaped(options: ShapedRunOptions): Promise<Overlap> {
 function overlapBetween(first: Told, last: Told): Overlap {
   const exchanges = last.progress.exchanges - first.progress.exchanges;
   const steps = stepsTold(last.progress) - stepsTold(first.progress);
-  const bytes = ({ bytesUp, bytesDown }: ReplicaProgress): number => bytesUp + bytesDown;
   return {
-    busyShare: last.progress.busyShare ?? 0,
+    busyShare: (busyMs(last) - busyMs(first)) / (last.ms - first.ms),
     effectivePeriod: steps / exchanges,
     nominalPeriod: last.progress.assignment?.communicationPeriod ?? 0,
-    bytesPerExchange: (bytes(last.progress) - bytes(first.progress)) / exchanges,
-    msPerStep: (last.atMs - first.atMs) / (last.progress.localSteps - first.progress.localSteps),
+    bytesPerExchange: (bytesOf(last.progress) - bytesOf(first.progress)) / exchanges,
+    msPerStep: (last.ms - first.ms) / (last.progress.localSteps - first.progress.localSteps),
     exchanges,
     refused: last.progress.refused,
   };
+}
+
+function busyMs({ progress, ms }: Told): number {
+  return (progress.busyShare ?? 0) * ms;
+}
+
+function bytesOf({ bytesUp, bytesDown }: ReplicaProgress): number {
+  return bytesUp + bytesDown;
 }
 
 function stepsTold({ exchanges, stepsPerExchange = 0 }: ReplicaProgress): number {
@@ -90,14 +98,16 @@ async function watch(url: string, { exchanges, timeoutMs, onProgress }: ShapedRu
   );
   let first: Told | undefined;
   let isLoaded = false;
+  let beganMs = 0;
   createInterface({ input: child.stdout }).on("line", (line) => {
     const message = JSON.parse(line) as FromWorker;
     if (message.kind === "failed") measured.reject(new Error(`${message.sentence}\n${log}`));
+    if (message.kind === "phase" && message.phase === "training") beganMs = performance.now();
     if (message.kind === "loading") isLoaded = message.loadedExamples === message.examples;
     if (message.kind !== "progress") return;
     const { progress } = message;
     onProgress?.(progress);
-    const told = { progress, atMs: performance.now() };
+    const told = { progress, ms: performance.now() - beganMs };
     if (isLoaded && progress.applied >= FIRST_EXCHANGES) first ??= told;
     if (first && progress.exchanges >= first.progress.exchanges + exchanges) measured.resolve([first, told]);
   });
