@@ -207,7 +207,7 @@ export class StreamPlace implements Place {
 
   values(): Uint8Array | undefined {
     const version = this.#held[0]?.version;
-    return version?.isKept ? version.values().slice() : undefined;
+    return version?.isKept ? this.#options.stream.valuesOf(version) : undefined;
   }
 
   close(): void {
@@ -222,9 +222,8 @@ export class StreamPlace implements Place {
     const changeBytes = changes?.reduce((bytes, { byteLength }) => bytes + byteLength, 0) ?? 0;
     const valueBytes = 4 * (range.toElement - range.fromElement);
     if (changes && changes.length > 0 && changeBytes < valueBytes) return { deltas: changes.length, payload: changes };
-    // A copy: the version may be dropped, and its memory used again, while this waits in a socket.
-    const values = stream.at(to)?.values(range).slice();
-    return values && { payload: [values] };
+    const version = stream.at(to);
+    return version && { payload: [stream.valuesOf(version).subarray(4 * range.fromElement, 4 * range.toElement)] };
   }
 
   #hold(fragment: number, version: PublishedVersion): void {

@@ -36,6 +36,7 @@ export class Stream {
   /** By the version of the move: all its members are given the same. */
   readonly #answers = new Map<number, Promise<PublishedVersion>>();
   #newestAtMs = Number.NEGATIVE_INFINITY;
+  #copied: { readonly version: PublishedVersion; readonly values: Uint8Array } | undefined;
 
   constructor(center: Center, nowMs: () => number) {
     this.#center = center;
@@ -72,6 +73,15 @@ export class Stream {
     this.#answers.set(version, answer);
     for (const move of this.#answers.keys()) if (this.#answers.size > MOVES_REMEMBERED) this.#answers.delete(move);
     return answer;
+  }
+
+  /**
+   * Of a version that is kept: a copy, because its own memory may be used again while this waits in a socket, and one for all who
+   * are given the same. A thousand who join at once would queue a thousand copies.
+   */
+  valuesOf(version: PublishedVersion): Uint8Array {
+    if (this.#copied?.version !== version) this.#copied = { version, values: version.values().slice() };
+    return this.#copied.values;
   }
 
   /** Where it is still kept. */
