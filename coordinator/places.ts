@@ -22,6 +22,7 @@ export class Places {
     await this.#outsideExchanges(replica, async () => {
       replica.place?.close();
       replica.settled = undefined;
+      replica.slices = undefined;
       const options = { ...this.#options, codecs };
       const place: Place = codecs.down === "f32" ? new OwnPlace(options) : new StreamPlace(options);
       replica.place = place;

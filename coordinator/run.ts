@@ -160,6 +160,8 @@ export class Run implements RunPort {
     replica.allowsPeers = this.settings.peers && hello.allowsPeers === true;
     if (hello.samplesPerSecond > 0) replica.speed = hello.samplesPerSecond;
     this.heard(replica);
+    // Whoever joins meanwhile must not begin with the center that is given up.
+    await this.#restoring;
     // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
     while (replica.inFlight) await replica.inFlight.settled;
     const codecs = this.#codecsOf(replica, hello);

@@ -62,6 +62,9 @@ type State =
   | { readonly kind: "training"; readonly replica: Replica }
   | { readonly kind: "closed" };
 
+/** What a link may add to a frame. */
+const LINK_BYTES = 64;
+
 export class Session implements Connection {
   readonly #run: RunPort;
   /** Hello, welcome, goodbye and all that ends the connection. */
@@ -72,6 +75,8 @@ export class Session implements Connection {
   /** As agreed on with this peer. */
   #vectors: VectorWire;
   readonly #untold: (() => void)[] = [];
+  /** By link: bytes that were sent after the last vector. */
+  readonly #sentAfterVector = new WeakMap<Link, number>();
   #frameCredit: number = LIMITS.frameBurst;
   #creditAtMs: number;
 
@@ -211,7 +216,7 @@ export class Session implements Connection {
   }
 
   async #pull(replica: Replica, link: Link): Promise<void> {
-    if (replica.inFlight || link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN");
+    if (replica.inFlight || this.#isSendingVector(link)) return this.refuse("OUT_OF_TURN");
     const { deltas, payload } = await this.#run.pull(replica);
     if (this.isClosed) return;
     const header: Header<"center"> = {
@@ -226,7 +231,7 @@ export class Session implements Connection {
   async #push(replica: Replica, header: Header<"push">, payload: Uint8Array, link: Link): Promise<void> {
     // The last answer is still on its way out of the replica's place, which this push would change. Another link's does not
     // count: who pushes here has given that one up, or has got the answer.
-    if (link.bufferedBytes > 0) return this.refuse("OUT_OF_TURN", header.exchange);
+    if (this.#isSendingVector(link)) return this.refuse("OUT_OF_TURN", header.exchange);
     if (link !== this.#link || header.slices !== undefined) replica.channelPushes++;
     const reply = await this.#run.push(replica, header, payload);
     if (this.isClosed) return;
@@ -253,6 +258,15 @@ export class Session implements Connection {
     const head = encodeHead(TYPE[name], header, payloadBytes);
     this.#run.countBytes(0, head.byteLength + payloadBytes, this.#replica);
     link.send(head, ...payload);
+    const after = this.#sentAfterVector.get(link);
+    if (payloadBytes > 0 && name !== "echo") this.#sentAfterVector.set(link, 0);
+    else if (after !== undefined) this.#sentAfterVector.set(link, after + head.byteLength + payloadBytes + LINK_BYTES);
+  }
+
+  /** Whether more than what was sent after it is still on its way out. */
+  #isSendingVector(link: Link): boolean {
+    const after = this.#sentAfterVector.get(link);
+    return after !== undefined && link.bufferedBytes > after;
   }
 
   #end(closeCode: number, reason: string): void {

@@ -190,6 +190,20 @@ describe("Exchange", () => {
     await expectRefusal(peer, "OUT_OF_TURN");
     expect(run.center.version).toBe(0);
   });
+  test("[X1] What was said after the last answer does not make a push out of turn, while it leaves", async () => {
+    const run = await fixture();
+    const { peer } = await run.join();
+    peer.session.tell("signal", { peer: "r1-9", data: "hello" });
+    peer.bufferedBytes = 60;
+    peer.send("push", pushHeader({ exchange: 1, baseVersion: 0 }), ramp(0.1));
+    await peer.receive("signal");
+    await peer.receive("answer");
+    peer.session.tell("signal", { peer: "r1-9", data: "hello" });
+    peer.bufferedBytes = 60 + 4 * TINY_LAYOUT.elements;
+    peer.send("push", pushHeader({ exchange: 2, baseVersion: 1 }), ramp(0.1));
+    await peer.receive("signal");
+    await expectRefusal(peer, "OUT_OF_TURN");
+  });
   test("[X12] A retry gets the same answer again, byte for byte but for `repeated`, and nothing is applied twice", async () => {
     const run = await fixture();
     const first = await run.join();
