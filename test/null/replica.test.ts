@@ -76,6 +76,28 @@ describe("Elastic exchange in one round trip", () => {
     expect(second.header).toMatchObject({ exchange: 2, baseVersion: 11, steps: 4 * TAU, samples: 16 * TAU });
   });
 
+  test("In a browser the loop sleeps for a transfer of more than half a period, and for nothing else", async () => {
+    const stage = await joined({ communicationPeriod: 8 });
+    stage.clock.transferMs = 4;
+    // 6 % of a step are more than 4 ms.
+    stage.program.onStep = () => stage.clock.pass(100);
+    const sleepsAfter: number[] = [];
+    while (stage.program.steps < 8) await stage.turn();
+    for (let step = 0; step < 8; step++) {
+      const before = stage.program.steps;
+      if (!(await stage.clock.letBreathe())) {
+        sleepsAfter.push(stage.program.steps - 8);
+        await stage.clock.advance(4, 4);
+      }
+      expect(stage.program.steps).toBe(before + 1);
+    }
+    expect(sleepsAfter).toEqual([4, 5, 6, 7]);
+    await stage.answer(1, filled(0.5));
+    expect(await stage.clock.letBreathe()).toBe(false);
+    await stage.clock.advance(4, 4);
+    expect(await stage.clock.letBreathe()).toBe(true);
+  });
+
   test("[X4] The answer moves the replica by its share of the difference that was sent, wherever training is meanwhile", async () => {
     const stage = await joined();
     await stage.nextPush();

@@ -3,6 +3,8 @@
 import type { Clock } from "../../client/replica/clock.ts";
 
 export class HandClock implements Clock {
+  /** A browser's, where a test sets it. */
+  transferMs?: number;
   #nowMs = 0;
   #sleepers: { readonly untilMs: number; readonly resolve: () => void }[] = [];
   readonly #breathing: (() => void)[] = [];
