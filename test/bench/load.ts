@@ -55,8 +55,11 @@ print(result);
 if (flags.json) console.log(JSON.stringify({ bench: "load", device, date, ...result }));
 process.exit(result.lost === 0 && result.problems.length === 0 ? 0 : 1);
 
+function line(name: string, text: string): void {
+  console.error(`  ${name.padEnd(34)} ${text}`);
+}
+
 function print({ coordinatorRssMB: memory, ...found }: LoadResult): void {
-  const line = (name: string, text: string): void => console.error(`  ${name.padEnd(34)} ${text}`);
   line("codecs up, down", `${found.codecUp}, ${found.codecDown}`);
   line("exchanges answered, refused, lost", `${found.exchanges}, ${found.refused}, ${found.lost}`);
   if (found.refused > 0) line("refusals", JSON.stringify(found.refusals));

@@ -16,7 +16,7 @@ import { Ledger } from "../../../coordinator/store/ledger.ts";
 import { initialParameters } from "../../../shared/model/layout.ts";
 import type { CodecName } from "../../../shared/wire/codec/codec.ts";
 import { LIMITS } from "../../../shared/wire/codes.ts";
-import { serveParent, taskOf } from "./serving.ts";
+import { readTask, serveParent } from "./serving.ts";
 import { SIZES } from "./sizes.ts";
 
 export interface CoordinatorTask {
@@ -27,7 +27,7 @@ export interface CoordinatorTask {
 
 const TICK_MS = 50;
 
-const { size: sizeName, codec } = taskOf<CoordinatorTask>();
+const { size: sizeName, codec } = readTask() as CoordinatorTask;
 const size = SIZES.find(({ name }) => name === sizeName);
 if (!size) throw new Error(`invariant violation: a center of size ${sizeName}`);
 const { model, layout } = size;

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { collectBuffersSeldom } from "../../../client/node/buffer_collection.ts";
 import { RawChannel } from "./raw_channel.ts";
-import { serveParent, taskOf } from "./serving.ts";
+import { readTask, serveParent } from "./serving.ts";
 
 export interface EchoTask {
   /** Of every message. */
@@ -15,7 +15,7 @@ export interface EchoTask {
 }
 
 collectBuffersSeldom();
-const { messageBytes } = taskOf<EchoTask>();
+const { messageBytes } = readTask() as EchoTask;
 const server = new WebSocketServer({
   host: "127.0.0.1",
   port: 0,

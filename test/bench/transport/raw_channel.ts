@@ -10,15 +10,15 @@ import { PART_BYTES } from "../../../shared/wire/parts.ts";
 interface RawDataChannel {
   readonly bufferedAmount: number;
   binaryType: string;
-  onopen: () => void;
-  onmessage: (event: { data: ArrayBuffer }) => void;
+  addEventListener(type: "open", listener: () => void): void;
+  addEventListener(type: "message", listener: (event: { readonly data: ArrayBuffer }) => void): void;
   send(part: Uint8Array): void;
 }
 
 interface RawConnection {
   readonly iceGatheringState: string;
   readonly localDescription: object;
-  onicegatheringstatechange: () => void;
+  addEventListener(type: "icegatheringstatechange", listener: () => void): void;
   createDataChannel(label: string, options: object): RawDataChannel;
   createOffer(): Promise<object>;
   createAnswer(): Promise<object>;
@@ -43,10 +43,8 @@ export class RawChannel {
     this.#connection = new Connection({ iceServers: [] });
     this.#channel = this.#connection.createDataChannel("echo", { negotiated: true, id: 1, ordered: true });
     this.#channel.binaryType = "arraybuffer";
-    this.#channel.onmessage = ({ data }) => received(new Uint8Array(data));
-    this.opened = new Promise((resolve) => {
-      this.#channel.onopen = () => resolve();
-    });
+    this.#channel.addEventListener("message", ({ data }) => received(new Uint8Array(data)));
+    this.opened = new Promise((resolve) => this.#channel.addEventListener("open", resolve));
   }
 
   /** A description with all addresses in it, as JSON. */
@@ -79,9 +77,7 @@ export class RawChannel {
   async #described(description: object): Promise<string> {
     await this.#connection.setLocalDescription(description);
     while (this.#connection.iceGatheringState !== "complete") {
-      await new Promise<void>((resolve) => {
-        this.#connection.onicegatheringstatechange = resolve;
-      });
+      await new Promise<void>((resolve) => this.#connection.addEventListener("icegatheringstatechange", resolve));
     }
     return JSON.stringify(this.#connection.localDescription);
   }

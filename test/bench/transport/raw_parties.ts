@@ -10,16 +10,16 @@ import { ServerProcess } from "./server_process.ts";
 export async function rawSocket(vector: Float32Array<ArrayBuffer>): Promise<Party> {
   const message = new Uint8Array(vector.buffer);
   const { server, socket } = await openEcho(message.byteLength);
-  let answered: (data: ArrayBuffer) => void = () => {};
-  socket.on("message", (data) => answered(data as ArrayBuffer));
+  let answer = Promise.withResolvers<ArrayBuffer>();
+  socket.on("message", (data) => answer.resolve(data as ArrayBuffer));
   return {
     server,
-    exchange: () =>
-      new Promise((resolve, reject) => {
-        answered = ({ byteLength }) =>
-          byteLength === message.byteLength ? resolve() : reject(new Error(`${byteLength} bytes came back`));
-        socket.send(message, { binary: true });
-      }),
+    exchange: async () => {
+      answer = Promise.withResolvers();
+      socket.send(message, { binary: true });
+      const { byteLength } = await answer.promise;
+      if (byteLength !== message.byteLength) throw new Error(`${byteLength} bytes came back`);
+    },
     close: async () => {
       socket.close();
       await server.stop();
@@ -32,11 +32,11 @@ export async function rawChannel(vector: Float32Array<ArrayBuffer>): Promise<Par
   const { server, socket } = await openEcho(message.byteLength);
   const answer = new Uint8Array(message.byteLength);
   let filled = 0;
-  let answered = (): void => {};
+  let answered = Promise.withResolvers<void>();
   const channel = new RawChannel((part) => {
     answer.set(part, filled);
     filled += part.byteLength;
-    if (filled === answer.byteLength) answered();
+    if (filled === answer.byteLength) answered.resolve();
   });
   socket.send(await channel.offer());
   const [description] = (await once(socket, "message")) as [Buffer];
@@ -44,12 +44,12 @@ export async function rawChannel(vector: Float32Array<ArrayBuffer>): Promise<Par
   await channel.opened;
   return {
     server,
-    exchange: () =>
-      new Promise((resolve, reject) => {
-        filled = 0;
-        answered = resolve;
-        channel.send(message).catch(reject);
-      }),
+    exchange: async () => {
+      filled = 0;
+      answered = Promise.withResolvers();
+      await channel.send(message);
+      await answered.promise;
+    },
     close: async () => {
       channel.close();
       socket.close();

@@ -2,8 +2,9 @@
 
 import type { Usage } from "./server_process.ts";
 
-export function taskOf<T>(): T {
-  return JSON.parse(process.argv[2] ?? "null") as T;
+/** What the main program handed over, as whoever wrote it knows it. */
+export function readTask(): unknown {
+  return JSON.parse(process.argv[2] ?? "null");
 }
 
 export function serveParent(url: string, end: () => Promise<unknown>): void {

@@ -40,14 +40,12 @@ export interface SizeReport {
 function effortFor(path: Path, bytes: number, isQuick: boolean, parties: number): Effort {
   const megabytes = bytes / 1e6;
   const [small, middle, large] = path === "websocket" ? [20, 8, 2] : [10, 2, 1];
-  const blockExchanges = megabytes > 10 ? large : megabytes > 1 ? middle : small;
-  const share = path === "websocket" ? 1 : 1.5;
   return {
-    warmUpMs: isQuick ? 300 : 1000,
+    warmUpMs: isQuick ? 200 : 600,
     warmUpExchanges: 60,
     rounds: isQuick ? 4 : 40,
-    blockExchanges,
-    limitMs: (isQuick ? 400 : 3000) * share * parties,
+    blockExchanges: megabytes > 10 ? large : megabytes > 1 ? middle : small,
+    limitMs: (isQuick ? 400 : 2200) * parties,
   };
 }
 

@@ -22,9 +22,7 @@ const { elements } = layoutOf(settings.model);
 const timesMs: number[] = [];
 const problems: string[] = [];
 const refusals: Record<string, number> = {};
-let pushed = 0;
-let settled = 0;
-let late = 0;
+const counts = { pushed: 0, settled: 0, late: 0 };
 let payload: Uint8Array<ArrayBuffer> | undefined;
 
 const bots = await joinAll();
@@ -61,11 +59,11 @@ function newBot(): Bot {
     elements,
     payloadFor,
     onAnswer: (elapsedMs) => {
-      settled++;
+      counts.settled++;
       timesMs.push(elapsedMs);
     },
     onRefusal: (code) => {
-      settled++;
+      counts.settled++;
       refusals[code] = (refusals[code] ?? 0) + 1;
     },
     onProblem: (sentence) => {
@@ -91,8 +89,8 @@ async function exchangeFor(durationMs: number): Promise<BotsResult> {
   const exchanging = bots.slice(0, task.exchanging);
   const timers = exchanging.map((bot, index) => {
     const push = (): void => {
-      if (bot.isExchanging) return void late++;
-      pushed++;
+      if (bot.isExchanging) return void counts.late++;
+      counts.pushed++;
       bot.push();
     };
     let interval: NodeJS.Timeout | undefined;
@@ -111,14 +109,14 @@ async function exchangeFor(durationMs: number): Promise<BotsResult> {
   await sleep(durationMs);
   for (const stop of timers) stop();
   const untilMs = performance.now() + PATIENCE_MS;
-  while (settled < pushed && performance.now() < untilMs) await sleep(50);
+  while (counts.settled < counts.pushed && performance.now() < untilMs) await sleep(50);
   const total = (of: (bot: Bot) => number): number => bots.reduce((sum, bot) => sum + of(bot), 0);
   return {
     kind: "result",
     timesMs,
-    pushed,
-    lost: pushed - settled,
-    late,
+    pushed: counts.pushed,
+    lost: counts.pushed - counts.settled,
+    late: counts.late,
     refusals,
     problems,
     bytesUp: total(({ bytesUp }) => bytesUp),
