@@ -82,10 +82,10 @@ export class Exchanges {
 
   /** One message of a replica's lossy channel. */
   slice(replica: Replica, message: Uint8Array): void {
-    const { isLossy, elements } = this.#options;
+    const { isLossy, elements, nowMs } = this.#options;
     if (!isLossy || !replica.place) return;
     replica.slices ??= new LossyPush(replica.place.codecs.up, elements);
-    replica.slices.receive(message, replica.lastExchange);
+    replica.slices.receive(message, replica.lastExchange, nowMs());
   }
 
   async #settled(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Settled> {

@@ -6,8 +6,10 @@
 import { encodedBytes, type CodecName, type Fragment } from "../shared/wire/codec/codec.ts";
 import { decodeSlice, sliceBytes, slicePlanOf, sliceRange, type SlicePlan } from "../shared/wire/slices.ts";
 
-/** After the push's header, for slices that are on slower ways. */
+/** After the push's header and after each slice, for those that are on slower ways: a large push takes its time. */
 const GRACE_MS = 150;
+/** After the header, however many still come. */
+const LONGEST_WAIT_MS = 3000;
 /** Beyond the last settled exchange a replica numbers on by one, or by a few where some were dropped. */
 const MOST_AHEAD = 1000;
 
@@ -28,7 +30,7 @@ export class LossyPush {
   #exchange = 0;
   /** No slice counts any more for this exchange, nor for earlier ones. */
   #taken = 0;
-  #awaited: { readonly untilMs: number; readonly done: () => void } | undefined;
+  #awaited: { untilMs: number; readonly giveUpMs: number; readonly done: () => void } | undefined;
 
   constructor(codec: CodecName, elements: number) {
     this.plan = slicePlanOf(codec, elements);
@@ -37,7 +39,7 @@ export class LossyPush {
   }
 
   /** One message of the channel; `lastExchange` is the replica's last settled one. Whatever it is, nothing bad comes of it. */
-  receive(message: Uint8Array, lastExchange: number): void {
+  receive(message: Uint8Array, lastExchange: number, nowMs: number): void {
     const slice = decodeSlice(this.plan, message);
     if (!slice || slice.exchange <= Math.max(lastExchange, this.#taken)) return;
     if (slice.exchange > lastExchange + MOST_AHEAD) return;
@@ -49,15 +51,16 @@ export class LossyPush {
     this.#has[slice.index] = 1;
     this.#count++;
     this.#bytes.set(slice.payload, sliceBytes(this.plan, slice.index).from);
+    if (this.#awaited) this.#awaited.untilMs = nowMs + GRACE_MS;
     if (this.#count === this.plan.slices) this.#release();
   }
 
-  /** The push's header is there: resolves with what came, when all has or after a while. */
+  /** The push's header is there: resolves with what came, when all has or nothing more comes for a while. */
   async arrival(exchange: number, nowMs: number): Promise<Arrived> {
     if (exchange !== this.#exchange) this.#begin(exchange);
     if (this.#count < this.plan.slices) {
       await new Promise<void>((done) => {
-        this.#awaited = { untilMs: nowMs + GRACE_MS, done };
+        this.#awaited = { untilMs: nowMs + GRACE_MS, giveUpMs: nowMs + LONGEST_WAIT_MS, done };
       });
     }
     this.#taken = Math.max(this.#taken, exchange);
@@ -66,7 +69,7 @@ export class LossyPush {
 
   /** Time went by. */
   tick(nowMs: number): void {
-    if (this.#awaited && nowMs >= this.#awaited.untilMs) this.#release();
+    if (this.#awaited && nowMs >= Math.min(this.#awaited.untilMs, this.#awaited.giveUpMs)) this.#release();
   }
 
   /** Nobody waits any longer: the run is over, or the replica gone. */

@@ -137,6 +137,38 @@ describe.each(["f32", "int8"] as const)("Slices of %s", (codec) => {
     expect(text).toContain("drove_slices_lost_total 1\n");
   });
 
+  test("[T6] While slices come they are waited for, but not for ever", async () => {
+    const run = await joined(codec);
+    const { made, slices } = pushed(run, new Random(9));
+    const pass = async (ms: number): Promise<void> => {
+      run.fixture.nowMs += ms;
+      run.fixture.run.tick();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    run.peer.send("push", made.header, NOTHING);
+    await pass(GRACE_MS - 1);
+    run.peer.session.slice(slices[0]!);
+    await pass(GRACE_MS - 1);
+    // One that has come already says nothing of others.
+    run.peer.session.slice(slices[0]!);
+    expect(run.fixture.center.version).toBe(0);
+    await pass(1);
+    const answer = await run.peer.receive("answer");
+    expect(answer.header.lost).toEqual([...slices.keys()].slice(1));
+    run.replica.answered(answer);
+    // A slice now and then, from somebody who never sends the last one.
+    const next = pushed(run, new Random(10));
+    run.peer.send("push", next.made.header, NOTHING);
+    await pass(0);
+    for (let index = 1; index < next.slices.length; index++) {
+      run.peer.session.slice(next.slices[index]!);
+      await pass(GRACE_MS - 1);
+    }
+    expect(run.fixture.center.version).toBe(1);
+    await pass(3000);
+    expect((await run.peer.receive("answer")).header.lost).toEqual([0]);
+  });
+
   test("[T6] A push of which nothing came moves nothing, and the replica goes on", async () => {
     const run = await joined(codec);
     const random = new Random(3);
