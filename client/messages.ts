@@ -7,9 +7,8 @@ import type { BackendName, BackendWish } from "../shared/backends.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
 import type { StalenessSummary } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
-import type { ChannelKind } from "../shared/wire/channel.ts";
 import type { Transport } from "../shared/wire/messages.ts";
-import type { IceServer } from "../shared/wire/peer.ts";
+import type { FromPeerOwner, ToPeerOwner } from "../shared/wire/remote_peers.ts";
 
 /** What the page asks of the worker. */
 export type ToWorker =
@@ -29,52 +28,11 @@ export type ToWorker =
       /** The volunteer allows direct connections to other volunteers. */
       readonly allowsPeers: boolean;
     }
-  | { readonly kind: "peer"; readonly report: FromPeerPage }
+  /** Of the peer connections that the page owns for the worker. */
+  | { readonly kind: "peer"; readonly report: FromPeerOwner }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }
   | { readonly kind: "stop" };
-
-/** What the worker asks of the page, which owns its peer connections (numbered by the worker). */
-export type ToPeerPage =
-  | {
-      readonly kind: "open";
-      readonly peer: number;
-      readonly isInitiator: boolean;
-      readonly channels: readonly ChannelKind[];
-      readonly iceServers: readonly IceServer[];
-    }
-  | { readonly kind: "signal"; readonly peer: number; readonly data: string }
-  /** Over a channel that the page could not hand over. */
-  | {
-      readonly kind: "send";
-      readonly peer: number;
-      readonly channel: ChannelKind;
-      readonly message: Uint8Array | string;
-    }
-  | { readonly kind: "close"; readonly peer: number };
-
-/** What the page tells of them. */
-export type FromPeerPage =
-  | { readonly kind: "signal"; readonly peer: number; readonly data: string }
-  /** It is made. `transferred`: an `RTCDataChannel`; undefined where the page carries its messages, which the next four are about. */
-  | {
-      readonly kind: "channel";
-      readonly peer: number;
-      readonly channel: ChannelKind;
-      readonly transferred: object | undefined;
-    }
-  | { readonly kind: "opened"; readonly peer: number; readonly channel: ChannelKind }
-  | {
-      readonly kind: "received";
-      readonly peer: number;
-      readonly channel: ChannelKind;
-      readonly message: Uint8Array | string;
-    }
-  /** So many bytes, in all, have been given to the network, but for few. */
-  | { readonly kind: "sent"; readonly peer: number; readonly channel: ChannelKind; readonly bytes: number }
-  | { readonly kind: "channel-closed"; readonly peer: number; readonly channel: ChannelKind; readonly reason: string }
-  /** The whole connection. */
-  | { readonly kind: "closed"; readonly peer: number; readonly reason: string };
 
 export type Phase =
   | "idle"
@@ -153,6 +111,6 @@ export type FromWorker =
   | { readonly kind: "backend"; readonly choice: BackendChoice }
   | { readonly kind: "tuning"; readonly tuning: Tuning }
   | { readonly kind: "progress"; readonly progress: ReplicaProgress }
-  | { readonly kind: "peer"; readonly request: ToPeerPage }
+  | { readonly kind: "peer"; readonly request: ToPeerOwner }
   /** A sentence with the fix. The worker has stopped. */
   | { readonly kind: "failed"; readonly sentence: string };

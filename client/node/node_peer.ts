@@ -1,29 +1,57 @@
-/**
- * Peer connections of a volunteer in Node: simple-peer over a native WebRTC stack. Loaded only for runs that want it; where the
- * native package is missing or broken, exchanges travel by WebSocket.
- */
+/** Peer connections of a volunteer in Node: a process of their own owns them (`webrtc_process.ts`). */
 
-import { wrapDataChannel } from "../../shared/wire/data_channel.ts";
-import { PeerConnection } from "../../shared/wire/peer.ts";
+import { fork, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { RemotePeers, type FromPeerOwner, type ToPeerOwner } from "../../shared/wire/remote_peers.ts";
 import type { OpenPeer } from "../replica/peer_port.ts";
+import type { NoWebRtc } from "./webrtc_process.ts";
 
-/** Rejects with a sentence. */
-export async function loadPeers(): Promise<OpenPeer> {
-  const [simplePeer, wrtc] = await Promise.all([import("simple-peer"), import("@roamhq/wrtc")]).catch(
-    (error: unknown) => {
-      const why = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
-      throw new Error(`The package @roamhq/wrtc cannot be loaded (${why}); exchanges travel by WebSocket.`, {
-        cause: error,
-      });
-    },
-  );
-  const library = { SimplePeer: simplePeer.default, wrtc: wrtc.default };
-  return (options) => {
-    const connection = new PeerConnection(library, options);
-    return {
-      signal: (data) => connection.signal(data),
-      channel: (kind, events) => wrapDataChannel(connection.dataChannel(kind), events),
-      close: () => connection.close(),
+const PROGRAM = fileURLToPath(new URL("webrtc_process.ts", import.meta.url));
+
+/** `say` is told where there is no WebRTC. */
+export function nodePeers(say: (sentence: string) => void): OpenPeer {
+  return new NodePeers(say).open;
+}
+
+class NodePeers {
+  readonly #say: (sentence: string) => void;
+  readonly #remote = new RemotePeers({ ask: (request) => this.#ask(request), hasLowEvent: false });
+  #process: ChildProcess | undefined;
+
+  constructor(say: (sentence: string) => void) {
+    this.#say = say;
+  }
+
+  get open(): OpenPeer {
+    return this.#remote.open;
+  }
+
+  #ask(request: ToPeerOwner): void {
+    // What belongs to a process that is gone has been told of already.
+    if (request.kind === "open") this.#process ??= this.#start();
+    if (this.#process?.connected) this.#process.send(request, () => {});
+  }
+
+  #start(): ChildProcess {
+    const started = fork(PROGRAM, [], {
+      serialization: "advanced",
+      execArgv: [],
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    const gone = (): void => {
+      if (this.#process !== started) return;
+      this.#process = undefined;
+      this.#remote.lost("the process of the connection ended");
     };
-  };
+    started.on("message", (report: FromPeerOwner | NoWebRtc) => {
+      if (report.kind === "unavailable") this.#say(report.reason);
+      else this.#remote.take(report);
+    });
+    started.on("error", gone);
+    started.on("exit", gone);
+    // It ends with this program, and not the other way round.
+    started.unref();
+    started.channel?.unref();
+    return started;
+  }
 }

@@ -13,7 +13,7 @@ import type { OpenPeer } from "../replica/peer_port.ts";
 import { sentenceOf } from "../replica/replica.ts";
 import { collectBuffersSeldom } from "./buffer_collection.ts";
 import { Coordinator } from "./coordinator.ts";
-import { loadPeers } from "./node_peer.ts";
+import { nodePeers } from "./node_peer.ts";
 import { createSurroundings } from "./node_surroundings.ts";
 
 const PHASES: Readonly<Partial<Record<Phase, string>>> = {
@@ -63,7 +63,7 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust, 
   let hasFailed = false;
   try {
     const settings = await coordinator.settings(abort.signal, say);
-    const openPeer = await peersFor(settings, allowsPeers);
+    const openPeer = peersFor(settings, allowsPeers);
     const participation = new Participation({
       settings,
       backend,
@@ -86,12 +86,8 @@ async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust, 
 }
 
 /** Where the run has a use for them. */
-async function peersFor({ transport, peers }: RunSettings, allowsPeers: boolean): Promise<OpenPeer | undefined> {
-  if (transport === "websocket" && !(peers && allowsPeers)) return undefined;
-  return loadPeers().catch((error: unknown) => {
-    say(sentenceOf(error));
-    return undefined;
-  });
+function peersFor({ transport, peers }: RunSettings, allowsPeers: boolean): OpenPeer | undefined {
+  return transport !== "websocket" || (peers && allowsPeers) ? nodePeers(say) : undefined;
 }
 
 function report(message: FromWorker): void {

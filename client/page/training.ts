@@ -6,7 +6,7 @@
 import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
 import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import { PagePeers } from "./page_peers.ts";
+import { pagePeers } from "./page_peers.ts";
 import { addressOf, socketAddress } from "./addresses.ts";
 
 export interface VolunteerWish {
@@ -34,7 +34,7 @@ export interface TrainingListener {
 
 export class Training {
   readonly #listener: TrainingListener;
-  readonly #peers = new PagePeers((report, transfer) =>
+  readonly #peers = pagePeers((report, transfer) =>
     this.#worker?.postMessage({ kind: "peer", report } satisfies ToWorker, transfer),
   );
   #worker: Worker | undefined;

@@ -2,11 +2,11 @@
 
 import type { FromWorker, ToWorker } from "../messages.ts";
 import { Participation } from "../participation/participation.ts";
-import { WorkerPeers } from "./worker_peers.ts";
+import { workerPeers } from "./worker_peers.ts";
 import { createSurroundings } from "./worker_surroundings.ts";
 
 let participation: Participation | undefined;
-const peers = new WorkerPeers((request, transfer) => {
+const peers = workerPeers((request, transfer) => {
   self.postMessage({ kind: "peer", request } satisfies FromWorker, { transfer });
 });
 

@@ -12,7 +12,6 @@ import { installBrowser } from "../browser/install.ts";
 import { probeBrowser } from "../browser/probe.ts";
 import { loadMnist } from "../data/mnist.ts";
 import { readClientFiles } from "../server/client_files.ts";
-import { loadWebRtc } from "../server/webrtc.ts";
 import { describeFailure } from "./exit_codes.ts";
 import { thousands } from "./output.ts";
 import { CHECKOUT, CLIENT_FOLDER, NODE_CLIENT } from "./places.ts";
@@ -134,7 +133,11 @@ async function webGpuInNode(): Promise<string> {
 }
 
 async function webRtcInNode(): Promise<string> {
-  await loadWebRtc();
+  await import("@roamhq/wrtc").catch((error: unknown) => {
+    throw new Missing(
+      `The package @roamhq/wrtc cannot be loaded (${String(error).split("\n", 1)[0]}); exchanges travel by WebSocket only.`,
+    );
+  });
   return "simple-peer over @roamhq/wrtc";
 }
 

@@ -8,10 +8,9 @@ import type { RunSettings } from "../../shared/run_settings.ts";
 import { ChannelLink } from "../../shared/wire/channel_link.ts";
 import type { ChannelKind } from "../../shared/wire/channel.ts";
 import type { RefusalCode } from "../../shared/wire/codes.ts";
-import { wrapDataChannel, type DataChannelLike } from "../../shared/wire/data_channel.ts";
-import { PeerConnection, readSignal, refusingSignal, type PeerLibrary } from "../../shared/wire/peer.ts";
+import { readSignal, refusingSignal, type OpenPeer, type PeerPort } from "../../shared/wire/peer.ts";
 import type { SidePath, SidePathOwner } from "../side_path.ts";
-import { loadWebRtc } from "./webrtc.ts";
+import { WebRtc } from "./webrtc.ts";
 
 export interface PeersOptions {
   readonly settings: Pick<RunSettings, "iceServers" | "lossy" | "transport">;
@@ -32,9 +31,7 @@ export interface ChannelFaults {
 
 /** Half a megabyte each. */
 const MOST_PEERS = 256;
-/** While the native package loads: an offer, and more addresses than a machine has. */
-const MOST_WAITING_SIGNALS = 64;
-/** To one connection. */
+/** To one connection: an offer, and more addresses than a machine has. */
 const MOST_SIGNALS = 256;
 /** A connection costs much more than the offer that asks for it: so many at once, and one more each time this is over. */
 const OFFERS_AT_ONCE = 8;
@@ -43,33 +40,30 @@ const OFFER_EVERY_MS = 5000;
 export class Peers {
   readonly #options: PeersOptions;
   readonly #open = new Set<SessionPeer>();
-  #hasSaidSo = false;
+  readonly #webRtc: WebRtc;
 
   constructor(options: PeersOptions) {
     this.#options = options;
+    this.#webRtc = new WebRtc(options.onFailure);
   }
 
   /** For a session: nothing is opened before its replica signals. */
   readonly pathFor = (owner: SidePathOwner): SidePath => {
-    const options = this.#options;
-    const peer = new SessionPeer(options, owner, {
+    const peer = new SessionPeer(this.#options, owner, {
       admit: () => {
         if (this.#open.size >= MOST_PEERS) return false;
         this.#open.add(peer);
         return true;
       },
       gone: () => this.#open.delete(peer),
-      hasNoLibrary: (error) => {
-        // Every replica finds that out anew.
-        if (!this.#hasSaidSo) options.onFailure(error);
-        this.#hasSaidSo = true;
-      },
+      open: this.#webRtc.open,
     });
     return peer;
   };
 
   close(): void {
     for (const peer of this.#open) peer.close();
+    this.#webRtc.close();
   }
 }
 
@@ -77,17 +71,15 @@ interface Doors {
   /** Whether there may be one more connection. */
   admit(): boolean;
   gone(): void;
-  hasNoLibrary(error: unknown): void;
+  readonly open: OpenPeer;
 }
 
 class SessionPeer implements SidePath {
   readonly #options: PeersOptions;
   readonly #owner: SidePathOwner;
   readonly #doors: Doors;
-  #connection: PeerConnection<DataChannelLike> | undefined;
-  /** Signalled before the library was there. */
-  #waiting: string[] | undefined;
-  #library: PeerLibrary<DataChannelLike> | undefined;
+  #port: PeerPort | undefined;
+  #hasOpened = false;
   #isClosed = false;
   #signals = 0;
   #offers = OFFERS_AT_ONCE;
@@ -102,23 +94,9 @@ class SessionPeer implements SidePath {
   signalled(data: string): void {
     if (this.#isClosed) return;
     if (this.#options.settings.transport === "websocket") return this.#decline("This run's exchanges go by WebSocket.");
-    if (this.#library) return this.#take(this.#library, data);
-    if (this.#waiting) {
-      if (this.#waiting.length < MOST_WAITING_SIGNALS) this.#waiting.push(data);
-      return;
-    }
-    this.#waiting = [data];
-    loadWebRtc().then(
-      (library) => {
-        this.#library = library;
-        for (const one of this.#waiting?.splice(0) ?? []) if (!this.#isClosed) this.#take(library, one);
-        return library;
-      },
-      (error: unknown) => {
-        this.#doors.hasNoLibrary(error);
-        this.#decline("This coordinator has no WebRTC.");
-      },
-    );
+    // An offer begins a connection; whatever there was before, the replica has given it up.
+    if (readSignal(data)?.type === "offer") this.#connect();
+    if (++this.#signals <= MOST_SIGNALS) this.#port?.signal(data);
   }
 
   giveUp(): void {
@@ -130,19 +108,7 @@ class SessionPeer implements SidePath {
     this.#disconnect();
   }
 
-  #take(library: PeerLibrary<DataChannelLike>, data: string): void {
-    try {
-      // An offer begins a connection; whatever there was before, the replica has given it up.
-      if (readSignal(data)?.type === "offer") this.#connect(library);
-      if (++this.#signals <= MOST_SIGNALS) this.#connection?.signal(data);
-    } catch (error) {
-      this.#options.onFailure(error);
-      this.#disconnect();
-      this.#decline("This coordinator could not make a connection.");
-    }
-  }
-
-  #connect(library: PeerLibrary<DataChannelLike>): void {
+  #connect(): void {
     this.#disconnect();
     this.#signals = 0;
     if (!this.#mayConnect()) return this.#decline("Direct connections were asked for too often.");
@@ -150,18 +116,23 @@ class SessionPeer implements SidePath {
     const { iceServers, lossy } = this.#options.settings;
     const channels: readonly ChannelKind[] = lossy ? ["reliable", "lossy"] : ["reliable"];
     const over = (): void => {
-      if (this.#connection === connection) this.#disconnect();
+      if (this.#port === port) this.#disconnect();
     };
-    const connection = new PeerConnection(library, {
+    const port = this.#doors.open({
       isInitiator: false,
       channels,
       iceServers,
       signal: (data) => this.#owner.signal(data),
-      closed: over,
+      closed: (reason) => {
+        // Of one that was open the replica knows by itself.
+        if (this.#port === port && !this.#hasOpened) this.#decline(reason);
+        over();
+      },
     });
-    this.#connection = connection;
-    this.#listen(connection.dataChannel("reliable"), over);
-    if (lossy) this.#listenToSlices(connection.dataChannel("lossy"), over);
+    this.#port = port;
+    this.#hasOpened = false;
+    this.#listen(port, over);
+    if (lossy) this.#listenToSlices(port, over);
   }
 
   #mayConnect(): boolean {
@@ -173,18 +144,19 @@ class SessionPeer implements SidePath {
     return true;
   }
 
-  #listen(channel: DataChannelLike, over: () => void): void {
+  #listen(port: PeerPort, over: () => void): void {
     const { longestPayloadBytes, longestQueueBytes, countRefusal, faults } = this.#options;
     const link: ChannelLink = new ChannelLink({
       open: (events) => {
         const received = (message: Uint8Array | string): void => {
           if (!faults?.isMuted?.()) events.received(message);
         };
-        return wrapDataChannel(channel, { ...events, received });
+        return port.channel("reliable", { ...events, received });
       },
       longestPayloadBytes,
       longestQueueBytes,
       nowMs: () => performance.now(),
+      opened: () => (this.#hasOpened = true),
       received: (frame) => this.#guarded(() => this.#owner.receive(frame, link)),
       closed: (_reason, refusal) => {
         if (refusal) countRefusal(refusal);
@@ -193,9 +165,9 @@ class SessionPeer implements SidePath {
     });
   }
 
-  #listenToSlices(channel: DataChannelLike, over: () => void): void {
+  #listenToSlices(port: PeerPort, over: () => void): void {
     const { faults } = this.#options;
-    wrapDataChannel(channel, {
+    port.channel("lossy", {
       opened: () => {},
       received: (message) => {
         if (typeof message === "string" || faults?.losesSlice?.(message)) return;
@@ -219,9 +191,9 @@ class SessionPeer implements SidePath {
   }
 
   #disconnect(): void {
-    const connection = this.#connection;
-    this.#connection = undefined;
+    const port = this.#port;
+    this.#port = undefined;
     this.#doors.gone();
-    connection?.close();
+    port?.close();
   }
 }

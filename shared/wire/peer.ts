@@ -5,7 +5,7 @@
  */
 
 import * as v from "valibot";
-import type { ChannelKind } from "./channel.ts";
+import type { Channel, ChannelEvents, ChannelKind } from "./channel.ts";
 import { LIMITS } from "./codes.ts";
 import { channelOptions, type DataChannelLike } from "./data_channel.ts";
 
@@ -42,6 +42,17 @@ export interface PeerWishes {
   /** Once: the connection failed or was closed. */
   readonly closed: (reason: string) => void;
 }
+
+export interface PeerPort {
+  /** What the other side signalled. */
+  signal(data: string): void;
+  /** Of the kinds that were asked for, once each. Sends once it is open. */
+  channel(kind: ChannelKind, events: ChannelEvents): Channel;
+  close(): void;
+}
+
+/** Throws a sentence where there is no WebRTC here. */
+export type OpenPeer = (wishes: PeerWishes) => PeerPort;
 
 const line = v.pipe(v.string(), v.maxLength(LIMITS.signalCharacters));
 /** RFC 8839, 5.1. simple-peer would warn on the console of every one that is none, which is not for strangers to decide. */

@@ -4,7 +4,7 @@
  */
 
 import { afterEach, describe, expect, test } from "vitest";
-import { loadPeers } from "../../client/node/node_peer.ts";
+import { nodePeers } from "../../client/node/node_peer.ts";
 import { PeerGroup, type Averaged } from "../../client/replica/peers/peer_group.ts";
 import { settled } from "../support/hand_clock.ts";
 import { MemoryPeers } from "../support/memory_peers.ts";
@@ -216,7 +216,7 @@ describe("A group that averages among itself", () => {
 
   test("[G8] [T1] Three volunteers in Node average over WebRTC", async () => {
     const begun = await start({ settings: { solver: "sync-easgd" } });
-    const openPeer = await loadPeers();
+    const openPeer = nodePeers(console.error);
     const joined = [1, 2, 3].map((target) => begun.join({ target, openPeer }));
     await begun.until("direct averages", ({ directRounds }) => (directRounds?.averaged ?? 0) > 5, 60_000);
     await untilCenterIs(begun, 2);

@@ -1,7 +1,9 @@
 /** Real peer connections in Node, through simple-peer: two sides that signal, the coordinator's end, and what bad signals cause. */
 
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
-import { loadPeers } from "../../client/node/node_peer.ts";
+import { nodePeers } from "../../client/node/node_peer.ts";
 import type { PeerPort } from "../../client/replica/peer_port.ts";
 import { Peers, type ChannelFaults } from "../../coordinator/server/peers.ts";
 import type { SidePath } from "../../coordinator/side_path.ts";
@@ -13,7 +15,9 @@ import { readSignal } from "../../shared/wire/peer.ts";
 import { Random } from "../../shared/random.ts";
 
 const LONGEST_PAYLOAD_BYTES = 8_000_000;
-const openPeer = await loadPeers();
+const openPeer = nodePeers((sentence) => {
+  throw new Error(sentence);
+});
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -91,6 +95,12 @@ class NearEnd {
   }
 }
 
+/** Of this process: what a fault in native code does to them. */
+async function killWebRtcProcesses(): Promise<void> {
+  const { stdout } = await promisify(execFile)("pgrep", ["-P", String(process.pid), "-f", "webrtc_process"]);
+  for (const id of stdout.trim().split("\n")) process.kill(Number(id), "SIGKILL");
+}
+
 function frameOf(bytes: number, seed = 1): readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>] {
   const random = new Random(seed);
   const words = Uint32Array.from({ length: bytes / 4 }, () => random.bits());
@@ -132,6 +142,15 @@ describe("A peer connection between a volunteer in Node and a coordinator", () =
     near.link.send(head, payload);
     await expect.poll(() => near.closings[0], { timeout: 15_000 }).toBe("nothing moved on it any longer");
     expect(far.frames).toEqual([]);
+  });
+
+  test("[T5] One whose process is killed is known as closed, and the next one is made by another process", async () => {
+    const far = new FarEnd();
+    const near = await new NearEnd(far).opened();
+    await killWebRtcProcesses();
+    await expect.poll(() => near.closings.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    expect([near.link.isOpen, far.failures]).toEqual([false, []]);
+    await new NearEnd(far).opened();
   });
 
   test("[T6] A lossy channel brings slices beside the frames, as they were sent", async () => {

@@ -6,7 +6,7 @@
 import { rm } from "node:fs/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { Coordinator } from "../../client/node/coordinator.ts";
-import { loadPeers } from "../../client/node/node_peer.ts";
+import { nodePeers } from "../../client/node/node_peer.ts";
 import { connectBySocket } from "../../client/node/socket_link.ts";
 import type { OpenPeer, PeerPort } from "../../client/replica/peer_port.ts";
 import type { ChannelFaults } from "../../coordinator/server/peers.ts";
@@ -16,7 +16,9 @@ import type { ReplicaView } from "../../shared/run_view.ts";
 import { LiveRun } from "../support/live_replicas.ts";
 import { makeClientFolder } from "./server_harness.ts";
 
-const openPeer = await loadPeers();
+const openPeer = nodePeers((sentence) => {
+  throw new Error(sentence);
+});
 const REACTION_TIMEOUT_MS = 40_000;
 const TICK_MS = 50;
 
@@ -120,27 +122,35 @@ describe("A run with --transport webrtc", () => {
     expect(again.exchanges).toBeGreaterThan(again.channelPushes);
   });
 
-  test("[T5] whose connection is cut again and again in the middle of exchanges loses and doubles none", async () => {
-    const attempts: { readonly port: PeerPort; readonly tell: (reason: string) => void }[] = [];
-    served = await ServedLiveRun.create({ transport: "webrtc", communicationPeriod: 2 });
-    await served.join((wishes) => {
-      const port = openPeer(wishes);
-      attempts.push({ port, tell: wishes.closed });
-      return port;
-    });
-    for (let cuts = 0; cuts < 3; cuts++) {
-      const { channelPushes } = await served.until(({ transport }) => transport === "webrtc");
-      await served.until((replica) => replica.channelPushes >= channelPushes + 2);
-      attempts.at(-1)!.port.close();
-      // As a connection that fails does.
-      attempts.at(-1)!.tell("cut");
-      await served.until(({ transport }) => transport === "websocket");
-    }
-    const { applied } = served.replica!;
-    const { exchanges } = await served.until((replica) => replica.applied >= applied + 3);
-    expect(attempts.length).toBeGreaterThanOrEqual(3);
-    expect(served.live.ledger.length).toBeGreaterThanOrEqual(exchanges);
-  });
+  test.each<readonly [string, Partial<RunSettings>]>([
+    ["in f32", {}],
+    ["in codecs, of published versions", { codecUp: "int4", codecDown: "int8" }],
+    ["in fragments", { codecUp: "int8", fragments: 4 }],
+    ["in two round trips", { exchange: "two-round-trip" }],
+  ])(
+    "[T5] [X12] whose connection is cut again and again in the middle of exchanges %s loses and doubles none",
+    async (_how, changes) => {
+      const attempts: { readonly port: PeerPort; readonly tell: (reason: string) => void }[] = [];
+      served = await ServedLiveRun.create({ transport: "webrtc", communicationPeriod: 4, ...changes });
+      await served.join((wishes) => {
+        const port = openPeer(wishes);
+        attempts.push({ port, tell: wishes.closed });
+        return port;
+      });
+      for (let cuts = 0; cuts < 2; cuts++) {
+        const { channelPushes } = await served.until(({ transport }) => transport === "webrtc");
+        await served.until((replica) => replica.channelPushes >= channelPushes + 2);
+        attempts.at(-1)!.port.close();
+        // As a connection that fails does.
+        attempts.at(-1)!.tell("cut");
+        await served.until(({ transport }) => transport === "websocket");
+      }
+      const { applied } = served.replica!;
+      const { exchanges } = await served.until((replica) => replica.applied >= applied + 3);
+      expect(attempts.length).toBeGreaterThanOrEqual(2);
+      expect(served.live.ledger.length).toBeGreaterThanOrEqual(exchanges);
+    },
+  );
 
   test("[T5] where WebRTC does not exist, or does not connect, exchanges by WebSocket", async () => {
     served = await ServedLiveRun.create({ transport: "webrtc" });

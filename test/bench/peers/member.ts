@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { WebSocket } from "ws";
-import { loadPeers } from "../../../client/node/node_peer.ts";
+import { nodePeers } from "../../../client/node/node_peer.ts";
 import { AllReduce } from "../../../client/replica/peers/all_reduce.ts";
 import { Mesh } from "../../../client/replica/peers/mesh.ts";
 import { peerHead, readFromPeer } from "../../../client/replica/peers/peer_messages.ts";
@@ -13,7 +13,7 @@ const TICK_MS = 50;
 /** Elements of the mean that are looked at. */
 const CHECKED = 64;
 
-const openPeer = await loadPeers();
+const openPeer = nodePeers(console.error);
 let begun: { readonly self: string; readonly members: readonly string[]; readonly elements: number };
 let mesh: Mesh;
 let relay: WebSocket;

@@ -5,7 +5,7 @@
 
 import { Connection, type ConnectionEvent } from "../../../client/replica/connection.ts";
 import { Coordinator } from "../../../client/node/coordinator.ts";
-import { loadPeers } from "../../../client/node/node_peer.ts";
+import { nodePeers } from "../../../client/node/node_peer.ts";
 import { connectBySocket } from "../../../client/node/socket_link.ts";
 import { Exchange, type InFlight, type Work } from "../../../client/replica/exchange.ts";
 import { Random } from "../../../shared/random.ts";
@@ -64,7 +64,7 @@ type Ways = Pick<ConstructorParameters<typeof Connection>[0], "connect" | "trave
 async function travelBy(path: Path, url: string): Promise<Ways> {
   const connect = connectBySocket(new Coordinator(new URL(url), undefined));
   if (path === "websocket") return { connect };
-  return { connect, travel: { wish: "webrtc", lossy: false, iceServers: [], openPeer: await loadPeers() } };
+  return { connect, travel: { wish: "webrtc", lossy: false, iceServers: [], openPeer: nodePeers(console.error) } };
 }
 
 /** As much of a replica as an exchange takes. */
