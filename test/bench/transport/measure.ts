@@ -4,7 +4,9 @@
  */
 
 import { medianOf } from "../../../client/node/measuring.ts";
+import { helpersCpuMs } from "./helper_processes.ts";
 import type { Party } from "./party.ts";
+import { ServerProcess } from "./server_process.ts";
 
 export interface Effort {
   readonly warmUpMs: number;
@@ -54,6 +56,7 @@ async function warmUp(party: Party, { warmUpMs, warmUpExchanges }: Effort): Prom
 async function blockOf(party: Party, exchanges: number): Promise<Block> {
   const timesMs: number[] = [];
   const serverBefore = await party.server.usage();
+  const helpersBefore = helpersCpuMs(process.pid, ServerProcess.pids);
   const clientBefore = process.cpuUsage();
   for (let made = 0; made < exchanges; made++) {
     const beganMs = performance.now();
@@ -61,8 +64,9 @@ async function blockOf(party: Party, exchanges: number): Promise<Block> {
     timesMs.push(performance.now() - beganMs);
   }
   const { user, system } = process.cpuUsage(clientBefore);
+  const helpersMs = helpersCpuMs(process.pid, ServerProcess.pids) - helpersBefore;
   const { cpuMs } = await party.server.usage();
-  return { timesMs, cpuMs: cpuMs - serverBefore.cpuMs + (user + system) / 1000 };
+  return { timesMs, cpuMs: cpuMs - serverBefore.cpuMs + (user + system) / 1000 + helpersMs };
 }
 
 function summaryOf(blocks: readonly Block[]): Measured {

@@ -6,7 +6,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 
-/** Processor time, user and system, of all threads, and memory, as the process itself counts them. */
+/** Processor time, user and system, of all threads and of the processes that it started, and its memory. */
 export interface Usage {
   readonly cpuMs: number;
   readonly residentBytes: number;
@@ -20,6 +20,8 @@ interface Ready {
 const START_LIMIT_MS = 60_000;
 
 export class ServerProcess {
+  /** Of all that were started. */
+  static readonly pids = new Set<number>();
   readonly url: string;
   readonly #child: ChildProcess;
 
@@ -31,6 +33,7 @@ export class ServerProcess {
   /** `program` is told its `task` as JSON. */
   static async start(program: URL, task: unknown): Promise<ServerProcess> {
     const child = fork(program, [JSON.stringify(task)], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    if (child.pid !== undefined) ServerProcess.pids.add(child.pid);
     const ended = once(child, "exit").then(([code]) => {
       throw new Error(`${program.pathname} ended with code ${String(code)} before it was ready.`);
     });

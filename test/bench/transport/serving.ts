@@ -1,5 +1,6 @@
 /** What a benchmark's server does for its main program: says where it is, tells its usage, and ends with it. */
 
+import { helpersCpuMs } from "./helper_processes.ts";
 import type { Usage } from "./server_process.ts";
 
 /** What the main program handed over, as whoever wrote it knows it. */
@@ -10,7 +11,8 @@ export function readTask(): unknown {
 export function serveParent(url: string, end: () => Promise<unknown>): void {
   process.on("message", () => {
     const { user, system } = process.cpuUsage();
-    const usage: Usage = { cpuMs: (user + system) / 1000, residentBytes: process.memoryUsage.rss() };
+    const cpuMs = (user + system) / 1000 + helpersCpuMs(process.pid);
+    const usage: Usage = { cpuMs, residentBytes: process.memoryUsage.rss() };
     process.send?.(usage);
   });
   process.on("disconnect", () => {
