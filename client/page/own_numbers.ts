@@ -64,9 +64,12 @@ export class OwnNumbers {
     const { staleness, applied, refused } = progress;
     this.#fields.write("loss", loss(progress.loss));
     this.#fields.write("speed", whole(progress.samplesPerSecond));
-    this.#fields.write("samples", `${short(progress.samples)} so far`);
+    const busy = progress.busyShare === undefined ? "" : `, computing ${percent(progress.busyShare, 0)} of the time`;
+    this.#fields.write("samples", `${short(progress.samples)} so far${busy}`);
     this.#fields.write("exchanges", whole(progress.exchanges));
-    this.#fields.write("verdicts", `${whole(applied)} applied, ${whole(refused)} refused`);
+    const { stepsPerExchange } = progress;
+    const every = stepsPerExchange === undefined ? "" : `, every ${decimal(stepsPerExchange, 1)} steps`;
+    this.#fields.write("verdicts", `${whole(applied)} applied, ${whole(refused)} refused${every}`);
     this.#fields.write("staleness", whole(progress.lastStaleness));
     this.#fields.write(
       "staleness-spread",
