@@ -4,6 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
+import { FIELDS } from "../../coordinator/run_fields.ts";
 import { runShaped } from "../support/shaped_run.ts";
 
 /** A home line. */
@@ -11,26 +12,24 @@ const LINE = { roundTripMs: 50, upBitsPerSecond: 10e6, downBitsPerSecond: 100e6 
 const LENET = ["--model", "lenet", "--communication-period", "16"];
 const TIMEOUT_MS = 240_000;
 
-describe("LeNet, tau = 16, over 50 ms and 10 Mbit/s", () => {
-  const cases = {
-    "as it is unless said otherwise": [],
-    "with int8 up and int4 down": ["--codec-up", "int8", "--codec-down", "int4"],
-  } as const;
+/** LeNet in f32 is 1.7 MB: by itself it takes longer up this line than a fast processor takes for 24 steps. */
+const isEncodedByDefault = FIELDS.codecUp.initial !== "f32";
 
-  for (const [how, args] of Object.entries(cases)) {
-    test(
-      `A replica is busy with local steps nearly all the time, and exchanges nearly as often as it is asked to, ${how}`,
-      { timeout: TIMEOUT_MS },
-      async () => {
-        const run = { line: LINE, args: [...LENET, ...args], exchanges: 5, timeoutMs: TIMEOUT_MS };
-        const overlap = await runShaped(run);
-        expect(overlap.refused).toBe(0);
-        expect(overlap.nominalPeriod).toBe(16);
-        expect(overlap.busyShare).toBeGreaterThan(0.9);
-        expect(overlap.busyShare).toBeLessThanOrEqual(1);
-        expect(overlap.effectivePeriod).toBeGreaterThanOrEqual(16);
-        expect(overlap.effectivePeriod).toBeLessThan(1.5 * 16);
-      },
-    );
-  }
+async function expectOverlap(codecs: readonly string[]): Promise<void> {
+  const overlap = await runShaped({ line: LINE, args: [...LENET, ...codecs], exchanges: 5, timeoutMs: TIMEOUT_MS });
+  expect(overlap.refused).toBe(0);
+  expect(overlap.nominalPeriod).toBe(16);
+  expect(overlap.busyShare).toBeGreaterThan(0.9);
+  // When training began is known to some milliseconds.
+  expect(overlap.busyShare).toBeLessThan(1.02);
+  expect(overlap.effectivePeriod).toBeGreaterThanOrEqual(16);
+  expect(overlap.effectivePeriod).toBeLessThan(1.5 * 16);
+}
+
+describe("LeNet, tau = 16, over 50 ms and 10 Mbit/s: nearly all the time in local steps, and nearly as many exchanges as asked for", () => {
+  test("[X2] with int8 up and int4 down", { timeout: TIMEOUT_MS }, () =>
+    expectOverlap(["--codec-up", "int8", "--codec-down", "int4"]),
+  );
+
+  test.skipIf(!isEncodedByDefault)("[X2] unless said otherwise", { timeout: TIMEOUT_MS }, () => expectOverlap([]));
 });
