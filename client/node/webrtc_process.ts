@@ -5,6 +5,7 @@
  * Ends when the program that started it does.
  */
 
+import { Batch } from "../../shared/wire/batch.ts";
 import { PeerOwner } from "../../shared/wire/peer_owner.ts";
 import type { FromPeerOwner, ToPeerOwner } from "../../shared/wire/remote_peers.ts";
 
@@ -18,6 +19,12 @@ export interface NoWebRtc {
 const MOST_UNREAD_BYTES = 64 << 20;
 
 let unreadBytes = 0;
+const reports = new Batch<FromPeerOwner | NoWebRtc>((told) => {
+  const bytes = told.reduce((sum, report) => sum + bytesOf(report), 0);
+  process.send?.(told, () => {
+    unreadBytes -= bytes;
+  });
+}, setImmediate);
 
 const owner = new PeerOwner({
   load: async () => {
@@ -27,7 +34,7 @@ const owner = new PeerOwner({
     } catch (error) {
       const why = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
       const reason = `The package @roamhq/wrtc cannot be loaded (${why}): exchanges travel by WebSocket only; \`npm ci\` installs it where there is a build of it.`;
-      process.send?.({ kind: "unavailable", reason } satisfies NoWebRtc);
+      reports.add({ kind: "unavailable", reason });
       throw new Error(reason, { cause: error });
     }
   },
@@ -35,18 +42,22 @@ const owner = new PeerOwner({
 });
 
 function post(report: FromPeerOwner): void {
-  const bytes = report.kind === "received" ? report.message.length : 0;
+  const bytes = bytesOf(report);
   unreadBytes += bytes;
-  process.send?.(report, () => {
-    unreadBytes -= bytes;
-  });
+  reports.add(report);
   if (unreadBytes <= MOST_UNREAD_BYTES || bytes === 0) return;
   const { peer } = report;
   owner.take({ kind: "close", peer });
   post({ kind: "closed", peer, reason: "the other side sends faster than anybody reads" });
 }
 
-process.on("message", (request: ToPeerOwner) => owner.take(request));
+function bytesOf(report: FromPeerOwner | NoWebRtc): number {
+  return report.kind === "received" ? report.message.length : 0;
+}
+
+process.on("message", (requests: readonly ToPeerOwner[]) => {
+  for (const request of requests) owner.take(request);
+});
 // Native threads would hold the process.
 process.on("disconnect", () => process.exit());
 // Ctrl-C is for the program, which says goodbye first.

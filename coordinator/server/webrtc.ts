@@ -5,6 +5,7 @@
 
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { Batch } from "../../shared/wire/batch.ts";
 import type { OpenPeer } from "../../shared/wire/peer.ts";
 import { RemotePeers, type FromPeerOwner, type ToPeerOwner } from "../../shared/wire/remote_peers.ts";
 
@@ -21,16 +22,18 @@ type Told = FromPeerOwner | { readonly kind: "unavailable"; readonly reason: str
 export class WebRtc {
   readonly #onFailure: (error: unknown) => void;
   readonly #remote = new RemotePeers({ ask: (request) => this.#ask(request), hasLowEvent: false });
+  readonly #requests = new Batch<ToPeerOwner>((requests) => this.#send(requests), setImmediate);
   #process: ChildProcess | undefined;
-  #isUnavailable = false;
+  #missing: WebRtcError | undefined;
 
   constructor(onFailure: (error: unknown) => void) {
     this.#onFailure = onFailure;
   }
 
-  get open(): OpenPeer {
-    return this.#remote.open;
-  }
+  readonly open: OpenPeer = (wishes) => {
+    if (this.#missing) throw this.#missing;
+    return this.#remote.open(wishes);
+  };
 
   close(): void {
     this.#process?.disconnect();
@@ -40,7 +43,18 @@ export class WebRtc {
   #ask(request: ToPeerOwner): void {
     // What belongs to a process that is gone has been told of already.
     if (request.kind === "open") this.#process ??= this.#start();
-    if (this.#process?.connected) this.#process.send(request, () => {});
+    if (this.#process) this.#requests.add(request);
+  }
+
+  #take(told: Told): void {
+    if (told.kind !== "unavailable") return this.#remote.take(told);
+    if (this.#missing) return;
+    this.#missing = new WebRtcError(told.reason);
+    this.#onFailure(this.#missing);
+  }
+
+  #send(requests: ToPeerOwner[]): void {
+    if (this.#process?.connected) this.#process.send(requests, () => {});
   }
 
   #start(): ChildProcess {
@@ -54,11 +68,8 @@ export class WebRtc {
       this.#process = undefined;
       this.#remote.lost("the process of the connection ended");
     };
-    started.on("message", (told: Told) => {
-      if (told.kind !== "unavailable") return this.#remote.take(told);
-      // Every replica finds that out anew.
-      if (!this.#isUnavailable) this.#onFailure(new WebRtcError(told.reason));
-      this.#isUnavailable = true;
+    started.on("message", (told: readonly Told[]) => {
+      for (const one of told) this.#take(one);
     });
     started.on("error", gone);
     started.on("exit", gone);

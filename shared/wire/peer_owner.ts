@@ -127,7 +127,8 @@ class CarriedChannel {
     } catch {
       // It closed just now, and says so itself.
     }
-    if (this.#channel.bufferedBytes === 0 || !this.#channel.onceLow) this.#tellSent();
+    // Without the event, how much is buffered says nothing that is worth asking a native stack for.
+    if (!this.#channel.onceLow || this.#channel.bufferedBytes === 0) this.#tellSent();
     else this.#channel.onceLow(this.#tellSent);
   }
 }
