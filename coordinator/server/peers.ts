@@ -10,7 +10,7 @@ import type { ChannelKind } from "../../shared/wire/channel.ts";
 import type { RefusalCode } from "../../shared/wire/codes.ts";
 import { readSignal, refusingSignal, type OpenPeer, type PeerPort } from "../../shared/wire/peer.ts";
 import type { SidePath, SidePathOwner } from "../side_path.ts";
-import { WebRtc } from "./webrtc.ts";
+import { WebRtc, WebRtcError } from "./webrtc.ts";
 
 export interface PeersOptions {
   readonly settings: Pick<RunSettings, "iceServers" | "lossy" | "transport">;
@@ -95,7 +95,11 @@ class SessionPeer implements SidePath {
     if (this.#isClosed) return;
     if (this.#options.settings.transport === "websocket") return this.#decline("This run's exchanges go by WebSocket.");
     // An offer begins a connection; whatever there was before, the replica has given it up.
-    if (readSignal(data)?.type === "offer") this.#connect();
+    try {
+      if (readSignal(data)?.type === "offer") this.#connect();
+    } catch (error) {
+      return this.#decline(error instanceof WebRtcError ? "This coordinator has no WebRTC." : String(error));
+    }
     if (++this.#signals <= MOST_SIGNALS) this.#port?.signal(data);
   }
 
