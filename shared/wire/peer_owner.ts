@@ -112,8 +112,8 @@ class CarriedChannel {
     this.#channel = wrapDataChannel(channel, {
       opened: () => post({ kind: "opened", peer, channel: kind }, []),
       received: (message) => {
-        const isOwn = typeof message !== "string" && message.buffer instanceof ArrayBuffer;
-        post({ kind: "received", peer, channel: kind, message }, isOwn ? [message.buffer as ArrayBuffer] : []);
+        const transfer = typeof message !== "string" && message.buffer instanceof ArrayBuffer ? [message.buffer] : [];
+        post({ kind: "received", peer, channel: kind, message }, transfer);
       },
       closed: (reason) => post({ kind: "channel-closed", peer, channel: kind, reason }, []),
     });
