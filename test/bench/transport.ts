@@ -9,7 +9,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { CODEC_NAMES, isCodecName, type CodecName } from "../../shared/wire/codec/codec.ts";
 import { collectBuffersSeldom } from "../../client/node/buffer_collection.ts";
-import { COPIES } from "./transport/copies.ts";
+import { copiesBy, COPIES } from "./transport/copies.ts";
 import { measureSize, type SizeReport } from "./transport/size_report.ts";
 import { SIZES, type Size } from "./transport/sizes.ts";
 
@@ -80,6 +80,11 @@ function print({ bytes, websocket, webrtc, codecs: others }: SizeReport): void {
 }
 
 function printCopies(): void {
-  console.error("\nCopies of the vector in one f32 exchange between the program's memory and the center's, and back");
-  for (const { path, where, ours, raw } of COPIES) row(path, String(ours), `raw ${raw}`, `  ${where}`);
+  for (const path of ["websocket", "webrtc"] as const) {
+    const { ours, raw } = copiesBy(path);
+    console.error(
+      `\nCopies of the vector in one f32 exchange by ${path}, there and back: ${ours}; of a raw echo: ${raw}`,
+    );
+    for (const copies of COPIES[path]) console.error(`  ${copies.ours}  (${copies.raw})  ${copies.where}`);
+  }
 }

@@ -1,7 +1,7 @@
 /** One size of center: both raw echoes, and Drove's exchange in every codec over both paths, measured in turn. */
 
 import type { CodecName } from "../../../shared/wire/codec/codec.ts";
-import { COPIES } from "./copies.ts";
+import { copiesBy } from "./copies.ts";
 import { exchangerFor, type Exchanger, type Path } from "./exchanger.ts";
 import { measureInTurn, ratioOf, type Effort, type Measured } from "./measure.ts";
 import { vectorOfSize, type Party } from "./party.ts";
@@ -84,7 +84,7 @@ export async function measureSize(size: Size, codecs: readonly CodecName[], isQu
     bytes: 4 * size.layout.elements,
     websocket: pathReport("websocket"),
     webrtc: pathReport("webrtc"),
-    copies: { websocket: copiesOf("websocket"), webrtc: copiesOf("webrtc") },
+    copies: { websocket: copiesBy("websocket"), webrtc: copiesBy("webrtc") },
     codecs: codecs.map(codecReport),
   };
 }
@@ -110,11 +110,6 @@ async function measurePath(
   } finally {
     for (const party of parties.values()) await party.close();
   }
-}
-
-function copiesOf(path: Path): { readonly ours: number; readonly raw: number } {
-  const of = COPIES.filter((copy) => copy.path === path);
-  return { ours: of.reduce((sum, { ours }) => sum + ours, 0), raw: of.reduce((sum, { raw }) => sum + raw, 0) };
 }
 
 function found<K, V>(map: ReadonlyMap<K, V>, key: K): V {
