@@ -75,6 +75,8 @@ export class Session implements Connection {
   /** As agreed on with this peer. */
   #vectors: VectorWire;
   readonly #untold: (() => void)[] = [];
+  /** A pull that is being served, and where its answer goes. */
+  #pulling: { link: Link } | undefined;
   /** By link: bytes that were sent after the last vector. */
   readonly #sentAfterVector = new WeakMap<Link, number>();
   #frameCredit: number = LIMITS.frameBurst;
@@ -216,7 +218,22 @@ export class Session implements Connection {
   }
 
   async #pull(replica: Replica, link: Link): Promise<void> {
+    // The same again by another link, where the first one failed: the center goes out once, by the later.
+    if (this.#pulling) {
+      this.#pulling.link = link;
+      return;
+    }
     if (replica.inFlight || this.#isSendingVector(link)) return this.refuse("OUT_OF_TURN");
+    const pulling = { link };
+    this.#pulling = pulling;
+    try {
+      await this.#answerPull(replica, pulling);
+    } finally {
+      this.#pulling = undefined;
+    }
+  }
+
+  async #answerPull(replica: Replica, pulling: { readonly link: Link }): Promise<void> {
     const { deltas, payload } = await this.#run.pull(replica);
     if (this.isClosed) return;
     const header: Header<"center"> = {
@@ -225,7 +242,7 @@ export class Session implements Connection {
       assignment: this.#run.assignmentOf(replica),
       ...(deltas === undefined ? {} : { deltas }),
     };
-    this.#send(link, "center", header, payload);
+    this.#send(pulling.link, "center", header, payload);
   }
 
   async #push(replica: Replica, header: Header<"push">, payload: Uint8Array, link: Link): Promise<void> {

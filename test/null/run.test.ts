@@ -278,6 +278,21 @@ describe("Exchange", () => {
     expect(answer.payload.byteLength).toBe(0);
     expect(center(run)).toEqual(sum(vectorOf(pulled), difference));
   });
+  test("[T5] A pull that is repeated by another link while it is served is answered once, there", async () => {
+    const run = await fixture({ solver: "async-easgd", exchange: "two-round-trip" });
+    const { peer } = await run.join();
+    const sent: Uint8Array[] = [];
+    const send = (head: Uint8Array, ...payload: readonly Uint8Array[]): void => {
+      sent.push(Buffer.concat([head, ...payload]));
+    };
+    const other = { isOpen: true, bufferedBytes: 0, send, close: () => {} };
+    peer.session.receive(frameBytes("pull", {}), other);
+    peer.send("pull", {});
+    expect((await peer.receive("center")).payload.byteLength).toBe(4 * ELEMENTS);
+    expect(sent).toEqual([]);
+    expect(peer.closed).toBeUndefined();
+  });
+
   test("[X14] The ledger has the line before the answer is there, refusals included", async () => {
     const run = await fixture();
     const { peer } = await run.join();
