@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
 import { FIELDS } from "../run_fields.ts";
 import type { SlownessFactors, StepTimes } from "./step_times.ts";
 
@@ -107,10 +108,19 @@ const SOLVER_FIELDS = {
   periods: FIELDS.periods,
 } as const;
 
+/** A simulation is of the solver alone, unless a codec is named. */
+const CODEC = {
+  schema: v.picklist(CODEC_NAMES),
+  initial: "f32",
+  fromText: asIs,
+  accepted: `one of ${CODEC_NAMES.join(", ")}`,
+  placeholder: "NAME",
+} as const;
+
 /** How vectors travel, likewise. */
 const WIRE_FIELDS = {
-  codecUp: FIELDS.codecUp,
-  codecDown: FIELDS.codecDown,
+  codecUp: { ...CODEC, help: `how pushes are encoded: ${CODEC_NAMES.join(", ")}` },
+  codecDown: { ...CODEC, help: "how the center comes down: f32 whole, the others as changes encoded once for all" },
   fragments: FIELDS.fragments,
 } as const;
 
