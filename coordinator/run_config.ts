@@ -16,6 +16,7 @@ import { solverOf, type SolverName } from "../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
 import { batchPartsOf } from "../shared/solver/groups.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
+import { codecsFor } from "./codec_defaults.ts";
 import { refuseContradictions } from "./run_contradictions.ts";
 import { ConfigError, shown } from "./config_error.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
@@ -102,6 +103,8 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   const solver = read("solver");
   for (const [field, value] of ownDefaults(solver)) if (!given.has(field)) given.set(field, { value, source: "" });
 
+  const [codecUp, codecDown] = [read("codecUp"), read("codecDown")];
+  const fitting = codecsFor(solver, read("exchange"), read("groups"));
   const config: RunConfig = {
     name: read("name"),
     model,
@@ -131,8 +134,8 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     scaledFrom: read("scaledFrom"),
     applier: read("applier"),
     autotune: read("autotune"),
-    codecUp: read("codecUp"),
-    codecDown: read("codecDown"),
+    codecUp: codecUp === "auto" ? fitting.up : codecUp,
+    codecDown: codecDown === "auto" ? fitting.down : codecDown,
     fragments: read("fragments"),
     transport: read("transport"),
     lossy: read("lossy"),

@@ -21,6 +21,7 @@ import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
 import { CONSTANT_RATE } from "../shared/solver/schedule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
 
+const CODEC_WISHES = ["auto", ...CODEC_NAMES] as const;
 const MODEL_NAMES = Object.keys(MODELS) as [ModelName, ...ModelName[]];
 /** It becomes the name of a folder. */
 const FOLDER_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -313,20 +314,20 @@ export const FIELDS = {
     help: "choose compute groups, momentum and learning rate as the run goes (gradient solvers)",
   },
   codecUp: {
-    schema: v.picklist(CODEC_NAMES),
-    initial: "f32",
+    schema: v.picklist(CODEC_WISHES),
+    initial: "auto",
     fromText: asIs,
-    accepted: `one of ${CODEC_NAMES.join(", ")}`,
+    accepted: `one of ${CODEC_WISHES.join(", ")}`,
     placeholder: "NAME",
-    help: `how pushes are encoded: ${CODEC_NAMES.join(", ")}`,
+    help: `how pushes are encoded: auto (what was measured to suit the solver), ${CODEC_NAMES.join(", ")}`,
   },
   codecDown: {
-    schema: v.picklist(CODEC_NAMES),
-    initial: "f32",
+    schema: v.picklist(CODEC_WISHES),
+    initial: "auto",
     fromText: asIs,
-    accepted: `one of ${CODEC_NAMES.join(", ")}`,
+    accepted: `one of ${CODEC_WISHES.join(", ")}`,
     placeholder: "NAME",
-    help: "how the center comes down: f32 whole, the others as changes that are encoded once for all replicas",
+    help: "how the center comes down: auto, f32 whole, the others as changes that are encoded once for all replicas",
   },
   fragments: {
     schema: wholeBetween(1, 64),

@@ -4,16 +4,12 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { FIELDS } from "../../coordinator/run_fields.ts";
 import { runShaped } from "../support/shaped_run.ts";
 
 /** A home line. */
 const LINE = { roundTripMs: 50, upBitsPerSecond: 10e6, downBitsPerSecond: 100e6 };
 const LENET = ["--model", "lenet", "--communication-period", "16"];
 const TIMEOUT_MS = 240_000;
-
-/** LeNet in f32 is 1.7 MB: by itself it takes longer up this line than a fast processor takes for 24 steps. */
-const isEncodedByDefault = FIELDS.codecUp.initial !== "f32";
 
 async function expectOverlap(codecs: readonly string[]): Promise<void> {
   const overlap = await runShaped({ line: LINE, args: [...LENET, ...codecs], exchanges: 5, timeoutMs: TIMEOUT_MS });
@@ -31,5 +27,5 @@ describe("LeNet, tau = 16, over 50 ms and 10 Mbit/s: nearly all the time in loca
     expectOverlap(["--codec-up", "int8", "--codec-down", "int4"]),
   );
 
-  test.skipIf(!isEncodedByDefault)("[X2] unless said otherwise", { timeout: TIMEOUT_MS }, () => expectOverlap([]));
+  test("[X2] unless said otherwise", { timeout: TIMEOUT_MS }, () => expectOverlap([]));
 });

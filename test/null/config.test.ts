@@ -68,8 +68,8 @@ test("Without a word the config is EA-wild on MNIST with LeNet, on this machine 
     scaledFrom: null,
     applier: "auto",
     autotune: false,
-    codecUp: "f32",
-    codecDown: "f32",
+    codecUp: "int4",
+    codecDown: "int4",
     fragments: 1,
     transport: "websocket",
     lossy: false,
@@ -87,6 +87,21 @@ test("Without a word the config is EA-wild on MNIST with LeNet, on this machine 
     checkpointIntervalMs: 1000,
     runsFolder: "runs",
   });
+});
+
+test.each([
+  [{ solver: "ea-wild" }, "int4", "int4"],
+  [{ solver: "sync-easgd" }, "int4", "int4"],
+  [{ solver: "async-easgd", groups: 2 }, "int4", "f32"],
+  [{ solver: "sync-easgd", groups: 1 }, "int4", "int4"],
+  [{ solver: "ea-wild", exchange: "two-round-trip" }, "f32", "f32"],
+  [{ solver: "async-msgd" }, "int8", "f32"],
+  [{ solver: "downpour" }, "int8", "f32"],
+  [{ solver: "diloco" }, "int4", "int4"],
+  [{ solver: "async-diloco" }, "int8", "f32"],
+  [{ codecDown: "sign" }, "int4", "sign"],
+] as const)("Codecs that nobody names suit the solver: %j has %s up and %s down", (flags, up, down) => {
+  expect(readConfig({ flags })).toMatchObject({ codecUp: up, codecDown: down });
 });
 
 test("A flag wins over the run file, the run file over the command's default, that over the field's", () => {

@@ -279,7 +279,7 @@ describe("Exchange", () => {
     expect(center(run)).toEqual(sum(vectorOf(pulled), difference));
   });
   test("[T5] A pull that is repeated by another link while it is served is answered once, there", async () => {
-    const run = await fixture({ solver: "async-easgd", exchange: "two-round-trip" });
+    const run = await fixture({ settings: { exchange: "two-round-trip" } });
     const { peer } = await run.join();
     const sent: Uint8Array[] = [];
     const send = (head: Uint8Array, ...payload: readonly Uint8Array[]): void => {
