@@ -7,30 +7,20 @@ import * as v from "valibot";
 import { BACKEND_WISHES } from "../shared/backends.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
-import {
-  augmentationSchema,
-  decaySchema,
-  iceServerSchema,
-  OPTIMIZER_KINDS,
-  TRANSPORT_WISHES,
-} from "../shared/run_settings.ts";
-import { CODEC_NAMES } from "../shared/wire/codec/codec.ts";
+import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
 import { modelSchema } from "../shared/model/schema.ts";
 import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
 import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
 import { CONSTANT_RATE } from "../shared/solver/schedule.ts";
 import type { StalenessPolicy } from "../shared/solver/staleness.ts";
+import { above0UpTo, asIs, asNumber, numberBetween, wholeBetween } from "./field_values.ts";
+import { WIRE_FIELDS } from "./wire_fields.ts";
 
-const CODEC_WISHES = ["auto", ...CODEC_NAMES] as const;
 const MODEL_NAMES = Object.keys(MODELS) as [ModelName, ...ModelName[]];
 /** It becomes the name of a folder. */
 const FOLDER_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const FOLDER_NAME_IN_WORDS = "1 to 64 of a-z, 0-9, point, dash and underscore, beginning with a letter or digit";
 
-const numberBetween = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most));
-const above0UpTo = (most: number) => v.pipe(v.number(), v.gtValue(0), v.maxValue(most));
-const wholeBetween = (least: number, most: number) =>
-  v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
 const folderName = v.pipe(v.string(), v.regex(FOLDER_NAME));
 const path = v.pipe(v.string(), v.minLength(1));
 
@@ -39,12 +29,6 @@ const stalenessPolicy = v.variant("kind", [
   v.strictObject({ kind: v.literal("scale"), halfRateStaleness: above0UpTo(1e9) }),
   v.strictObject({ kind: v.literal("bound"), limit: wholeBetween(0, 1e9) }),
 ]);
-
-const asIs = (value: unknown): unknown => value;
-/** Text that is no number stays as it is, so that the refusal shows it. */
-function asNumber(value: unknown): unknown {
-  return typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value;
-}
 
 function asPolicy(value: unknown): unknown {
   if (typeof value !== "string") return value;
@@ -74,15 +58,6 @@ function asAugmentation(value: unknown): unknown {
   const isUnderstood = crops.length + flips.length === words.length && crops.length < 2 && flips.length < 2;
   if (!isUnderstood) return value;
   return { cropPadding: Number(crops[0]?.slice("crop".length) ?? 0), flip: flips.length === 1 };
-}
-
-/** Addresses with commas between them: those of TURN servers may have a name and a password, turn:name:password@host:port. */
-function asIceServers(value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  return value.split(",").map((address) => {
-    const [, scheme, username, credential, host] = /^(turns?):([^:@]+):([^@]+)@(.+)$/.exec(address.trim()) ?? [];
-    return host === undefined ? { urls: address.trim() } : { urls: `${scheme}:${host}`, username, credential };
-  });
 }
 
 const NO_AUGMENTATION: Augmentation = { cropPadding: 0, flip: false };
@@ -313,62 +288,7 @@ export const FIELDS = {
     placeholder: "",
     help: "choose compute groups, momentum and learning rate as the run goes (gradient solvers)",
   },
-  codecUp: {
-    schema: v.picklist(CODEC_WISHES),
-    initial: "auto",
-    fromText: asIs,
-    accepted: `one of ${CODEC_WISHES.join(", ")}`,
-    placeholder: "NAME",
-    help: `how pushes are encoded: auto (what was measured to suit the solver), ${CODEC_NAMES.join(", ")}`,
-  },
-  codecDown: {
-    schema: v.picklist(CODEC_WISHES),
-    initial: "auto",
-    fromText: asIs,
-    accepted: `one of ${CODEC_WISHES.join(", ")}`,
-    placeholder: "NAME",
-    help: "how the center comes down: auto, f32 whole, the others as changes that are encoded once for all replicas",
-  },
-  fragments: {
-    schema: wholeBetween(1, 64),
-    initial: 1,
-    fromText: asNumber,
-    accepted: "a whole number from 1 (everything at once) to 64, such as 4",
-    placeholder: "N",
-    help: "parts of the parameters that travel in turn, each once per period, so that no exchange is a burst",
-  },
-  transport: {
-    schema: v.picklist(TRANSPORT_WISHES),
-    initial: "websocket",
-    fromText: asIs,
-    accepted: `"auto", "websocket" or "webrtc"`,
-    placeholder: "NAME",
-    help: "how exchanges travel: auto (the faster, measured at join), websocket or webrtc",
-  },
-  lossy: {
-    schema: v.boolean(),
-    initial: false,
-    fromText: asIs,
-    accepted: "true or false",
-    placeholder: "",
-    help: "push in slices that are not sent again when they are lost (over WebRTC)",
-  },
-  iceServers: {
-    schema: v.pipe(v.array(iceServerSchema), v.readonly()),
-    initial: [],
-    fromText: asIceServers,
-    accepted: `addresses with commas between them, such as stun:example.org:3478,turn:name:password@example.org:3478; in a file a list of {"urls", "username", "credential"}`,
-    placeholder: "ADDRESSES",
-    help: "STUN and TURN servers for WebRTC beyond one network",
-  },
-  peers: {
-    schema: v.boolean(),
-    initial: false,
-    fromText: asIs,
-    accepted: "true or false",
-    placeholder: "",
-    help: "members of a compute group average among themselves, where their volunteers allow direct connections",
-  },
+  ...WIRE_FIELDS,
   backend: {
     schema: v.picklist(BACKEND_WISHES),
     initial: "auto",

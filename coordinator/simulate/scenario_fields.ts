@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
+import { asIs, asNumber } from "../field_values.ts";
 import { FIELDS } from "../run_fields.ts";
 import type { SlownessFactors, StepTimes } from "./step_times.ts";
 
@@ -15,12 +16,6 @@ const share = v.pipe(v.number(), v.gtValue(0), v.maxValue(1));
 /** One for all replicas, or one for each. */
 const forReplicas = <S extends v.GenericSchema<unknown, number | null>>(schema: S) =>
   v.union([schema, v.pipe(v.array(schema), v.minLength(1))]);
-
-const asIs = (value: unknown): unknown => value;
-/** Text that is no number stays as it is, so that the refusal shows it. */
-function asNumber(value: unknown): unknown {
-  return typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value)) ? Number(value) : value;
-}
 
 function asNumbers(value: unknown): unknown {
   return typeof value === "string" && value.includes(",") ? value.split(",").map(asNumber) : asNumber(value);
