@@ -3,7 +3,7 @@
 import type { RunView } from "../../shared/run_view.ts";
 import { AutotuneCard } from "./autotune_card.ts";
 import { byId, Fields, setText } from "./dom.ts";
-import { bytes, counted, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
+import { bytes, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
 import { Rate } from "./rate.ts";
@@ -50,9 +50,11 @@ const fields = new Fields([
   "momentum",
   "period",
   "groups",
+  "direct",
   "held",
 ]);
 const state = byId("state", HTMLElement);
+const directRow = byId("direct-row", HTMLElement);
 const notices = new Notices();
 const accuracyChart = new AccuracyChart(byId("accuracy-chart", HTMLElement), 260);
 const lossChart = new RunLossChart(byId("loss-chart", HTMLElement), 260);
@@ -135,11 +137,10 @@ function showTraffic(view: RunView): void {
   fields.write("per-exchange", each === undefined ? "–" : bytes(each));
 }
 
-/** Of groups that may average among themselves. */
-function directWords(rounds: RunView["directRounds"]): string {
-  if (rounds === null) return "";
-  const fallen = rounds.fallen === 0 ? "" : `, ${whole(rounds.fallen)} fell back to the coordinator`;
-  return `; ${counted(rounds.averaged, "round", "rounds")} averaged directly${fallen}`;
+/** Of groups that may average among themselves; the others fell back to the coordinator. */
+function showDirectRounds(rounds: RunView["directRounds"]): void {
+  directRow.hidden = rounds === null;
+  if (rounds) fields.write("direct", `${whole(rounds.averaged)} of ${whole(rounds.averaged + rounds.fallen)}`);
 }
 
 function showSolver({ hyperparameters, groups, directRounds, replicas: all }: RunView): void {
@@ -149,10 +150,8 @@ function showSolver({ hyperparameters, groups, directRounds, replicas: all }: Ru
   fields.write("period", whole(communicationPeriod));
   const asked = hyperparameters.groups;
   const members = groups !== null && groups !== asked ? `, ${whole(groups)} with members` : "";
-  fields.write(
-    "groups",
-    asked === null ? "every replica its own" : `${whole(asked)}${members}${directWords(directRounds)}`,
-  );
+  fields.write("groups", asked === null ? "every replica its own" : `${whole(asked)}${members}`);
+  showDirectRounds(directRounds);
   const heldSeconds = all.reduce((sum, replica) => sum + replica.heldSeconds, 0);
   fields.write("held", all.length < 2 ? duration(heldSeconds) : `${duration(heldSeconds)} in all`);
 }
