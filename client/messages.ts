@@ -27,12 +27,22 @@ export type ToWorker =
       readonly dutyCycle: number | undefined;
       /** The volunteer allows direct connections to other volunteers. */
       readonly allowsPeers: boolean;
+      /** That the volunteer offers for the leaderboard and the model card; undefined: none. */
+      readonly name?: string | undefined;
     }
   /** Of the peer connections that the page owns for the worker. */
   | { readonly kind: "peer"; readonly report: FromPeerOwner }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }
-  | { readonly kind: "stop" };
+  /** Completes the exchange that is begun, and ends. */
+  | { readonly kind: "finish" }
+  /** Ends at once. */
+  | { readonly kind: "stop" }
+  /** From now on: the share of the time in which it computes, above 0 and up to 1. */
+  | { readonly kind: "power"; readonly dutyCycle: number }
+  /** Whether the tab is in the background: its period is longer there. */
+  | { readonly kind: "visibility"; readonly isHidden: boolean }
+  | { readonly kind: "name"; readonly name: string | undefined };
 
 export type Phase =
   | "idle"
@@ -43,6 +53,10 @@ export type Phase =
   | "connecting"
   | "training"
   | "paused"
+  /** The run's operator has everybody wait. */
+  | "held"
+  /** Completes its last exchange. */
+  | "finishing"
   /** The coordinator is out of reach; retrying. */
   | "reconnecting"
   | "stopped"
@@ -67,6 +81,8 @@ export interface BackendChoice {
   readonly measured: readonly BackendMeasurement[];
   /** Where the run holds an entrance exam: that it is passed, as a sentence. */
   readonly exam?: string;
+  /** Of training this model here: multiplications and additions of forward and backward, per second; undefined where speed is not known. */
+  readonly gflops?: number;
 }
 
 /** How far the backend is with measuring which of its kernels are fastest here; it trains meanwhile. */
@@ -102,7 +118,27 @@ export interface ReplicaProgress {
   readonly bytesDown: number;
   /** How its exchanges travel now. */
   readonly transport: Transport;
+  /** Data, center and exam, by HTTP; `bytesDown` leaves them out. */
+  readonly bytesFetched: number;
+  /** By code. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** By which the period is longer than assigned, because the tab is hidden; 1 otherwise. */
+  readonly periodFactor: number;
 }
+
+/** Why training ended by itself where it should not have. */
+export type FailureKind =
+  /** The operator removed this replica. */
+  | "kicked"
+  /** The page is older than its coordinator: reloading helps. */
+  | "old-client"
+  | "exam-failed"
+  /** The GPU was lost, and nothing else could take its place. */
+  | "device-lost"
+  /** The data or the run did not come. */
+  | "out-of-reach"
+  | "run-full"
+  | "other";
 
 /** What the worker tells the page. */
 export type FromWorker =
@@ -113,4 +149,4 @@ export type FromWorker =
   | { readonly kind: "progress"; readonly progress: ReplicaProgress }
   | { readonly kind: "peer"; readonly request: ToPeerOwner }
   /** A sentence with the fix. The worker has stopped. */
-  | { readonly kind: "failed"; readonly sentence: string };
+  | { readonly kind: "failed"; readonly failure: FailureKind; readonly sentence: string };

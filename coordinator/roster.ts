@@ -30,8 +30,8 @@ export type Settled =
 /** One connection of a replica, as the roster and the run see it. */
 export interface Connection {
   refuse(code: RefusalCode): void;
-  /** Of other replicas (SPEC G8). */
-  tell<N extends "group" | "signal">(name: N, header: Header<N>): void;
+  /** Of other replicas (SPEC G8), and what the operator wants (O2). */
+  tell<N extends "group" | "signal" | "control">(name: N, header: Header<N>): void;
 }
 
 export class Replica {
@@ -63,6 +63,12 @@ export class Replica {
   inFlight: { readonly exchange: number; readonly settled: Promise<Settled> } | undefined = undefined;
   /** Said goodbye while an exchange was being applied: its place is freed once that is settled. */
   isLeaving = false;
+  /** As its volunteer says. */
+  name: string | null = null;
+  isHidden = false;
+  dutyCycle = 1;
+  /** Asked to complete its exchange and leave. */
+  isDraining = false;
   samples = 0;
   exchanges = 0;
   applied = 0;
@@ -132,6 +138,10 @@ export class Replica {
       sliceLossRate: this.slicesPushed === 0 ? 0 : this.slicesLost / this.slicesPushed,
       bytesUp: this.bytesUp,
       bytesDown: this.bytesDown,
+      name: this.name,
+      isHidden: this.isHidden,
+      dutyCycle: this.dutyCycle,
+      isDraining: this.isDraining,
     };
   }
 }

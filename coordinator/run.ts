@@ -301,7 +301,7 @@ export class Run implements RunPort {
 
   view(): RunView {
     const { run, model, data, solver, targetAccuracy } = this.settings;
-    const { learningRate, momentum, communicationPeriod, groups } = this.#solver;
+    const { learningRate, momentum, communicationPeriod, groups, movingRate, elasticRate, staleness } = this.#solver;
     const counted = this.#tally.view(this.isOver, (replica) => this.#order.groupOf(replica));
     const inGroups = new Set(counted.replicas.flatMap(({ group }) => (group === null ? [] : [group])));
     return {
@@ -319,7 +319,10 @@ export class Run implements RunPort {
       ...counted,
       groups: groups === null ? null : inGroups.size,
       directRounds: this.settings.peers ? { ...this.#peers.counts } : null,
-      hyperparameters: { learningRate, momentum, communicationPeriod, groups },
+      hyperparameters: { learningRate, momentum, communicationPeriod, groups, movingRate, elasticRate, staleness },
+      isPaused: false,
+      changes: [],
+      epoch: { epoch: 1, examples: this.settings.data.trainExamples, leased: 0, used: 0 },
     };
   }
 

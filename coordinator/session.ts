@@ -138,7 +138,7 @@ export class Session implements Connection {
   }
 
   /** After the welcome: before it the peer does not know who it is. */
-  tell<N extends "group" | "signal">(name: N, header: Header<N>): void {
+  tell<N extends "group" | "signal" | "control">(name: N, header: Header<N>): void {
     if (this.#state.kind === "training") this.#send(this.#link, name, header);
     else if (this.#state.kind === "joining") this.#untold.push(() => this.#send(this.#link, name, header));
   }
@@ -189,6 +189,11 @@ export class Session implements Connection {
         return;
       case "joined":
         return this.#run.joined(replica, message.header);
+      case "profile":
+        replica.name = message.header.name ?? null;
+        replica.isHidden = message.header.isHidden;
+        replica.dutyCycle = message.header.dutyCycle;
+        return;
       case "leave":
         this.#leave(true);
         return this.#link.close(1000, "left");

@@ -39,6 +39,9 @@ export type CountedView = Omit<
   | "hyperparameters"
   | "codecs"
   | "fragments"
+  | "isPaused"
+  | "changes"
+  | "epoch"
 >;
 
 export class Tally {

@@ -1,11 +1,14 @@
 /**
- * A run as people see it: what the coordinator publishes to both pages (`GET /api/view`, server-sent events on
- * `/api/events`), to `drove status` and to the progress bar. Types only; a newer view replaces an older one whole.
+ * A run as people see it. Operators get a `RunView` (`GET /api/operator/view`, server-sent events on `/api/operator/events`, both behind
+ * the run's token), everybody a `PublicView` (`/api/view`, `/api/events`), which names no replica but one's own. Types only; a newer
+ * view replaces an older one whole.
  */
 
 import type { ReportedBackend } from "./backends.ts";
 import type { SolverName } from "./solver/catalogue.ts";
 import type { CodecName } from "./wire/codec/codec.ts";
+import type { StalenessPolicy } from "./solver/staleness.ts";
+import type { ChangedSetting } from "./operator.ts";
 import type { Transport } from "./wire/messages.ts";
 import type { Codecs } from "./wire/vectors.ts";
 
@@ -54,6 +57,14 @@ export interface ReplicaView {
   readonly sliceLossRate: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** That its volunteer offered for the leaderboard. */
+  readonly name: string | null;
+  /** Its tab is in the background. */
+  readonly isHidden: boolean;
+  /** The share of the time in which its volunteer lets it compute. */
+  readonly dutyCycle: number;
+  /** It was asked to complete its exchange and leave. */
+  readonly isDraining: boolean;
 }
 
 /** What the run's solver works with now: an operator or the autotuner may have changed it. */
@@ -63,6 +74,32 @@ export interface HyperparametersView {
   readonly momentum: number;
   readonly communicationPeriod: number;
   readonly groups: number | null;
+  /** alpha; null: elasticRate / replicas. */
+  readonly movingRate: number | null;
+  readonly elasticRate: number;
+  readonly staleness: StalenessPolicy;
+}
+
+/** One setting that was changed while the run went on. */
+export interface RunChange {
+  /** Of the run. */
+  readonly seconds: number;
+  readonly samples: number;
+  readonly setting: ChangedSetting | "groups";
+  /** As people read them. */
+  readonly from: string;
+  readonly to: string;
+  readonly by: "operator" | "autotune";
+}
+
+/** How far the training set was gone through (SPEC K). */
+export interface EpochView {
+  /** The oldest that is not complete, from 1. */
+  readonly epoch: number;
+  readonly examples: number;
+  /** Of that epoch: given to replicas now, and used by an exchange that is in the ledger. */
+  readonly leased: number;
+  readonly used: number;
 }
 
 /** What the autotuner chose, and why. */
@@ -134,4 +171,29 @@ export interface RunView {
   readonly hyperparameters: HyperparametersView;
   /** In order of time; empty without the autotuner. */
   readonly autotune: readonly AutotuneDecision[];
+  /** The operator has everybody wait. */
+  readonly isPaused: boolean;
+  /** In order of time. */
+  readonly changes: readonly RunChange[];
+  readonly epoch: EpochView;
+}
+
+/** One volunteer who offered a name; all replicas of that name count together. */
+export interface LeaderboardRow {
+  readonly name: string;
+  readonly samples: number;
+  /** Of all samples, 0..1. */
+  readonly share: number;
+  readonly connected: boolean;
+}
+
+/** What everybody may see. */
+export interface PublicView extends Omit<RunView, "replicas" | "changes" | "autotune" | "refusals"> {
+  readonly connected: number;
+  /** Replicas that were here and left. */
+  readonly left: number;
+  /** By samples, the most first; at most 20. */
+  readonly leaderboard: readonly LeaderboardRow[];
+  /** The replica that the question named (`?replica=`), if it is one of this run. */
+  readonly own: ReplicaView | null;
 }

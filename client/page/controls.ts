@@ -10,6 +10,8 @@ const WORDS: Record<Phase, string> = {
   connecting: "Joining the run",
   training: "Training",
   paused: "Paused: nothing is computed",
+  held: "The operator has the run wait: nothing is computed",
+  finishing: "Completing the last exchange",
   reconnecting: "The coordinator is out of reach; trying again",
   stopped: "Stopped: nothing is computed any more",
   finished: "The run is over. Thank you!",

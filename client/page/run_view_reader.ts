@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../../shared/backends.ts";
+import { stalenessPolicySchema } from "../../shared/operator.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { SOLVER_NAMES } from "../../shared/solver/catalogue.ts";
 import { CODEC_NAMES } from "../../shared/wire/codec/codec.ts";
@@ -34,6 +35,10 @@ const replica = v.object({
   sliceLossRate: number,
   bytesUp: number,
   bytesDown: number,
+  name: v.nullable(v.string()),
+  isHidden: v.boolean(),
+  dutyCycle: number,
+  isDraining: v.boolean(),
 });
 
 const historyPoint = v.object({
@@ -52,6 +57,23 @@ const decision = v.object({
   momentum: number,
   learningRate: number,
   reason: v.string(),
+});
+
+const change = v.object({
+  seconds: number,
+  samples: number,
+  setting: v.picklist([
+    "learningRate",
+    "momentum",
+    "communicationPeriod",
+    "movingRate",
+    "elasticRate",
+    "staleness",
+    "groups",
+  ]),
+  from: v.string(),
+  to: v.string(),
+  by: v.picklist(["operator", "autotune"]),
 });
 
 /** Fields that a newer coordinator adds are dropped, not refused. */
@@ -93,8 +115,14 @@ const schema: v.GenericSchema<unknown, RunView> = v.object({
     momentum: number,
     communicationPeriod: number,
     groups: v.nullable(number),
+    movingRate: v.nullable(number),
+    elasticRate: number,
+    staleness: stalenessPolicySchema,
   }),
   autotune: v.array(decision),
+  isPaused: v.boolean(),
+  changes: v.array(change),
+  epoch: v.object({ epoch: number, examples: number, leased: number, used: number }),
 });
 
 export function readRunView(text: string): RunView | undefined {

@@ -170,7 +170,7 @@ function wordsOf(ending: Ending): FromWorker {
     case "finished":
       return { kind: "phase", phase: "finished", detail: ending.reason };
     case "failed":
-      return { kind: "failed", sentence: ending.sentence };
+      return { kind: "failed", failure: "other", sentence: ending.sentence };
     default:
       return ending satisfies never;
   }

@@ -56,6 +56,8 @@ export type ConnectionEvent =
   /** With whom the replica may average, and what another member signals to it (SPEC G8). */
   | { readonly kind: "grouped"; readonly header: Header<"group"> }
   | { readonly kind: "signalled"; readonly header: Header<"signal"> }
+  /** What the operator wants (SPEC O2). */
+  | { readonly kind: "controlled"; readonly header: Header<"control"> }
   /** For good: nothing will be tried again. */
   | { readonly kind: "finished"; readonly reason: string }
   | { readonly kind: "refused"; readonly sentence: string };
@@ -304,6 +306,9 @@ export class Connection {
         break;
       case "group":
         this.#tell({ kind: "grouped", header: message.header });
+        break;
+      case "control":
+        this.#tell({ kind: "controlled", header: message.header });
         break;
       case "answer":
       case "center":

@@ -159,6 +159,9 @@ export class Progress {
       bytesUp,
       bytesDown,
       transport,
+      bytesFetched: 0,
+      refusals: {},
+      periodFactor: 1,
     };
   }
 }

@@ -251,6 +251,8 @@ export class Replica {
       case "rerouted":
         this.#conversation.rerouted();
         break;
+      case "controlled":
+        break;
       case "finished":
         this.#end({ kind: "finished", reason: event.reason });
         break;

@@ -30,6 +30,11 @@ function handle(message: ToWorker): void {
       return participation?.resume();
     case "stop":
       return participation?.stop();
+    case "finish":
+    case "power":
+    case "visibility":
+    case "name":
+      return;
     default:
       return message satisfies never;
   }
@@ -46,7 +51,7 @@ function failed(what: unknown): void {
   const why = what instanceof Error ? what.message : String(what);
   const sentence = `Training stopped because of a fault in the client: ${why}. Reload the page to start again.`;
   if (participation) participation.fail(sentence);
-  else post({ kind: "failed", sentence });
+  else post({ kind: "failed", failure: "other", sentence });
 }
 
 self.addEventListener("message", ({ data }: MessageEvent<ToWorker>) => handle(data));

@@ -83,6 +83,12 @@ export const REFUSALS = {
     sentence:
       "Nothing was heard from this replica for too long, so its place was freed. It rejoins by itself when it wakes.",
   },
+  KICKED: {
+    closeCode: 4413,
+    recovery: "none",
+    sentence:
+      "The operator of this run removed this replica. If you think that this is a mistake, ask whoever sent you the link.",
+  },
   TOO_FAST: {
     closeCode: 4429,
     recovery: "none",
@@ -163,6 +169,10 @@ export const LIMITS = {
   lossyParts: 1000,
   /** That average directly among themselves: each is connected to every other one. */
   peers: 8,
+  /** Of a volunteer's own, for the leaderboard. */
+  nameCharacters: 40,
+  /** That a hello may list. */
+  knownShards: 256,
   /** Of WASM, in one replica. */
   threads: 64,
 } as const;

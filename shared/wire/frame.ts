@@ -11,7 +11,7 @@
 import { Packr } from "msgpackr";
 import { LIMITS, type RefusalCode } from "./codes.ts";
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** "DROV" read as a little-endian u32. */
 const MAGIC = 0x564f5244;
 const PREFIX_BYTES = 16;

@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../backends.ts";
+import { leaseSchema, MOST_LEASES } from "../lease.ts";
 import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
 import { CODEC_NAMES, type Fragment } from "./codec/codec.ts";
@@ -33,6 +34,11 @@ const signal = v.pipe(v.string(), v.maxLength(LIMITS.signalCharacters));
 /** Of a lossy push; more parts than this, and nothing of it counts. */
 const lostParts = v.pipe(v.array(count), v.maxLength(LIMITS.lossyParts), v.readonly());
 
+/** Newly given; none where left out. */
+const leases = v.optional(v.pipe(v.array(leaseSchema), v.maxLength(MOST_LEASES), v.readonly()));
+/** What an operator asks of all replicas, or of one. */
+const ORDERS = ["pause", "resume", "drain"] as const;
+
 /** How bulk travels between a replica and the coordinator. */
 export const TRANSPORTS = ["websocket", "webrtc", "webrtc-lossy"] as const;
 
@@ -54,6 +60,8 @@ const schemas = {
     holds: v.optional(v.strictObject({ incarnation: count, version: count })),
     /** The volunteer allows connections to other volunteers, which show them its address (G8). */
     allowsPeers: v.optional(v.boolean()),
+    /** Shards of the data set that it has, by their places in the run's list (K2). */
+    shards: v.optional(v.pipe(v.array(count), v.maxLength(LIMITS.knownShards), v.readonly())),
   }),
   /** Asks for the current center; the answer is a `center` frame (X10, X11). */
   pull: v.strictObject({}),
@@ -77,9 +85,22 @@ const schemas = {
     average: v.optional(v.strictObject({ epoch: count, isLeader: v.boolean() })),
     /** Between the work behind it and the push, spent among peers: not computing. */
     waitedMs: v.optional(amount),
+    /** How far its leases were used for the work behind it, of those that were used since the last settled exchange (K4). */
+    leased: v.optional(
+      v.pipe(v.array(v.strictObject({ lease: count, upTo: count })), v.maxLength(MOST_LEASES), v.readonly()),
+    ),
   }),
   /** From the training worker, at least every third of a lease (L4). */
   heartbeat: v.strictObject({ samplesPerSecond: amount, steps: count }),
+  /** What its volunteer chose; sent after the welcome and whenever it changes. Shown to people, decides nothing. */
+  profile: v.strictObject({
+    /** Offered for the leaderboard and the model card. */
+    name: v.optional(v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(LIMITS.nameCharacters))),
+    /** The tab is in the background. */
+    isHidden: v.boolean(),
+    /** The share of the time in which it computes. */
+    dutyCycle: v.pipe(v.number(), v.gtValue(0), v.maxValue(1)),
+  }),
   /** Goodbye: the place is freed at once. */
   leave: v.strictObject({}),
   /** Measures a path: sent back as `echo`, payload and all (T3). */
@@ -109,6 +130,7 @@ const schemas = {
     assignment: assignmentSchema,
     /** Agreed on for this connection (H8); f32 both ways where left out. */
     codecs: v.optional(v.strictObject({ up: codec, down: codec })),
+    leases,
   }),
   /** Answers a push (X3). The payload is the vector that the replica is pulled towards, or empty for content `difference`. */
   answer: v.strictObject({
@@ -129,6 +151,7 @@ const schemas = {
     lost: v.optional(lostParts),
     /** The next exchange may be averaged among the members of this epoch; so long after this answer it may be no longer (G8). */
     average: v.optional(v.strictObject({ epoch: count, deadlineMs: amount })),
+    leases,
   }),
   /** Answers a pull. The payload is the center, or the changes since the version that the replica holds. */
   center: v.strictObject({
@@ -155,6 +178,8 @@ const schemas = {
     /** Connections of earlier epochs are given up, even where they seem to work. */
     isAnew: v.boolean(),
   }),
+  /** The operator's will (O2): wait, go on, or complete the exchange and leave. */
+  control: v.strictObject({ order: v.picklist(ORDERS), reason: text }),
   /** The run ended: target reached, time over or coordinator stopping. */
   finished: v.strictObject({ reason: text }),
 } as const;
@@ -175,6 +200,7 @@ export const TYPE = {
   /** In both directions. */
   signal: 8,
   joined: 9,
+  profile: 10,
   welcome: 64,
   answer: 65,
   center: 66,
@@ -182,10 +208,32 @@ export const TYPE = {
   finished: 68,
   echo: 69,
   group: 70,
+  control: 71,
 } as const satisfies Record<Name, number>;
 
-const FROM_REPLICA = ["hello", "pull", "push", "heartbeat", "leave", "probe", "route", "signal", "joined"] as const;
-const FROM_COORDINATOR = ["welcome", "answer", "center", "refusal", "finished", "echo", "signal", "group"] as const;
+const FROM_REPLICA = [
+  "hello",
+  "pull",
+  "push",
+  "heartbeat",
+  "leave",
+  "probe",
+  "route",
+  "signal",
+  "joined",
+  "profile",
+] as const;
+const FROM_COORDINATOR = [
+  "welcome",
+  "answer",
+  "center",
+  "refusal",
+  "finished",
+  "echo",
+  "signal",
+  "group",
+  "control",
+] as const;
 
 export type ReplicaMessageName = (typeof FROM_REPLICA)[number];
 export type CoordinatorMessageName = (typeof FROM_COORDINATOR)[number];
@@ -253,7 +301,9 @@ function payloadRefusal(message: MessageOf<Name>, vectors: VectorWire): RefusalC
     case "route":
     case "signal":
     case "joined":
+    case "profile":
     case "group":
+    case "control":
     case "finished":
       return wrongUnless(bytes === 0);
     default:
