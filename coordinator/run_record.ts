@@ -18,6 +18,8 @@ const schema = v.object({
     v.object({
       seconds: amount,
       samples: amount,
+      /** Runs of earlier versions did not count them for each evaluation. */
+      bytes: v.optional(amount, 0),
       accuracy: amount,
       testLoss: amount,
       trainLoss: amount,

@@ -113,6 +113,7 @@ export class Tally {
     this.#history.push({
       seconds: this.#seconds,
       samples: this.#samples,
+      bytes: this.#bytesUp + this.#bytesDown,
       accuracy,
       testLoss: meanLoss,
       trainLoss: this.#meanTrainLoss ?? 0,

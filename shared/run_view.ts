@@ -117,6 +117,8 @@ export interface AutotuneDecision {
 export interface HistoryPoint {
   readonly seconds: number;
   readonly samples: number;
+  /** That had travelled until then, both ways. */
+  readonly bytes: number;
   /** Held-out, on the images of that evaluation. */
   readonly accuracy: number;
   readonly testLoss: number;

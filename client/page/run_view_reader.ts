@@ -44,6 +44,7 @@ const replica = v.object({
 const historyPoint = v.object({
   seconds: number,
   samples: number,
+  bytes: number,
   accuracy: number,
   testLoss: number,
   trainLoss: number,

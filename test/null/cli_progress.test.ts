@@ -9,7 +9,7 @@ await harness.close();
 
 function viewAt(seconds: number, targetAccuracy: number | null, accuracies: readonly number[] = []): RunView {
   const history = accuracies.map((accuracy, index): HistoryPoint => {
-    return { seconds: 10 * index, samples: 0, accuracy, testLoss: 1, trainLoss: 1, images: 1000 };
+    return { seconds: 10 * index, samples: 0, bytes: 0, accuracy, testLoss: 1, trainLoss: 1, images: 1000 };
   });
   return { ...EMPTY, seconds, targetAccuracy, history };
 }
