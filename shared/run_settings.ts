@@ -13,6 +13,8 @@ import { SOLVER_NAMES } from "./solver/catalogue.ts";
 /** `OptimizerKind` (optimizer.ts). */
 export const OPTIMIZER_KINDS = ["momentum", "nesterov", "lars", "adamw"] as const;
 const MOST_CROP_PADDING = 64;
+const MOST_CLASS_NAMES = 1000;
+const CLASS_NAME_CHARACTERS = 40;
 
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -61,6 +63,16 @@ const schema = v.strictObject({
       deviation: v.pipe(v.array(v.pipe(v.number(), v.gtValue(0))), v.minLength(1), v.readonly()),
     }),
     shards: v.array(shard),
+    /** What the classes are called, in their order; numbers where left out. */
+    classNames: v.exactOptional(
+      v.pipe(
+        v.array(v.pipe(v.string(), v.maxLength(CLASS_NAME_CHARACTERS))),
+        v.maxLength(MOST_CLASS_NAMES),
+        v.readonly(),
+      ),
+    ),
+    /** A few held-out examples, for those who want to try the model: as a shard. */
+    samples: v.exactOptional(shard),
   }),
   solver: v.picklist(SOLVER_NAMES),
   exchange: v.picklist(["one-round-trip", "two-round-trip"]),

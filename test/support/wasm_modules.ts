@@ -9,6 +9,9 @@ function bytesOf(name: string): Uint8Array<ArrayBuffer> {
 
 export const WASM_MODULES = { plain: bytesOf("plain"), relaxed: bytesOf("relaxed") };
 
+/** The same for several threads. */
+export const SHARED_WASM_MODULES = { plain: bytesOf("plain_shared"), relaxed: bytesOf("relaxed_shared") };
+
 /** Both variants as sources of a backend: for plain the other is one that no engine accepts. */
 export const WASM_VARIANTS: readonly (readonly [name: string, sources: WasmSources])[] = [
   ["plain", { plain: WASM_MODULES.plain, relaxed: new Uint8Array([0]) }],

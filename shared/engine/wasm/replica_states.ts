@@ -49,6 +49,8 @@ export interface VirtualProgram extends GradientSource {
   takeLossNow(): TakenLoss;
   /** As `evaluate`, on any whole number of the plan's parts, at any parameters: like `gradientAt`. */
   evaluateAt(parameters: Float32Array, examples: Uint32Array): Evaluation;
+  /** What the last layer gives in an evaluation, `[examples, classes]`, on any whole number of the plan's parts; like `evaluateAt`. */
+  outputsAt(parameters: Float32Array, examples: Uint32Array): Float32Array<ArrayBuffer>;
 }
 
 /** A replica that has taken no step yet, as after `Program.writeParameters`. */

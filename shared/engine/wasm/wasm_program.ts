@@ -52,6 +52,8 @@ interface Open {
   /** Of the last forward pass, one element per example, by thread. */
   readonly losses: readonly Float32Array[];
   readonly correct: readonly Float32Array[];
+  /** Of the last evaluation, `classes` elements per example, by thread. */
+  readonly outputs: readonly Float32Array[];
   /** The numbers of the update, and the factor on the gradient where nothing clips it. */
   readonly settings: Float32Array;
   readonly vector: Readonly<Record<VectorName, Float32Array<ArrayBuffer>>>;
@@ -76,11 +78,12 @@ function open(
   views: readonly MemoryView[],
   taken: Float32Array<ArrayBuffer>,
 ): Open {
-  const { microBatch, layout, losses, correct } = map.plan;
+  const { microBatch, layout, losses, correct, model } = map.plan;
   const vector = (address: number): Float32Array<ArrayBuffer> =>
     new Float32Array(instance.memory, address, address === 0 ? 0 : layout.elements);
-  const perExample = (view: MemoryView, id: TensorId): Float32Array =>
-    new Float32Array(instance.memory, view.tensor(id), view.part.count);
+  const perExample = (view: MemoryView, id: TensorId, elements = 1): Float32Array =>
+    new Float32Array(instance.memory, view.tensor(id), view.part.count * elements);
+  const outputs = outputsOf(map.plan);
   return {
     instance,
     examples: new Uint32Array(instance.memory, map.examples, microBatch),
@@ -88,10 +91,20 @@ function open(
     stepExamples: new Uint32Array(instance.memory, map.stepExamples, 1),
     losses: views.map((view) => perExample(view, losses)),
     correct: views.map((view) => perExample(view, correct)),
+    outputs: views.map((view) => perExample(view, outputs, model.classes)),
     settings: new Float32Array(instance.memory, map.settings, UPDATE_WORDS + 1),
     vector: Object.fromEntries(VECTOR_NAMES.map((name) => [name, vector(map[name])])) as Open["vector"],
     exchange: new EncodedExchange(map, instance, taken),
   };
+}
+
+/** What the loss of an evaluation reads: nothing follows that would write over it. */
+function outputsOf({ evaluation }: Plan): TensorId {
+  const loss = evaluation.at(-1);
+  if (loss?.kind !== "softmax-cross-entropy" && loss?.kind !== "mean-squared-error") {
+    throw new Error("invariant violation: an evaluation does not end with its loss");
+  }
+  return loss.outputs;
 }
 
 /** The kernel calls that the program's own thread makes. */
@@ -276,6 +289,23 @@ class WasmProgram implements VirtualProgram {
     checkVector(this.plan, "parameters", parameters);
     this.#open.vector.parameters.set(parameters);
     return this.#evaluate(examples);
+  }
+
+  outputsAt(parameters: Float32Array, examples: Uint32Array): Float32Array<ArrayBuffer> {
+    checkVector(this.plan, "parameters", parameters);
+    const { vector, outputs } = this.#open;
+    vector.parameters.set(parameters);
+    const parts = checkParts(this.plan, examples);
+    const taken = new Float32Array(examples.length * this.plan.model.classes);
+    let at = 0;
+    for (let part = 0; part < parts; part++) {
+      this.#run("evaluation", examples, part);
+      for (const values of outputs) {
+        taken.set(values, at);
+        at += values.length;
+      }
+    }
+    return taken;
   }
 
   async exercise(examples: Uint32Array, exercise: Exercise, take: TakeWords): Promise<void> {
