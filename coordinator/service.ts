@@ -128,6 +128,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     testExamples: dataset.test.count,
     normalisation: dataset.normalisation,
     shards: shards.map(({ path, examples }) => ({ url: path, examples })),
+    ...(dataset.classNames ? { classNames: dataset.classNames } : {}),
   };
   const settings = settingsFor(config, { run: folder.name, data, layout });
   // Computed while the rest starts.

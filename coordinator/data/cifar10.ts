@@ -15,6 +15,7 @@ const TRAIN_PER_CLASS = 5000;
 const TEST_PER_CLASS = 1000;
 /** sha256 of the training images (NHWC) and labels, then the test set's: what was loaded is what was verified when this was written. */
 const CONTENT_HASH = "80387ddb9a0edf3fc4a964ee3770296169bb26a651050df20035579673099660";
+const KINDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const FIX = "run: drove data get cifar10";
 
 export function cifar10Folder(): string {
@@ -37,7 +38,7 @@ export async function loadCifar10(folder = cifar10Folder()): Promise<Dataset> {
     }),
   );
   requireCifar10(dataset, folder);
-  return dataset;
+  return { ...dataset, classNames: KINDS };
 }
 
 /** Class by class and byte by byte. */

@@ -20,6 +20,8 @@ export interface Dataset {
   readonly title: string;
   readonly shape: ImageShape;
   readonly classes: number;
+  /** What the labels mean, in their order, where that is known. */
+  readonly classNames?: readonly string[];
   readonly train: Examples;
   readonly test: Examples;
   /** Of the training pixels, scaled to 0..1. */

@@ -12,6 +12,8 @@ import { DataError, readIdxFile } from "./idx.ts";
 const TRAIN_CLASSES = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];
 const TEST_CLASSES = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009];
 
+const DIGITS = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /** Where the four files lie; throws a sentence if the package is not installed. */
 export function mnistFolder(): string {
   try {
@@ -40,7 +42,7 @@ export async function loadMnist(folder = mnistFolder()): Promise<Dataset> {
   });
   requireCounts(trainLabels, TRAIN_CLASSES);
   requireCounts(testLabels, TEST_CLASSES);
-  return dataset;
+  return { ...dataset, classNames: DIGITS };
 }
 
 function requireCounts(labels: NamedIdx, expected: readonly number[]): void {
