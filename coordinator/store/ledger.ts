@@ -11,6 +11,7 @@ import { createInterface } from "node:readline/promises";
 import * as v from "valibot";
 import { isRefusalCode, type RefusalCode } from "../../shared/wire/codes.ts";
 import { StoreError, syncFolder, writeError } from "./durable_file.ts";
+import { tornTailBytes } from "./torn_tail.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -69,7 +70,7 @@ export class Ledger {
     try {
       const file = await open(path, WRITES_ARE_DURABLE ? OPEN_FLAGS | constants.O_DSYNC : OPEN_FLAGS);
       const { size } = await file.stat();
-      const tornBytes = await tornTailBytes(file, size);
+      const tornBytes = await tornTailBytes(file, size, TAIL_BYTES);
       if (tornBytes > 0) {
         await file.truncate(size - tornBytes);
         await file.datasync();
@@ -146,20 +147,4 @@ function parseEntry(line: string, place: string): LedgerEntry {
       `${place} is not a line of a ledger; restore the file from a backup, or move it away to begin a new one.`,
     );
   }
-}
-
-/**
- * How many bytes at the end belong to a write that never finished: a line without its end, or, after a power cut, all from
- * the first block on that was never written (zeros, which JSON never holds). Groups are written one after the other, so
- * nothing acknowledged can lie behind either.
- */
-async function tornTailBytes(file: FileHandle, size: number): Promise<number> {
-  const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
-  await file.read(tail, 0, tail.length, size - tail.length);
-  const hole = tail.indexOf(0);
-  const whole = tail.subarray(0, hole < 0 ? tail.length : hole).lastIndexOf("\n") + 1;
-  if (whole === 0 && tail.length === TAIL_BYTES) {
-    throw new Error("its last MiB holds no whole line");
-  }
-  return tail.length - whole;
 }
