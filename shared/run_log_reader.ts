@@ -1,0 +1,90 @@
+/**
+ * The door for event logs: one line of `events.jsonl` becomes an event, or nothing. Views, of which a long run has a hundred thousand,
+ * stay text until somebody looks at one (`readLoggedView`).
+ */
+
+import * as v from "valibot";
+import { leaseSchema } from "./lease.ts";
+import type { RunEvent, RunEventKind, ViewedRun } from "./run_log.ts";
+import { readRunSettings, type RunSettings } from "./run_settings.ts";
+import {
+  changeSchema,
+  decisionSchema,
+  historyPointSchema,
+  runStateSchema,
+  viewedRunSchema,
+} from "./run_view_schema.ts";
+
+/** Everything but a view. */
+export type PlainEvent = Exclude<RunEvent, { readonly kind: "viewed" }>;
+
+/** A view that was not read yet. */
+export interface LoggedView {
+  readonly kind: "viewed";
+  readonly seconds: number;
+  readonly line: string;
+}
+
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const replica = v.string();
+
+const settings = v.pipe(
+  v.unknown(),
+  v.rawTransform(({ dataset, addIssue, NEVER }): RunSettings => {
+    const read = readRunSettings(dataset.value);
+    if (!("problem" in read)) return read;
+    addIssue({ message: read.problem });
+    return NEVER;
+  }),
+);
+
+const head = { at: v.string(), seconds: amount } as const;
+const kind = <K extends RunEventKind>(name: K) => ({ kind: v.literal(name), ...head });
+
+const schema: v.GenericSchema<unknown, PlainEvent> = v.variant("kind", [
+  v.object({ ...kind("began"), incarnation: count, settings }),
+  v.object({ ...kind("joined"), replica, backend: v.string(), device: v.string() }),
+  v.object({ ...kind("left"), replica, forGood: v.boolean() }),
+  v.object({ ...kind("named"), replica, name: v.nullable(v.string()) }),
+  v.object(kind("paused")),
+  v.object(kind("resumed")),
+  v.object({ ...kind("kicked"), replica }),
+  v.object({ ...kind("draining"), replica: v.nullable(replica) }),
+  v.object({ ...kind("changed"), change: changeSchema }),
+  v.object({ ...kind("decided"), decision: decisionSchema }),
+  v.object({ ...kind("evaluated"), point: historyPointSchema }),
+  v.object({ ...kind("leased"), replica, lease: leaseSchema }),
+  v.object({ ...kind("returned"), lease: count, from: count }),
+  v.object({ ...kind("used"), lease: count }),
+  v.object({ ...kind("epoch"), epoch: count, examples: count }),
+  v.object({ ...kind("ended"), state: runStateSchema, reason: v.string() }),
+]);
+
+const viewHead = v.object({
+  ...kind("viewed"),
+  // Looked into when it is shown.
+  view: v.custom<object>((value) => typeof value === "object" && value !== null),
+});
+
+/** Undefined where a crash cut the line off, or a newer coordinator wrote something that this reader does not know. */
+export function readLoggedEvent(line: string): PlainEvent | LoggedView | undefined {
+  const value = parsed(line);
+  const view = v.safeParse(viewHead, value);
+  if (view.success) return { kind: "viewed", seconds: view.output.seconds, line };
+  const event = v.safeParse(schema, value);
+  return event.success ? event.output : undefined;
+}
+
+export function readLoggedView({ line }: LoggedView): ViewedRun | undefined {
+  const checked = v.safeParse(v.object({ view: viewedRunSchema }), parsed(line));
+  return checked.success ? checked.output.view : undefined;
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
+}
