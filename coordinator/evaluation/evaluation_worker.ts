@@ -3,9 +3,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Program } from "../../shared/engine/backend.ts";
 import { compilePlan } from "../../shared/engine/plan.ts";
-import type { ParameterLayout } from "../../shared/model/layout.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import type { EvaluationAnswer, EvaluationResult, EvaluationTask, EvaluatorOptions } from "./evaluator.ts";
+import { liftVariances } from "./lift_variances.ts";
 import { isOutOfReach, selectImages, type EvaluationRequest } from "./selection.ts";
 import { EvaluationError, readWasmSources } from "./wasm_sources.ts";
 
@@ -34,14 +34,6 @@ try {
 } catch (error) {
   if (!(error instanceof EvaluationError)) throw error;
   say({ kind: "problem", sentence: error.message });
-}
-
-/** SPEC E9: a variance that pulls have brought below zero counts as zero. In place. */
-function liftVariances(parameters: Float32Array, { tensors }: ParameterLayout): void {
-  for (const { name, offset, elements } of tensors) {
-    if (!name.endsWith(".variance")) continue;
-    for (let at = offset; at < offset + elements; at++) parameters[at] = Math.max(0, parameters[at]!);
-  }
 }
 
 async function measure(program: Program): Promise<number> {
