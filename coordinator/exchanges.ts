@@ -43,6 +43,8 @@ export interface ExchangesOptions {
   readonly begin: () => void;
   readonly assignmentOf: (replica: Replica) => Assignment;
   readonly nowMs: () => number;
+  /** The run's own time: pauses do not count as work. */
+  readonly runMs: () => number;
   readonly nowIso: () => string;
 }
 
@@ -123,17 +125,17 @@ export class Exchanges {
 
   /** One exchange that passed the gate: apply, write down, settle. */
   async #exchange(replica: Replica, push: Push): Promise<Settled> {
-    const { rule, begin, nowMs } = this.#options;
+    const { rule, begin, runMs } = this.#options;
     const { header } = push;
     begin();
-    const cameMs = nowMs();
+    const cameMs = runMs();
     // Where it trains on while it waits for an answer, the work behind this push began right after the push before.
     const beganMs = rule.trainsMeanwhile ? replica.lastPushMs : replica.freeSinceMs;
     // A claim that did not count is followed by a push of the same work.
     if (header.exchange !== replica.claimed) replica.worked(header.samples, cameMs - beganMs - (header.waitedMs ?? 0));
     replica.lastPushMs = cameMs;
     const result = await this.#ordered(replica, push);
-    const answeredMs = nowMs();
+    const answeredMs = runMs();
     if (result.verdict === "not-averaged") {
       replica.claimed = header.exchange;
       return { kind: "refusal", code: "NOT_AVERAGED", exchange: header.exchange };

@@ -8,7 +8,10 @@ import type { PublishedVersion } from "./center/center.ts";
 import { OwnPlace, StreamPlace, type Place, type PlaceOptions, type VectorPieces } from "./place.ts";
 import type { Replica, Settled } from "./roster.ts";
 
-export type PlacesOptions = Omit<PlaceOptions, "codecs">;
+export interface PlacesOptions extends Omit<PlaceOptions, "codecs"> {
+  /** The replica has no place any longer. */
+  readonly freed: (replica: Replica) => void;
+}
 
 export class Places {
   readonly #options: PlacesOptions;
@@ -73,6 +76,7 @@ export class Places {
     replica.place = undefined;
     replica.slices = undefined;
     replica.settled = undefined;
+    this.#options.freed(replica);
   }
 
   /** Now, or once what is in flight is settled. */

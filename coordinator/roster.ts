@@ -34,6 +34,14 @@ export interface Connection {
   tell<N extends "group" | "signal" | "control">(name: N, header: Header<N>): void;
 }
 
+/** When a view is made. */
+export interface ViewedAt {
+  /** Of the run's own clock. */
+  readonly nowMs: number;
+  /** The run is neither over nor paused. */
+  readonly isTraining: boolean;
+}
+
 export class Replica {
   readonly id: string;
   backend: ReplicaView["backend"] = "none";
@@ -63,8 +71,12 @@ export class Replica {
   inFlight: { readonly exchange: number; readonly settled: Promise<Settled> } | undefined = undefined;
   /** Said goodbye while an exchange was being applied: its place is freed once that is settled. */
   isLeaving = false;
+  /** It was welcomed and has not left for good. */
+  isMember = false;
   /** As its volunteer says. */
   name: string | null = null;
+  /** How often it changed that. */
+  timesNamed = 0;
   isHidden = false;
   dutyCycle = 1;
   /** Asked to complete its exchange and leave. */
@@ -112,7 +124,7 @@ export class Replica {
     this.speed = this.speed === 0 ? seen : SPEED_KEPT * this.speed + (1 - SPEED_KEPT) * seen;
   }
 
-  view(samplesOfAll: number, nowMs: number, group: number | null): ReplicaView {
+  view(samplesOfAll: number, { nowMs, isTraining }: ViewedAt, group: number | null): ReplicaView {
     const connected = this.connection !== undefined;
     return {
       id: this.id,
@@ -120,7 +132,7 @@ export class Replica {
       device: this.device,
       connected,
       samples: this.samples,
-      samplesPerSecond: connected ? this.rate.perSecond(nowMs) : 0,
+      samplesPerSecond: connected && isTraining ? this.rate.perSecond(nowMs) : 0,
       exchanges: this.exchanges,
       applied: this.applied,
       refused: this.refused,
@@ -173,6 +185,10 @@ export class Roster {
 
   connected(): Replica[] {
     return [...this.#replicas.values()].filter((replica) => replica.connection !== undefined);
+  }
+
+  get(id: string): Replica | undefined {
+    return this.#replicas.get(id);
   }
 
   tokenOf(id: string): string {

@@ -5,7 +5,8 @@
 
 import type { ParameterLayout } from "../shared/model/layout.ts";
 import type { RunSettings } from "../shared/run_settings.ts";
-import type { AutotuneDecision, RunState, RunView } from "../shared/run_view.ts";
+import type { LoggedEvent } from "../shared/run_log.ts";
+import type { AutotuneDecision, RunChange, RunState, RunView } from "../shared/run_view.ts";
 import type { Assignment } from "../shared/solver/assignment.ts";
 import { solverOf } from "../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
@@ -18,26 +19,25 @@ import { agreedCodecs, type Codecs } from "../shared/wire/vectors.ts";
 import { assign } from "./assigner.ts";
 import type { Center, CenterState, PublishedVersion, Snapshot } from "./center/center.ts";
 import { Exchanges, type LedgerPort, type Reply } from "./exchanges.ts";
-import { orderKindOf, orderOf, type ExchangeOrder } from "./order/order.ts";
+import { RunChanges, type Retuning } from "./operator/run_changes.ts";
+import { StandingOrders } from "./operator/standing_orders.ts";
+import type { ExchangeOrder } from "./order/order.ts";
 import type { PeerRoundsOptions } from "./order/peer_rounds.ts";
+import { RunOrder } from "./order/run_order.ts";
 import { Places } from "./places.ts";
 import type { VectorPieces } from "./place.ts";
 import { Roster, type Connection, type Replica } from "./roster.ts";
+import { RunClock } from "./run_clock.ts";
 import type { RestoredRun, RunRecord } from "./run_record.ts";
 import { Stream } from "./stream.ts";
 import { Tally, type EvaluationRecord } from "./tally.ts";
 import { Session, type Joined, type RunPort } from "./session.ts";
 import type { OpenSidePath } from "./side_path.ts";
 
-/** What may change while the run goes on. */
-export type Retuning = Partial<
-  Pick<SolverSettings, "groups" | "momentum" | "learningRate" | "communicationPeriod" | "movingRate" | "staleness">
->;
-
 export interface RunOptions {
   readonly settings: RunSettings;
   readonly layout: ParameterLayout;
-  /** How replicas and center move, as the run begins. */
+  /** How replicas and center move, as the run begins or goes on. */
   readonly solver: SolverSettings;
   readonly center: Center;
   readonly ledger: LedgerPort;
@@ -51,9 +51,15 @@ export interface RunOptions {
   readonly nowIso: () => string;
   /** Told of our own bugs and our environment's failures. */
   readonly onFailure: (error: unknown) => void;
+  /** Takes what is worth knowing afterwards, before anything follows from it. Nothing is logged where left out. */
+  readonly log?: (event: LoggedEvent) => void;
 }
 
 const EPOCHS_PER_INCARNATION = 2 ** 24;
+/** Of one replica, in the log. */
+const MOST_NAMES = 32;
+/** Of control characters, and of those that turn the direction of the text around them. */
+const UNSHOWN = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 export class Run implements RunPort {
   readonly settings: RunSettings;
@@ -63,6 +69,9 @@ export class Run implements RunPort {
   readonly incarnation: number;
   /** The center's published versions. */
   readonly stream: Stream;
+  readonly clock: RunClock;
+  /** The operator's. */
+  readonly orders: StandingOrders;
   readonly #options: RunOptions;
   readonly #center: Center;
   readonly #roster: Roster;
@@ -71,9 +80,8 @@ export class Run implements RunPort {
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   #solver: SolverSettings;
-  #order: ExchangeOrder;
-  /** Others took their place; what was pushed to them may not have been applied yet. */
-  readonly #formerOrders: ExchangeOrder[] = [];
+  readonly #changes: RunChanges;
+  readonly #runOrder: RunOrder;
   /** The center goes back to an earlier one. */
   #restoring: Promise<unknown> = Promise.resolve();
   #state: RunState = "waiting";
@@ -81,6 +89,7 @@ export class Run implements RunPort {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.clock = new RunClock(options.nowMs);
     this.settings = options.settings;
     this.incarnation = options.incarnation;
     this.elements = options.layout.elements;
@@ -92,19 +101,29 @@ export class Run implements RunPort {
       stream: this.stream,
       fragments: options.settings.fragments,
       isBarrier: solverOf(options.solver.solver).order === "barrier",
+      freed: (replica) => this.#ended(replica),
     });
     this.#roster = new Roster(options.secret, options.incarnation);
-    this.#tally = new Tally(this.#roster, options.nowMs, options.restored);
+    this.#tally = new Tally(this.#roster, this.clock.runMs, options.restored);
     this.#solver = options.solver;
+    const { changes = [], retuned = {}, kicked = [] } = options.restored ?? {};
+    this.#changes = new RunChanges(options.solver, { changes, retuned });
+    this.orders = new StandingOrders({
+      roster: this.#roster,
+      clock: this.clock,
+      kicked,
+      log: (event) => this.#log(event),
+      free: (replica) => this.#places.freeSoon(replica),
+    });
     let epochs = 0;
     this.#peers = {
       // Connections outlive a coordinator's restart.
       newEpoch: () => this.incarnation * EPOCHS_PER_INCARNATION + epochs++,
-      nowMs: options.nowMs,
+      nowMs: this.clock.runMs,
       counts: { averaged: 0, fallen: 0 },
       vectorBytes: this.payloadBytes,
     };
-    this.#order = this.#newOrder();
+    this.#runOrder = this.#newOrder();
     this.#exchanges = this.#newExchanges(options);
   }
 
@@ -141,6 +160,7 @@ export class Run implements RunPort {
       if (session.isClosed) this.#sessions.delete(session);
     }
     for (const replica of this.#roster) {
+      if (!replica.isMember) continue;
       if (this.nowMs() - replica.lastHeardMs <= LIMITS.leaseMs || replica.inFlight) continue;
       replica.connection?.refuse("LEASE_EXPIRED");
       this.#places.free(replica);
@@ -150,11 +170,14 @@ export class Run implements RunPort {
   async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
     if (this.isOver) return "RUN_OVER";
     if (hello.layoutHash !== this.#options.layout.hash) return "WRONG_LAYOUT";
-    const known = this.#roster.proven(hello.resume, this.nowMs());
+    const known = this.#roster.proven(hello.resume, this.clock.runMs());
+    const refusal = this.orders.refusalOf(known);
+    if (refusal) return refusal;
     if (!known && this.#roster.connected().length >= LIMITS.replicas) return "RUN_FULL";
-    const replica = known ?? this.#roster.add(this.nowMs());
+    const replica = known ?? this.#roster.add(this.clock.runMs());
     replica.connection?.refuse("REPLACED");
     replica.connection = connection;
+    this.orders.greet(replica);
     replica.backend = hello.backend;
     replica.device = hello.device;
     replica.allowsPeers = this.settings.peers && hello.allowsPeers === true;
@@ -164,6 +187,9 @@ export class Run implements RunPort {
     await this.#restoring;
     // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
     while (replica.inFlight) await replica.inFlight.settled;
+    replica.isMember = true;
+    const { id, backend, device } = replica;
+    this.#log({ kind: "joined", replica: id, backend, device });
     const codecs = this.#codecsOf(replica, hello);
     const isKnown = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
     // Of the same codecs too: those of another device may be others.
@@ -172,7 +198,7 @@ export class Run implements RunPort {
     replica.codecs = codecs;
     if (!resumed) await this.#places.open(replica, codecs, fetched);
     this.#order.join(replica);
-    replica.freeSinceMs = this.nowMs();
+    replica.freeSinceMs = this.clock.runMs();
     replica.lastPushMs = replica.freeSinceMs;
     const welcome: Header<"welcome"> = {
       replica: replica.id,
@@ -208,6 +234,17 @@ export class Run implements RunPort {
     replica.lastHeardMs = this.nowMs();
   }
 
+  /** What its volunteer chose to be called, and how the volunteer lets it compute. */
+  profiled(replica: Replica, { name: offered, isHidden, dutyCycle }: Header<"profile">): void {
+    replica.isHidden = isHidden;
+    replica.dutyCycle = dutyCycle;
+    const name = offered?.replaceAll(UNSHOWN, "").trim() || null;
+    if (name === replica.name || replica.timesNamed >= MOST_NAMES || this.orders.isKicked(replica)) return;
+    replica.name = name;
+    replica.timesNamed++;
+    this.#log({ kind: "named", replica: replica.id, name });
+  }
+
   joined(replica: Replica, header: Header<"joined">): void {
     this.#order.joined?.(replica, header);
   }
@@ -222,6 +259,7 @@ export class Run implements RunPort {
     replica.connection = undefined;
     this.#order.leave(replica);
     if (forGood) this.#places.freeSoon(replica);
+    else this.#log({ kind: "left", replica: replica.id, forGood: false });
   }
 
   push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Reply> {
@@ -235,16 +273,13 @@ export class Run implements RunPort {
 
   /**
    * Takes effect with the next moves and assignments. Where groups change, what was pushed counts in the old ones at once, and
-   * everybody's next push is for the new ones.
+   * everybody's next push is for the new ones. `by` nobody: a trial of the autotuner, which no list of changes has.
    */
-  retune(changes: Retuning): void {
-    const kind = orderKindOf(this.#solver);
+  retune(changes: Retuning, by?: RunChange["by"]): readonly RunChange[] {
+    const recorded = by ? this.#record(changes, by) : [];
     this.#solver = { ...this.#solver, ...changes };
-    if (orderKindOf(this.#solver) === kind) return this.#order.retuned();
-    this.#order.flush();
-    this.#formerOrders.push(this.#order);
-    this.#order = this.#newOrder();
-    for (const replica of this.#roster.connected()) if (replica.place) this.#order.join(replica);
+    this.#runOrder.retuned(this.#solver, () => this.#roster.connected().filter(({ place }) => place !== undefined));
+    return recorded;
   }
 
   /**
@@ -253,7 +288,7 @@ export class Run implements RunPort {
    */
   async restart(state: CenterState): Promise<void> {
     for (const replica of this.#roster) replica.mustRestart = true;
-    for (const order of [this.#order, ...this.#formerOrders]) order.abort();
+    this.#runOrder.abort();
     this.#restoring = this.#center.restore(state).then(() => this.stream.current());
     await this.#restoring;
   }
@@ -263,9 +298,12 @@ export class Run implements RunPort {
     return this.#center.snapshot();
   }
 
-  /** The autotuner chose; people are shown what and why. */
+  /** The autotuner chose; people are shown what and why. What it chose is in effect already. */
   recordDecision(decision: AutotuneDecision): void {
+    this.#log({ kind: "decided", decision });
     this.#tally.decided(decision);
+    const { groups, momentum, learningRate } = decision;
+    this.#record({ groups, momentum, learningRate }, "autotune");
   }
 
   countRefusal(code: RefusalCode): void {
@@ -281,11 +319,13 @@ export class Run implements RunPort {
   }
 
   recordEvaluation(evaluation: EvaluationRecord): void {
-    this.#tally.evaluated(evaluation);
+    this.#log({ kind: "evaluated", point: this.#tally.evaluated(evaluation) });
   }
 
   /** Ends the run: every replica is told, later pushes and hellos are refused `RUN_OVER`. */
   finish(state: "reached" | "stopped", reason: string): void {
+    // Limits of patience hold again for whoever is still waited for.
+    this.clock.resume();
     this.#state = state;
     for (const session of this.#sessions) session.finish(reason);
     this.#sessions.clear();
@@ -302,7 +342,7 @@ export class Run implements RunPort {
   view(): RunView {
     const { run, model, data, solver, targetAccuracy } = this.settings;
     const { learningRate, momentum, communicationPeriod, groups, movingRate, elasticRate, staleness } = this.#solver;
-    const counted = this.#tally.view(this.isOver, (replica) => this.#order.groupOf(replica));
+    const counted = this.#tally.view(!this.isOver && !this.orders.isPaused, (replica) => this.#order.groupOf(replica));
     const inGroups = new Set(counted.replicas.flatMap(({ group }) => (group === null ? [] : [group])));
     return {
       run,
@@ -320,15 +360,16 @@ export class Run implements RunPort {
       groups: groups === null ? null : inGroups.size,
       directRounds: this.settings.peers ? { ...this.#peers.counts } : null,
       hyperparameters: { learningRate, momentum, communicationPeriod, groups, movingRate, elasticRate, staleness },
-      isPaused: false,
-      changes: [],
+      isPaused: this.orders.isPaused,
+      changes: this.#changes.list,
       epoch: { epoch: 1, examples: this.settings.data.trainExamples, leased: 0, used: 0 },
     };
   }
 
   /** What a checkpoint keeps beside the center; the rest is in the ledger. */
   record(): RunRecord {
-    return this.#tally.record();
+    const { list: changes, retuned } = this.#changes;
+    return { ...this.#tally.record(), changes, retuned, kicked: this.orders.kicked };
   }
 
   /** SPEC H8; the same again for who comes back and still has them. */
@@ -351,12 +392,16 @@ export class Run implements RunPort {
     return this.#state === "reached" || this.#state === "stopped";
   }
 
-  #newOrder(): ExchangeOrder {
-    return orderOf(orderKindOf(this.#solver), {
+  get #order(): ExchangeOrder {
+    return this.#runOrder.present;
+  }
+
+  #newOrder(): RunOrder {
+    return new RunOrder({
       center: this.#center,
       settings: () => this.#solver,
       connected: () => this.#roster.connected(),
-      nowMs: this.#options.nowMs,
+      nowMs: this.clock.runMs,
       ...(this.settings.peers ? { peers: this.#peers } : {}),
     });
   }
@@ -378,8 +423,28 @@ export class Run implements RunPort {
       begin: () => this.#beginClock(),
       assignmentOf: (replica) => this.assignmentOf(replica),
       nowMs,
+      runMs: this.clock.runMs,
       nowIso,
     });
+  }
+
+  /** A membership ended for good: goodbye was said, its lease ran out, or it was kicked; nothing of it is in flight. */
+  #ended(replica: Replica): void {
+    if (!replica.isMember) return;
+    replica.isMember = false;
+    replica.isDraining = false;
+    this.#log({ kind: "left", replica: replica.id, forGood: true });
+  }
+
+  #record(changes: Retuning, by: RunChange["by"]): readonly RunChange[] {
+    const { seconds, samples } = this.#tally;
+    const recorded = this.#changes.record(changes, by, { seconds, samples });
+    for (const change of recorded) this.#log({ kind: "changed", change });
+    return recorded;
+  }
+
+  #log(event: LoggedEvent): void {
+    this.#options.log?.(event);
   }
 
   #beginClock(): void {

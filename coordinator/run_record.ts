@@ -5,7 +5,9 @@
 
 import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../shared/backends.ts";
-import type { AutotuneDecision, HistoryPoint, ReplicaView } from "../shared/run_view.ts";
+import { operatorChangesSchema, type OperatorChanges } from "../shared/operator.ts";
+import type { AutotuneDecision, HistoryPoint, ReplicaView, RunChange } from "../shared/run_view.ts";
+import { changeSchema } from "../shared/run_view_schema.ts";
 import type { StalenessHistogram } from "../shared/staleness_histogram.ts";
 import type { Roster } from "./roster.ts";
 import type { LedgerEntry } from "./store/ledger.ts";
@@ -41,7 +43,18 @@ const schema = v.object({
   ),
   bytesUp: amount,
   bytesDown: amount,
-  replicas: v.array(v.object({ id: v.string(), backend: v.picklist(REPORTED_BACKENDS), device: v.string() })),
+  replicas: v.array(
+    v.object({
+      id: v.string(),
+      backend: v.picklist(REPORTED_BACKENDS),
+      device: v.string(),
+      name: v.exactOptional(v.nullable(v.string())),
+    }),
+  ),
+  /** Of the run's settings while it went on; what of them the operator changed, as it was then; and whom the operator kicked. */
+  changes: v.exactOptional(v.array(changeSchema)),
+  retuned: v.exactOptional(operatorChangesSchema),
+  kicked: v.exactOptional(v.array(v.string())),
 });
 
 export interface RunRecord {
@@ -50,7 +63,12 @@ export interface RunRecord {
   readonly autotune?: readonly AutotuneDecision[];
   readonly bytesUp: number;
   readonly bytesDown: number;
-  readonly replicas: readonly Pick<ReplicaView, "id" | "backend" | "device">[];
+  readonly replicas: readonly (Pick<ReplicaView, "id" | "backend" | "device"> & {
+    readonly name?: string | null;
+  })[];
+  readonly changes?: readonly RunChange[];
+  readonly retuned?: OperatorChanges;
+  readonly kicked?: readonly string[];
 }
 
 /** The record as read back, or a sentence on what is wrong with it. */
@@ -69,10 +87,11 @@ export interface RestoredRun extends RunRecord {
 
 /** Brings back replicas with their contribution and their last settled exchange. */
 export function restoreRun(restored: RestoredRun, roster: Roster, staleness: StalenessHistogram, nowMs: number): void {
-  for (const { id, backend, device } of restored.replicas) {
+  for (const { id, backend, device, name = null } of restored.replicas) {
     const replica = roster.restore(id, nowMs);
     replica.backend = backend;
     replica.device = device;
+    replica.name = name;
   }
   for (const entry of restored.ledger) {
     const replica = roster.restore(entry.replica, nowMs);

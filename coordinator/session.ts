@@ -39,6 +39,8 @@ export interface RunPort {
   /** What the replica is asked to do from now on. */
   assignmentOf(replica: Replica): Assignment;
   heard(replica: Replica): void;
+  /** What its volunteer chose. */
+  profiled(replica: Replica, header: Header<"profile">): void;
   /** A replica's part in averages among replicas (SPEC G8). */
   joined(replica: Replica, header: Header<"joined">): void;
   signalled(replica: Replica, header: Header<"signal">): void;
@@ -190,10 +192,7 @@ export class Session implements Connection {
       case "joined":
         return this.#run.joined(replica, message.header);
       case "profile":
-        replica.name = message.header.name ?? null;
-        replica.isHidden = message.header.isHidden;
-        replica.dutyCycle = message.header.dutyCycle;
-        return;
+        return this.#run.profiled(replica, message.header);
       case "leave":
         this.#leave(true);
         return this.#link.close(1000, "left");

@@ -59,6 +59,7 @@ export class Tally {
   #bytesUp = 0;
   #bytesDown = 0;
 
+  /** `nowMs`: the run's own clock. */
   constructor(roster: Roster, nowMs: () => number, restored?: RestoredRun) {
     this.#roster = roster;
     this.#nowMs = nowMs;
@@ -109,34 +110,36 @@ export class Tally {
     replica.bytesDown += down;
   }
 
-  evaluated({ accuracy, meanLoss, images }: EvaluationRecord): void {
-    this.#history.push({
-      seconds: this.#seconds,
-      samples: this.#samples,
+  evaluated({ accuracy, meanLoss, images }: EvaluationRecord): HistoryPoint {
+    const point: HistoryPoint = {
+      seconds: this.seconds,
+      samples: this.samples,
       bytes: this.#bytesUp + this.#bytesDown,
       accuracy,
       testLoss: meanLoss,
       trainLoss: this.#meanTrainLoss ?? 0,
       images,
-    });
+    };
+    this.#history.push(point);
     if (this.#history.length > HISTORY_POINTS) this.#history = this.#history.filter((_, index) => index % 2 === 0);
+    return point;
   }
 
-  view(isOver: boolean, groupOf: (replica: Replica) => number | null): CountedView {
+  view(isTraining: boolean, groupOf: (replica: Replica) => number | null): CountedView {
     const nowMs = this.#nowMs();
-    const samples = this.#samples;
-    const replicas = [...this.#roster].map((replica) => replica.view(samples, nowMs, groupOf(replica)));
+    const samples = this.samples;
+    const replicas = [...this.#roster].map((replica) => replica.view(samples, { nowMs, isTraining }, groupOf(replica)));
     const total = (count: (replica: (typeof replicas)[number]) => number): number =>
       replicas.reduce((sum, replica) => sum + count(replica), 0);
     const newest = this.#history.at(-1);
     const { slices, slicesLost } = this.#slices;
     return {
-      seconds: this.#seconds,
+      seconds: this.seconds,
       accuracy: newest?.accuracy ?? null,
       testLoss: newest?.testLoss ?? null,
       trainLoss: this.#meanTrainLoss,
       samples,
-      samplesPerSecond: isOver ? 0 : this.#rate.perSecond(nowMs),
+      samplesPerSecond: isTraining ? this.#rate.perSecond(nowMs) : 0,
       exchanges: total((replica) => replica.exchanges),
       applied: total((replica) => replica.applied),
       refused: total((replica) => replica.refused),
@@ -155,23 +158,24 @@ export class Tally {
   }
 
   /** What a checkpoint keeps beside the center; the rest is in the ledger. */
-  record(): RunRecord {
+  record(): Omit<RunRecord, "changes" | "retuned" | "kicked"> {
     return {
-      seconds: this.#seconds,
+      seconds: this.seconds,
       history: this.#history,
       autotune: this.#decisions,
       bytesUp: this.#bytesUp,
       bytesDown: this.#bytesDown,
-      replicas: [...this.#roster].map(({ id, backend, device }) => ({ id, backend, device })),
+      replicas: [...this.#roster].map(({ id, backend, device, name }) => ({ id, backend, device, name })),
     };
   }
 
-  get #seconds(): number {
+  /** Of the run's own clock, over all incarnations. */
+  get seconds(): number {
     const sinceFirstMs = this.#firstExchangeMs === undefined ? 0 : this.#nowMs() - this.#firstExchangeMs;
     return this.#earlierSeconds + sinceFirstMs / 1000;
   }
 
-  get #samples(): number {
+  get samples(): number {
     let samples = 0;
     for (const replica of this.#roster) samples += replica.samples;
     return samples;

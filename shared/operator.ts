@@ -19,7 +19,7 @@ export const stalenessPolicySchema = v.variant("kind", [
 ]);
 
 /** Each as in the run file; what is left out stays. */
-const changes = v.strictObject({
+export const operatorChangesSchema = v.strictObject({
   learningRate: v.exactOptional(v.pipe(positive, v.maxValue(100))),
   momentum: v.exactOptional(v.pipe(v.number(), v.minValue(-0.999), v.maxValue(0.999))),
   /** tau */
@@ -31,7 +31,7 @@ const changes = v.strictObject({
   staleness: v.exactOptional(stalenessPolicySchema),
 });
 
-export type OperatorChanges = v.InferOutput<typeof changes>;
+export type OperatorChanges = v.InferOutput<typeof operatorChangesSchema>;
 export type ChangedSetting = keyof OperatorChanges;
 
 const requestSchema = v.variant("kind", [
@@ -42,7 +42,7 @@ const requestSchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("kick"), replica }),
   /** It, or everybody where null, completes its exchange and leaves; nobody joins a run that drains. */
   v.strictObject({ kind: v.literal("drain"), replica: v.nullable(replica) }),
-  v.strictObject({ kind: v.literal("retune"), changes }),
+  v.strictObject({ kind: v.literal("retune"), changes: operatorChangesSchema }),
   /** The run ends, as by Ctrl+C. */
   v.strictObject({ kind: v.literal("finish") }),
 ]);
