@@ -124,6 +124,15 @@ export interface ReplicaProgress {
   readonly refusals: Readonly<Record<string, number>>;
   /** By which the period is longer than assigned, because the tab is hidden; 1 otherwise. */
   readonly periodFactor: number;
+  /** Undefined before it. */
+  readonly firstStep: FirstStep | undefined;
+}
+
+/** How long a volunteer waited for the first local step, from `start` on. */
+export interface FirstStep {
+  readonly afterMs: number;
+  /** Of that, measuring the backends and compiling what was measured. */
+  readonly measuringMs: number;
 }
 
 /** Why training ended by itself where it should not have. */

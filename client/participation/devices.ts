@@ -10,11 +10,13 @@ import type { Speeds } from "../../shared/engine/hybrid/balance.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { ExampleRange } from "../../shared/sampler.ts";
-import type { BackendChoice, BackendMeasurement, Tuning } from "../messages.ts";
+import type { BackendChoice, BackendMeasurement, FailureKind, Tuning } from "../messages.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
+import { RecentCount } from "../replica/recent_count.ts";
 import { chooseBackend, titleOf } from "./choice.ts";
 import { ExamError, type Exam } from "./exam.ts";
+import { Failure } from "./failure.ts";
 import type { Examples, Shard } from "./examples.ts";
 import { speedsOf, whyAlone } from "./hybrid.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
@@ -52,7 +54,7 @@ interface Admitted {
 const BOUNDS: MeasurementBounds = { compileMs: 8000, stepsMs: 3000 };
 /** Whoever asks for a backend waits for it. */
 const ASKED_BOUNDS: MeasurementBounds = { compileMs: 60_000, stepsMs: 60_000 };
-/** A GPU that is lost this often is not worth another wait. */
+/** Within a minute: a GPU that is lost more often is not worth another wait. */
 const WEBGPU_LOSSES = 3;
 /** Between two looks at the queue: long against a look, short against a person who presses Stop. */
 const LOOK_MS = 30;
@@ -63,10 +65,22 @@ export class Devices {
   #measured: readonly BackendMeasurement[] = [];
   #backends: Backend[] = [];
   #program: Program | undefined;
-  #losses = 0;
+  readonly #losses = new RecentCount();
+  #measuringMs = 0;
+  #wordsOfReplacement: string | undefined;
 
   constructor(options: DevicesOptions) {
     this.#options = options;
+  }
+
+  /** That measuring took, the compiling of what was measured included. */
+  get measuringMs(): number {
+    return this.#measuringMs;
+  }
+
+  /** What came of the last `replace`, as a sentence. */
+  get wordsOfReplacement(): string | undefined {
+    return this.#wordsOfReplacement;
   }
 
   /** Rejects with a sentence where nothing can train. */
@@ -81,7 +95,7 @@ export class Devices {
     for (;;) {
       this.#measured = candidates.map(({ measurement }) => measurement);
       const choice = chooseBackend(this.#measured, asked, advice.noBackend);
-      if ("problem" in choice) throw new Error(choice.problem);
+      if ("problem" in choice) throw new Failure(whyNone(this.#measured), choice.problem);
       const at = candidates.findIndex(({ measurement }) => measurement.backend === choice.backend);
       const chosen = candidates[at];
       if (!chosen?.backend || !chosen.program)
@@ -104,9 +118,9 @@ export class Devices {
   /** Another device in place of a lost one: the GPU once more, else WASM. `whatHappened` is a sentence. */
   async replace(whatHappened: string): Promise<Device> {
     this.close();
-    this.#losses++;
+    const losses = this.#losses.add(this.#options.clock.nowMs());
     const shard = await this.#options.examples.first();
-    const names: readonly BackendName[] = this.#losses < WEBGPU_LOSSES ? ["webgpu", "wasm"] : ["wasm"];
+    const names: readonly BackendName[] = losses <= WEBGPU_LOSSES ? ["webgpu", "wasm"] : ["wasm"];
     let lastNote = "";
     for (const name of names) {
       const backend = await this.#open(name);
@@ -122,7 +136,10 @@ export class Devices {
       this.#sayReplaced(backend, whatHappened, admitted.exam);
       return this.#deviceOf(backend, admitted.program, shard);
     }
-    throw new Error(`${whatHappened} No other device can train: ${lastNote} ${this.#options.advice.noDevice}`);
+    throw new Failure(
+      "device-lost",
+      `${whatHappened} No other device can train: ${lastNote} ${this.#options.advice.noDevice}`,
+    );
   }
 
   /** Frees the memory; steps that are still queued on a GPU end with it. */
@@ -176,7 +193,9 @@ export class Devices {
     if ("note" in backend) return unmeasured(name, backend.note);
     const bounds = asked === "auto" ? BOUNDS : ASKED_BOUNDS;
     const plan = this.#planFor(backend);
+    const beganMs = clock.nowMs();
     const measured = await measure(backend, { plan, seed: settings.seed, shard, clock, between, bounds });
+    this.#measuringMs += clock.nowMs() - beganMs;
     return { ...measured, backend };
   }
 
@@ -247,14 +266,21 @@ export class Devices {
 
   #sayReplaced(backend: Backend, whatHappened: string, exam: string | undefined): void {
     const where = backend.name === "webgpu" ? `WebGPU on ${backend.device}` : backend.device;
+    const reason = `${whatHappened} Training goes on with ${where}, from the last center.`;
+    this.#wordsOfReplacement = reason;
     this.#options.onChoice({
       backend: backend.name,
       device: backend.device,
-      reason: `${whatHappened} Training goes on with ${where}, from the last center.`,
+      reason,
       measured: this.#measured,
       ...(exam === undefined ? {} : { exam }),
     });
   }
+}
+
+/** What is wrong where nothing can train. */
+function whyNone(measured: readonly BackendMeasurement[]): FailureKind {
+  return measured.some(({ exam }) => exam !== undefined) ? "exam-failed" : "other";
 }
 
 function unmeasured(name: BackendName, note: string): Candidate {

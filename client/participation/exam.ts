@@ -12,6 +12,7 @@ import type { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Clock } from "../replica/clock.ts";
 import { retryDelayMs } from "../replica/connection.ts";
+import { Failure } from "./failure.ts";
 import { within } from "./measurement.ts";
 import type { Fetch, StopSignal } from "./surroundings.ts";
 
@@ -88,6 +89,8 @@ export class Exam {
 }
 
 /** There is nothing to examine a device with: not the device's failure. */
-export class ExamError extends Error {
-  override readonly name = "ExamError";
+export class ExamError extends Failure {
+  constructor(sentence: string) {
+    super("out-of-reach", sentence);
+  }
 }

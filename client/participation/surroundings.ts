@@ -19,8 +19,11 @@ export interface Fetched {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
-/** `path` is relative to the coordinator's address. */
-export type Fetch = (path: string) => Promise<Fetched>;
+/**
+ * `path` is relative to the coordinator's address. `onBytes` is told of the bytes of the answer as they come over the network; less than
+ * nothing where those that it was told of had been kept here all along.
+ */
+export type Fetch = (path: string, onBytes?: (bytes: number) => void) => Promise<Fetched>;
 
 /** What is asked of an `AbortSignal`. */
 export interface StopSignal {

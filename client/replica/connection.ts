@@ -25,8 +25,11 @@ import {
   type VectorWire,
 } from "../../shared/wire/vectors.ts";
 import type { Random } from "../../shared/random.ts";
+import type { FailureKind } from "../messages.ts";
 import { ChannelPath, type Travel } from "./channel_path.ts";
 import { FrameBudget } from "./frame_budget.ts";
+import { RecentCount } from "./recent_count.ts";
+import { failureOfRefusal } from "./refusal_failure.ts";
 
 /** What a link tells its owner; never before `ConnectLink` has returned. */
 export interface LinkEvents {
@@ -60,7 +63,7 @@ export type ConnectionEvent =
   | { readonly kind: "controlled"; readonly header: Header<"control"> }
   /** For good: nothing will be tried again. */
   | { readonly kind: "finished"; readonly reason: string }
-  | { readonly kind: "refused"; readonly sentence: string };
+  | { readonly kind: "refused"; readonly failure: FailureKind; readonly sentence: string };
 
 export interface ConnectionOptions {
   readonly connect: ConnectLink;
@@ -74,6 +77,8 @@ export interface ConnectionOptions {
   /** Asked at every hello, because a replica may change its device. */
   readonly introduction: () => Omit<Header<"hello">, "resume" | "codecs">;
   readonly vitals: () => Header<"heartbeat">;
+  /** What its volunteer chose: told after every welcome, and when it has changed. */
+  readonly profile: () => Header<"profile">;
   /** How exchanges may travel beside the WebSocket; only by that where left out. */
   readonly travel?: Travel;
   readonly onEvent: (event: ConnectionEvent) => void;
@@ -92,12 +97,17 @@ const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 10_000;
 /** A welcome carries the center: 1.7 MB for LeNet take 14 s on a slow line. */
 const GREETING_MS = 30_000;
+/** Within a minute: cut messages do not come one after the other. */
+const MOST_UNREADABLE = 3;
 /** A connection that lived this long was a good one: the next retry begins early again. */
 const PROVEN_MS = 5000;
 const HEARTBEAT_MS = LIMITS.leaseMs / 3;
 
 /** Runs count theirs from 1. */
 const NO_INCARNATION = 0;
+
+/** A slider that is dragged changes it often. */
+const PROFILE_MS = 250;
 
 const NORMAL_CLOSE = 1000;
 /** For links that are given up here; the coordinator takes it as a lost connection and keeps the place. */
@@ -120,6 +130,10 @@ export class Connection {
   #identity: Header<"hello">["resume"];
   #attempt = 0;
   #heartbeatDueMs = 0;
+  /** When it may be told again, and whether it has to be. */
+  #profileDueMs = 0;
+  #isProfileNew = false;
+  readonly #unreadable = new RecentCount();
   #bytesUp = 0;
   #bytesDown = 0;
   /** Of the live connection. */
@@ -133,6 +147,11 @@ export class Connection {
 
   get isLive(): boolean {
     return this.#state.kind === "live";
+  }
+
+  /** Not opened yet, or left. */
+  get isAway(): boolean {
+    return this.#state.kind === "away";
   }
 
   /** As agreed on in the last welcome (SPEC H8). */
@@ -174,7 +193,13 @@ export class Connection {
     if (state.kind === "waiting" && nowMs >= state.untilMs) this.#connect();
     else if (state.kind === "greeting" && nowMs >= state.giveUpMs) this.renew("no welcome came");
     else if (state.kind === "live" && nowMs >= this.#heartbeatDueMs) this.#sendHeartbeat(state.link, nowMs);
+    if (this.#isProfileNew && nowMs >= this.#profileDueMs) this.#sendProfile(nowMs);
     this.#path?.tick();
+  }
+
+  /** The volunteer chose otherwise; it is told with one of the next ticks. */
+  profileChanged(): void {
+    this.#isProfileNew = true;
   }
 
   /** Whether an exchange of `frames` frames may begin now. */
@@ -271,6 +296,13 @@ export class Connection {
     this.#send(link, "heartbeat", this.#options.vitals());
   }
 
+  #sendProfile(nowMs: number): void {
+    if (this.#state.kind !== "live") return;
+    this.#isProfileNew = false;
+    this.#profileDueMs = nowMs + PROFILE_MS;
+    this.#send(this.#state.link, "profile", this.#options.profile());
+  }
+
   #send<N extends ReplicaMessageName>(link: Link, name: N, header: Header<N>, payload?: Uint8Array): void {
     if (!link.isOpen) return;
     const head = encodeHead(TYPE[name], header, payload?.byteLength ?? 0);
@@ -336,6 +368,7 @@ export class Connection {
     this.#state = { kind: "live", link: this.#state.link, sinceMs: nowMs };
     this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
     this.#path = this.#newPath(this.#state.link);
+    this.#sendProfile(nowMs);
     this.#tell({ kind: "welcomed", message });
   }
 
@@ -364,9 +397,10 @@ export class Connection {
 
   /** The coordinator sent something that is none of its messages. */
   #distrust(code: RefusalCode): void {
+    const times = this.#unreadable.add(this.#options.nowMs());
     // Reloading brings a client of the coordinator's version; anything else may be a cut message, and is tried again.
-    if (code === "WRONG_PROTOCOL" || code === "WRONG_PAYLOAD")
-      this.#end({ kind: "refused", sentence: ruleOf(code).sentence });
+    const isOld = code === "WRONG_PROTOCOL" || code === "WRONG_PAYLOAD" || times >= MOST_UNREADABLE;
+    if (isOld) this.#end({ kind: "refused", failure: "old-client", sentence: ruleOf(code).sentence });
     else this.renew(code);
   }
 
@@ -381,7 +415,7 @@ export class Connection {
     if (!isRefusalCode(code) || ruleOf(code).closeCode === undefined) return false;
     if (RETURNING.has(code)) this.renew(code);
     else if (code === "RUN_OVER") this.#end({ kind: "finished", reason: sentence });
-    else this.#end({ kind: "refused", sentence });
+    else this.#end({ kind: "refused", failure: failureOfRefusal(code), sentence });
     return true;
   }
 

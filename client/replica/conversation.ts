@@ -11,6 +11,7 @@ import { wholeOf } from "../../shared/wire/codec/codec.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import type { FromCoordinator, Header } from "../../shared/wire/messages.ts";
 import type { VectorWire } from "../../shared/wire/vectors.ts";
+import type { FailureKind } from "../messages.ts";
 import type { Connection, Received, Welcome } from "./connection.ts";
 import type { Exchange, InFlight } from "./exchange.ts";
 import type { HeldCenter } from "./held_center.ts";
@@ -53,12 +54,14 @@ export interface ConversationOptions {
   readonly progress: Progress;
   readonly held: HeldCenter | undefined;
   readonly nowMs: () => number;
+  /** By which the period is longer than assigned, 1 or more. */
+  readonly periodFactor: () => number;
   /** The device failed while it read back. */
   readonly onDeviceFailure: (error: unknown) => void;
   /** Something happened outside a call from the loop. */
   readonly onChange: () => void;
   /** Nothing will get better by itself. */
-  readonly onHopeless: (sentence: string) => void;
+  readonly onHopeless: (failure: FailureKind, sentence: string) => void;
 }
 
 /** Without an answer for this long, and with nothing leaving the link either, the link is taken for dead. */
@@ -79,6 +82,8 @@ export class Conversation {
   #need: "rebase" | "restart" | undefined;
   /** Among peers; what is in flight has not been pushed yet. */
   #isAveraging = false;
+  /** Whatever was trained is pushed, and nothing after that. */
+  #isFinishing = false;
   #divergences = 0;
   #quietSinceMs = 0;
   #bufferedBytes = 0;
@@ -104,7 +109,7 @@ export class Conversation {
   /** Whether a step makes sense now. */
   get mayStep(): boolean {
     const { connection, training } = this.#options;
-    if (!this.hasJoined || this.#need === "restart") return false;
+    if (!this.hasJoined || this.#need === "restart" || this.#isFinishing) return false;
     if (this.#rule.trainsMeanwhile) return training.steps < Math.max(STEPS_ALONE, PERIODS_ALONE * this.#period);
     if (this.#state.kind !== "training" || this.#need || training.steps >= this.#period) return false;
     // Without a coordinator nobody knows whether the base is still the center, where alone a gradient is worth taking.
@@ -116,10 +121,31 @@ export class Conversation {
     return this.#options.connection.isLive && (this.#state.kind === "pulling" || this.#state.kind === "pushed");
   }
 
+  /** Pushes what was trained so far, without waiting for the end of the period; there may be no step afterwards. */
+  finish(): void {
+    this.#isFinishing = true;
+  }
+
+  /** Whether nothing is under way, and no work waits for its push. */
+  get isSettled(): boolean {
+    return this.#state.kind === "training" && !this.#options.exchange.inFlight && !this.#hasWork;
+  }
+
+  get #hasWork(): boolean {
+    const { exchange, training } = this.#options;
+    // Work without its gradient cannot be pushed.
+    return training.steps > 0 || (exchange.carriesWork && !this.#rule.takesGradients);
+  }
+
   /** Steps until an exchange is due. */
   get #period(): number {
     if (this.#rule.takesGradients) return 1;
-    return this.#options.training.assignment?.communicationPeriod ?? 1;
+    const { periodFactor, training } = this.#options;
+    return Math.round((training.assignment?.communicationPeriod ?? 1) * periodFactor());
+  }
+
+  get #isDue(): boolean {
+    return this.#isFinishing ? this.#hasWork : this.#options.training.steps >= this.#period;
   }
 
   /** Whether what is under way takes longer than half a period. */
@@ -129,12 +155,12 @@ export class Conversation {
 
   /** Begins what is due. */
   advance(): void {
-    const { connection, training } = this.#options;
+    const { connection } = this.#options;
     if (!connection.isLive || !this.hasJoined) return;
     if (this.isExchanging && !this.#isAveraging) this.#watchSilence();
     if (this.#state.kind !== "training") return;
     if (this.#need) return this.#pull();
-    if (training.steps < this.#period) return;
+    if (!this.#isDue) return;
     if (!connection.mayExchange(this.#rule.isTwoRoundTrip ? 2 : 1)) return;
     if (this.#rule.isTwoRoundTrip) return this.#pull();
     this.#take();
@@ -207,7 +233,7 @@ export class Conversation {
 
   #refuseMisassignment(): void {
     const { misassignment } = this.#options.training;
-    if (misassignment !== undefined) this.#options.onHopeless(misassignment);
+    if (misassignment !== undefined) this.#options.onHopeless("old-client", misassignment);
   }
 
   /** SPEC X12: the same push once more. */
@@ -350,7 +376,7 @@ export class Conversation {
     const inFlight = header.exchange === undefined ? undefined : exchange.settle(header.exchange);
     // Of an exchange that is over already.
     if (header.exchange !== undefined && !inFlight) return;
-    progress.refused(header.sentence);
+    progress.refused(header);
     if (!inFlight) return;
     if (this.#state.kind === "pushed") this.#state = { kind: "training" };
     if (header.recovery === "none") return;
@@ -398,6 +424,7 @@ export class Conversation {
     this.#divergences++;
     if (this.#divergences < DIVERGENCES_IN_A_ROW) return;
     this.#options.onHopeless(
+      "other",
       `Training diverged ${DIVERGENCES_IN_A_ROW} times in a row here, each time right after a restart from the center. ` +
         "Either the run's learning rate is too high (the operator can lower it), or this device computes wrongly (choose the other backend).",
     );

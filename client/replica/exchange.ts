@@ -141,6 +141,11 @@ export class Exchange {
     this.#carried = NO_WORK;
   }
 
+  /** Whether work of dropped exchanges waits for the next push. */
+  get carriesWork(): boolean {
+    return this.#carried.steps > 0;
+  }
+
   carry(work: Work): void {
     this.#carried = workSum(this.#carried, work);
   }

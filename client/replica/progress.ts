@@ -1,6 +1,7 @@
 /** The replica's own numbers for the volunteer, gathered from what happens in the training loop. */
 
 import { StalenessHistogram } from "../../shared/staleness_histogram.ts";
+import { isRefusalCode } from "../../shared/wire/codes.ts";
 import type { Header } from "../../shared/wire/messages.ts";
 import type { ReplicaProgress } from "../messages.ts";
 
@@ -28,6 +29,11 @@ export class Speed {
       this.#weightMs = this.#weightMs * kept + passedMs;
     }
     this.#lastMs = nowMs;
+  }
+
+  /** From now on it will be so many times as fast. */
+  scale(factor: number): void {
+    this.#weightMs /= factor;
   }
 
   /** Time until the next `add` does not count: training paused. */
@@ -73,7 +79,10 @@ class BusyTime {
 }
 
 /** What others know. */
-interface Reported extends Pick<ReplicaProgress, "replica" | "assignment" | "bytesUp" | "bytesDown" | "transport"> {
+interface Reported extends Pick<
+  ReplicaProgress,
+  "replica" | "assignment" | "bytesUp" | "bytesDown" | "transport" | "bytesFetched" | "firstStep" | "periodFactor"
+> {
   readonly nowMs: number;
 }
 
@@ -88,6 +97,7 @@ export class Progress {
   #stepsTold = 0;
   #applied = 0;
   #refused = 0;
+  readonly #refusals = new Map<string, number>();
   #lastRefusal: string | undefined;
   #loss: number | undefined;
   #lastStaleness: number | undefined;
@@ -113,6 +123,11 @@ export class Progress {
     this.#busy.rested(fromMs, nowMs);
   }
 
+  /** The duty cycle is so many times what it was. */
+  accelerated(factor: number): void {
+    this.#speed.scale(factor);
+  }
+
   interrupted(): void {
     this.#speed.interrupt();
     this.#busy.interrupt();
@@ -130,8 +145,11 @@ export class Progress {
     this.#lastStaleness = staleness;
   }
 
-  refused(sentence: string): void {
+  refused({ code, sentence }: Pick<Header<"refusal">, "code" | "sentence">): void {
     this.#refused++;
+    // What a coordinator may send is bounded: texts of another version count together.
+    const name = isRefusalCode(code) ? code : "OTHER";
+    this.#refusals.set(name, (this.#refusals.get(name) ?? 0) + 1);
     this.#lastRefusal = sentence;
   }
 
@@ -140,9 +158,9 @@ export class Progress {
     this.#lastRefusal = sentence;
   }
 
-  report({ replica, assignment, bytesUp, bytesDown, transport, nowMs }: Reported): ReplicaProgress {
+  report({ nowMs, ...reported }: Reported): ReplicaProgress {
     return {
-      replica,
+      ...reported,
       localSteps: this.#localSteps,
       samples: this.#samples,
       samplesPerSecond: this.#speed.perSecond,
@@ -153,15 +171,9 @@ export class Progress {
       refused: this.#refused,
       lastRefusal: this.#lastRefusal,
       loss: this.#loss,
-      assignment,
       staleness: this.#staleness.summary(),
       lastStaleness: this.#lastStaleness,
-      bytesUp,
-      bytesDown,
-      transport,
-      bytesFetched: 0,
-      refusals: {},
-      periodFactor: 1,
+      refusals: Object.fromEntries(this.#refusals),
     };
   }
 }

@@ -7,28 +7,35 @@
 import type { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { replicaRuleOf, type ReplicaRule } from "../../shared/solver/replica_rule.ts";
-import type { Phase, ReplicaProgress } from "../messages.ts";
+import type { Header } from "../../shared/wire/messages.ts";
+import type { FailureKind, Phase, ReplicaProgress } from "../messages.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionEvent, type ConnectionOptions, type ConnectLink } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
 import { DutyCycle } from "./duty_cycle.ts";
 import { Exchange } from "./exchange.ts";
 import type { HeldCenter } from "./held_center.ts";
+import { hiddenPeriodFactor } from "./hidden_tab.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
 import type { OpenPeer } from "./peer_port.ts";
 import { PeerGroup } from "./peers/peer_group.ts";
+import { PhaseTeller } from "./phase_teller.ts";
 import { Progress } from "./progress.ts";
+import { Standing } from "./standing.ts";
+import { Waiting } from "./waiting.ts";
 
 export type Ending =
-  | { readonly kind: "stopped" }
+  | { readonly kind: "stopped"; readonly sentence?: string }
   | { readonly kind: "finished"; readonly reason: string }
-  | { readonly kind: "failed"; readonly sentence: string };
+  | { readonly kind: "failed"; readonly failure: FailureKind; readonly sentence: string };
 
 export interface ReplicaOptions {
   readonly settings: RunSettings;
   readonly device: Device;
   /** Another device for a lost one, or a rejection that says why there is none. */
   readonly replaceDevice: (whatHappened: string) => Promise<Device>;
+  /** What `replaceDevice` did, as a sentence for the volunteer. */
+  readonly wordsOfReplacement?: () => string | undefined;
   readonly connect: ConnectLink;
   /** Opens peer connections; none where left out. */
   readonly openPeer?: OpenPeer;
@@ -41,6 +48,14 @@ export interface ReplicaOptions {
   readonly random: Random;
   /** The share of the time in which it computes, above 0 and up to 1; all of it where left out. */
   readonly dutyCycle?: number;
+  /** The tab is in the background. */
+  readonly isHidden?: boolean;
+  /** That the volunteer offers. */
+  readonly name?: string | undefined;
+  /** What others than the replica know of its progress. */
+  readonly elsewhere?: () => Pick<ReplicaProgress, "bytesFetched" | "firstStep">;
+  /** The first local step is done. */
+  readonly onFirstStep?: () => void;
   readonly onPhase: (phase: Phase, detail?: string) => void;
   readonly onProgress: (progress: ReplicaProgress) => void;
 }
@@ -68,27 +83,31 @@ export class Replica {
   readonly #peers: PeerGroup | undefined;
   readonly #rule: ReplicaRule;
   readonly #dutyCycle: DutyCycle;
+  readonly #standing = new Standing();
+  readonly #phases: PhaseTeller;
+  readonly #waiting: Waiting;
   readonly #events: ConnectionEvent[] = [];
   #ending: Ending | undefined;
   #lostDevice: string | undefined;
   #deviceFailure: unknown;
-  #isPaused = false;
-  #phase: Phase = "idle";
+  #isHidden: boolean;
+  #name: string | undefined;
   #progressDueMs = 0;
   /** To what is being transferred. */
   #owedMs = 0;
-  /** Ends the wait that the loop is in. */
-  #endRest: (() => void) | undefined;
-  #endWait: (() => void) | undefined;
 
   constructor(options: ReplicaOptions) {
-    const { settings, device, clock, dutyCycle = 1 } = options;
+    const { settings, device, clock, dutyCycle = 1, isHidden = false, name } = options;
     const nowMs = (): number => clock.nowMs();
     const { elements } = device.program.plan.layout;
     this.#options = options;
     this.#clock = clock;
     this.#rule = replicaRuleOf(settings.solver, settings.exchange);
     this.#dutyCycle = new DutyCycle(dutyCycle);
+    this.#isHidden = isHidden;
+    this.#name = name;
+    this.#phases = new PhaseTeller(options.onPhase);
+    this.#waiting = new Waiting(clock);
     this.#training = new LocalTraining(settings, this.#rule, device);
     this.#connection = new Connection({
       connect: options.connect,
@@ -100,14 +119,19 @@ export class Replica {
         layoutHash: settings.layoutHash,
         backend: this.#training.device.backend,
         device: this.#training.device.description,
-        samplesPerSecond: this.#training.device.samplesPerSecond * dutyCycle,
+        samplesPerSecond: this.#training.device.samplesPerSecond * this.#dutyCycle.share,
         ...(this.#peers ? { allowsPeers: true } : {}),
         ...this.#conversation.offer,
       }),
       vitals: () => ({ samplesPerSecond: this.#progress.samplesPerSecond, steps: this.#progress.localSteps }),
+      profile: () => ({
+        ...(this.#name === undefined ? {} : { name: this.#name }),
+        isHidden: this.#isHidden,
+        dutyCycle: this.#dutyCycle.share,
+      }),
       onEvent: (event) => {
         this.#events.push(event);
-        this.#wake();
+        this.#waiting.wake();
       },
       ...travelOf(settings, options.openPeer),
     });
@@ -121,11 +145,12 @@ export class Replica {
       ...(this.#peers ? { peers: this.#peers } : {}),
       progress: this.#progress,
       held: options.held,
-      onChange: () => this.#wake(),
-      onHopeless: (sentence) => this.#end({ kind: "failed", sentence }),
+      periodFactor: () => this.#periodFactor,
+      onChange: () => this.#waiting.wake(),
+      onHopeless: (failure, sentence) => this.#end({ kind: "failed", failure, sentence }),
       onDeviceFailure: (error) => {
         this.#deviceFailure ??= error;
-        this.#interrupt();
+        this.#waiting.interrupt();
       },
     });
     this.#watch(device);
@@ -135,12 +160,13 @@ export class Replica {
   async run(): Promise<Ending> {
     try {
       const problem = problemOf(this.#options.settings, this.#training.device);
-      if (problem) return { kind: "failed", sentence: problem };
-      if (!this.#isPaused) this.resume();
+      if (problem) return { kind: "failed", failure: "old-client", sentence: problem };
+      if (!this.#standing.isPaused) this.resume();
       while (!this.#ending) await this.#once();
       return this.#ending;
     } catch (error) {
-      return { kind: "failed", sentence: `Training stopped: ${sentenceOf(error)}` };
+      const failure = this.#lostDevice === undefined ? "other" : "device-lost";
+      return { kind: "failed", failure, sentence: `Training stopped: ${sentenceOf(error)}` };
     } finally {
       this.#leave();
       this.#report();
@@ -149,36 +175,65 @@ export class Replica {
 
   /** Stops after the current step. The place at the coordinator is kept, except where others would wait for it. */
   pause(): void {
-    if (this.#isPaused || this.#ending) return;
-    this.#isPaused = true;
+    if (this.#standing.isPaused || this.#standing.finish || this.#ending) return;
+    this.#standing.isPaused = true;
     this.#progress.interrupted();
     if (this.#rule.isAwaited) this.#leave();
-    this.#say("paused");
+    this.#phases.say("paused");
     this.#report();
   }
 
   resume(): void {
-    if (this.#ending) return;
-    this.#isPaused = false;
+    if (this.#standing.finish || this.#ending) return;
+    this.#standing.isPaused = false;
     this.#connection.open();
     this.#sayWhereWeAre();
-    this.#wake();
+    this.#waiting.wake();
+  }
+
+  /** Pushes what was trained, waits for the answer, and ends. A second time, or after 20 s without an answer, it ends at once. */
+  finish(): void {
+    this.#finish();
   }
 
   stop(): void {
-    this.#end({ kind: "stopped" });
+    const isCutShort = this.#standing.finish !== undefined;
+    this.#end({ kind: "stopped", ...(isCutShort ? { sentence: this.#standing.wordsOfEnd("cut-short") } : {}) });
+  }
+
+  /** The share of the time in which it computes, from now on. */
+  setDutyCycle(share: number): void {
+    this.#progress.accelerated(share / this.#dutyCycle.share);
+    this.#dutyCycle.set(share);
+    this.#connection.profileChanged();
+    this.#waiting.wake();
+  }
+
+  setHidden(isHidden: boolean): void {
+    this.#isHidden = isHidden;
+    this.#connection.profileChanged();
+  }
+
+  setName(name: string | undefined): void {
+    this.#name = name;
+    this.#connection.profileChanged();
+  }
+
+  get #periodFactor(): number {
+    if (!this.#isHidden) return 1;
+    return hiddenPeriodFactor(this.#rule, this.#training.assignment, this.#progress.samplesPerSecond);
   }
 
   async #once(): Promise<void> {
     this.#connection.tick();
     this.#peers?.tick();
-    const isBroken = this.#lostDevice !== undefined || this.#deviceFailure !== undefined;
-    if (isBroken && !this.#isPaused) await this.#replaceDevice();
+    if (this.#isBroken && !this.#standing.waits && !this.#standing.finish) await this.#replaceDevice();
     this.#reportIfDue();
     try {
       this.#handleEvents();
       if (this.#ending) return;
-      if (this.#isPaused) return await this.#rest();
+      if (this.#standing.finish) return await this.#finishOnce(this.#standing.finish.untilMs);
+      if (this.#standing.waits) return await this.#rest();
       if (this.#dutyCycle.owedMs > 0) return await this.#restOwed();
       this.#conversation.advance();
       if (!this.#conversation.mayStep) return await this.#rest();
@@ -193,13 +248,14 @@ export class Replica {
     const samples = this.#training.step();
     const blockedMs = this.#clock.nowMs() - beganMs;
     const { room } = this.#training;
-    if (room) await this.#waitFor(room);
+    if (room) await this.#waiting.until(room);
     if (this.#dutyCycle.isLimited) {
       // What waits in a queue has not been computed yet.
-      await this.#waitFor(this.#training.idle());
+      await this.#waiting.until(this.#training.idle());
       this.#dutyCycle.worked(this.#clock.nowMs() - beganMs);
     }
     this.#progress.stepped(samples, beganMs, this.#clock.nowMs());
+    if (this.#progress.localSteps === 1) this.#tellOfFirstStep();
     // A breath is for what is between two steps.
     if (this.#conversation.mayStep) await this.#breathe(blockedMs);
   }
@@ -216,11 +272,12 @@ export class Replica {
   /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. */
   async #breathe(blockedMs: number): Promise<void> {
     const { transferMs = Number.POSITIVE_INFINITY } = this.#clock;
-    const isAwaited = this.#conversation.isLate || this.#training.isLoading;
+    // A hidden tab's timers come up to a second late.
+    const isAwaited = !this.#isHidden && (this.#conversation.isLate || this.#training.isLoading);
     this.#owedMs = isAwaited ? this.#owedMs + TRANSFER_SHARE * blockedMs : 0;
     if (this.#owedMs < transferMs) return this.#clock.breathe();
     this.#owedMs = 0;
-    await this.#waitFor(this.#clock.sleep(transferMs));
+    await this.#waiting.until(this.#clock.sleep(transferMs));
   }
 
   #handleEvents(): void {
@@ -231,6 +288,7 @@ export class Replica {
   #handle(event: ConnectionEvent): void {
     switch (event.kind) {
       case "welcomed":
+        this.#standing.isHeld = false;
         this.#conversation.welcomed(event.message);
         this.#sayWhereWeAre();
         break;
@@ -252,16 +310,62 @@ export class Replica {
         this.#conversation.rerouted();
         break;
       case "controlled":
+        this.#obey(event.header);
         break;
       case "finished":
         this.#end({ kind: "finished", reason: event.reason });
         break;
       case "refused":
-        this.#end({ kind: "failed", sentence: event.sentence });
+        this.#end({ kind: "failed", failure: event.failure, sentence: event.sentence });
         break;
       default:
         event satisfies never;
     }
+  }
+
+  /** SPEC O2. */
+  #obey({ order, reason }: Header<"control">): void {
+    switch (order) {
+      case "drain":
+        return this.#finish(reason);
+      case "pause":
+      case "resume":
+        this.#standing.isHeld = order === "pause";
+        this.#standing.holdReason = reason;
+        if (order === "pause") this.#progress.interrupted();
+        return this.#sayWhereWeAre();
+      default:
+        return order satisfies never;
+    }
+  }
+
+  #finish(reason?: string): void {
+    if (this.#ending) return;
+    if (!this.#standing.beginFinish(this.#clock.nowMs(), reason)) return this.stop();
+    if (!this.#conversation.hasJoined || this.#connection.isAway) return this.#endFinished("nothing");
+    this.#progress.interrupted();
+    this.#conversation.finish();
+    this.#sayWhereWeAre();
+    this.#waiting.wake();
+  }
+
+  /** Neither pauses nor a duty cycle hold it up. */
+  async #finishOnce(untilMs: number): Promise<void> {
+    const leftMs = untilMs - this.#clock.nowMs();
+    if (this.#conversation.isSettled) return this.#endFinished("settled");
+    if (this.#isBroken) return this.#endFinished("device-lost");
+    if (leftMs <= 0) return this.#endFinished("unanswered");
+    this.#conversation.advance();
+    await this.#rest(Math.min(REST_MS, leftMs));
+  }
+
+  #endFinished(how: Parameters<Standing["wordsOfEnd"]>[0]): void {
+    this.#end({ kind: "stopped", sentence: this.#standing.wordsOfEnd(how) });
+  }
+
+  #tellOfFirstStep(): void {
+    this.#options.onFirstStep?.();
+    this.#report();
   }
 
   #leave(): void {
@@ -289,17 +393,21 @@ export class Replica {
   #deviceLost(device: Device, sentence: string): void {
     if (this.#training.device !== device) return;
     this.#lostDevice = sentence;
-    this.#interrupt();
+    this.#waiting.interrupt();
+  }
+
+  get #isBroken(): boolean {
+    return this.#lostDevice !== undefined || this.#deviceFailure !== undefined;
   }
 
   async #replaceDevice(): Promise<void> {
     const failure = this.#deviceFailure;
     // An error without a lost device is a fault of ours, which another device would not heal.
-    if (this.#lostDevice === undefined) await this.#waitFor(this.#clock.sleep(LOSS_REPORT_MS));
+    if (this.#lostDevice === undefined) await this.#waiting.until(this.#clock.sleep(LOSS_REPORT_MS));
     if (this.#ending) return;
     if (this.#lostDevice === undefined) throw failure;
     this.#progress.interrupted();
-    await this.#waitFor(this.#options.replaceDevice(this.#lostDevice).then((device) => this.#useDevice(device)));
+    await this.#waiting.until(this.#options.replaceDevice(this.#lostDevice).then((device) => this.#useDevice(device)));
   }
 
   #useDevice(device: Device): void {
@@ -308,58 +416,33 @@ export class Replica {
     this.#conversation.deviceReplaced(device);
     this.#watch(device);
     // Its maker told the volunteer of other phases meanwhile.
-    this.#phase = "idle";
+    this.#phases.forget();
+    const words = this.#options.wordsOfReplacement?.();
+    if (words !== undefined) this.#phases.sayOnceTraining(words);
     if (!this.#ending) this.#sayWhereWeAre();
   }
 
   #end(ending: Ending): void {
     this.#ending ??= ending;
-    this.#interrupt();
+    this.#waiting.interrupt();
   }
 
-  /** Waits for `ms` or until something happens. */
   async #rest(ms = REST_MS): Promise<void> {
     // What happened since the events were handled must not be slept through.
-    if (this.#events.length > 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#endRest = resolve;
-    void this.#clock.sleep(ms).then(resolve);
-    await promise;
-    this.#endRest = undefined;
-  }
-
-  /** Waits for the device, but not where the loop has to end. One promise per wait: a shared one would keep them all. */
-  async #waitFor(work: Promise<void>): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#endWait = resolve;
-    work.then(resolve, reject);
-    await promise;
-    this.#endWait = undefined;
-  }
-
-  #wake(): void {
-    this.#endRest?.();
-  }
-
-  #interrupt(): void {
-    this.#endRest?.();
-    this.#endWait?.();
+    if (this.#events.length === 0) await this.#waiting.rest(ms);
   }
 
   #sayWhereWeAre(retryInMs?: number): void {
-    if (this.#isPaused) return;
-    if (this.#connection.isLive) return this.#say("training");
-    if (retryInMs === undefined) return this.#say("connecting");
-    const retry = `the next try is in ${(retryInMs / 1000).toFixed(1)} s`;
-    if (!this.#conversation.hasJoined) return this.#say("connecting", `The coordinator does not answer; ${retry}.`);
-    const meanwhile = this.#conversation.mayStep ? " Training goes on here meanwhile." : "";
-    this.#say("reconnecting", `The coordinator is out of reach; ${retry}.${meanwhile}`);
-  }
-
-  #say(phase: Phase, detail?: string): void {
-    if (phase === this.#phase && detail === undefined) return;
-    this.#phase = phase;
-    this.#options.onPhase(phase, detail);
+    const { finish, isPaused, isHeld, holdReason } = this.#standing;
+    if (this.#ending) return;
+    if (finish) return this.#phases.say("finishing", this.#standing.finishWords);
+    if (isPaused) return;
+    if (this.#connection.isLive) {
+      if (isHeld) return this.#phases.say("held", holdReason === "" ? undefined : holdReason);
+      return this.#phases.training();
+    }
+    const { hasJoined, mayStep: trains } = this.#conversation;
+    this.#phases.disconnected(retryInMs, { hasJoined, trains });
   }
 
   #reportIfDue(): void {
@@ -372,8 +455,10 @@ export class Replica {
   #report(): void {
     const { replica, bytesUp, bytesDown, route: transport } = this.#connection;
     const { assignment } = this.#training;
+    const { bytesFetched, firstStep } = this.#options.elsewhere?.() ?? { bytesFetched: 0, firstStep: undefined };
+    const known = { replica, assignment, bytesUp, bytesDown, transport, bytesFetched, firstStep };
     const nowMs = this.#clock.nowMs();
-    this.#options.onProgress(this.#progress.report({ replica, assignment, bytesUp, bytesDown, transport, nowMs }));
+    this.#options.onProgress(this.#progress.report({ ...known, periodFactor: this.#periodFactor, nowMs }));
   }
 }
 

@@ -31,10 +31,13 @@ function handle(message: ToWorker): void {
     case "stop":
       return participation?.stop();
     case "finish":
+      return participation?.finish();
     case "power":
+      return participation?.setDutyCycle(message.dutyCycle);
     case "visibility":
+      return participation?.setHidden(message.isHidden);
     case "name":
-      return;
+      return participation?.setName(message.name);
     default:
       return message satisfies never;
   }

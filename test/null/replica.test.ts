@@ -328,7 +328,11 @@ describe("Divergence", () => {
       if (!stage.ending) await stage.give(filled(0.5));
       stage.pair.toFar.length = 0;
     }
-    expect(stage.ending).toEqual({ kind: "failed", sentence: expect.stringContaining("learning rate is too high") });
+    expect(stage.ending).toEqual({
+      kind: "failed",
+      failure: "other",
+      sentence: expect.stringContaining("learning rate is too high"),
+    });
   });
 });
 

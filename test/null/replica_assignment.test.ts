@@ -98,6 +98,7 @@ describe("What cannot be done", () => {
       await stage.join();
       expect(stage.ending).toEqual({
         kind: "failed",
+        failure: "old-client",
         sentence: expect.stringContaining(
           `steps of ${samples} samples, but this device does whole parts of 2, up to 4`,
         ) as string,

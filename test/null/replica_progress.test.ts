@@ -32,6 +32,9 @@ const REPORTED = {
   bytesUp: 10,
   bytesDown: 20,
   transport: "webrtc",
+  bytesFetched: 30,
+  firstStep: undefined,
+  periodFactor: 1,
 } as const;
 
 test("Progress tells exchanges, answers, refusals and staleness apart", () => {
@@ -41,7 +44,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
   progress.pushed({ meanLoss: 2.5, steps: 16 });
   progress.answered(3);
   progress.pushed({ meanLoss: 1.5, steps: 24 });
-  progress.refused("Too stale.");
+  progress.refused({ code: "TOO_STALE", sentence: "Too stale." });
   expect(progress.report({ ...REPORTED, nowMs: 120 })).toEqual({
     replica: "r1",
     localSteps: 2,
@@ -54,6 +57,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     applied: 1,
     refused: 1,
     lastRefusal: "Too stale.",
+    refusals: { TOO_STALE: 1 },
     loss: 1.5,
     assignment: undefined,
     staleness: { mean: 3, p50: 3, p99: 3, max: 3 },
@@ -61,6 +65,9 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     bytesUp: 10,
     bytesDown: 20,
     transport: "webrtc",
+    bytesFetched: 30,
+    firstStep: undefined,
+    periodFactor: 1,
   });
 });
 

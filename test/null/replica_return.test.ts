@@ -177,8 +177,17 @@ describe("Backoff", () => {
 });
 
 describe("Refusals that end the participation", () => {
-  for (const code of ["WRONG_LAYOUT", "WRONG_PROTOCOL", "RUN_FULL", "REPLACED", "TOO_FAST"] as const) {
-    test(`${code} ends with its sentence, and nothing is tried again`, async () => {
+  const failures = {
+    WRONG_LAYOUT: "old-client",
+    WRONG_PROTOCOL: "old-client",
+    BAD_HEADER: "old-client",
+    KICKED: "kicked",
+    RUN_FULL: "run-full",
+    REPLACED: "other",
+    TOO_FAST: "other",
+  } as const;
+  for (const code of Object.keys(failures) as (keyof typeof failures)[]) {
+    test(`${code} ends with its sentence as ${failures[code]}, and nothing is tried again`, async () => {
       const stage = new ReplicaStage();
       await stage.begin();
       stage.pair.open();
@@ -187,7 +196,7 @@ describe("Refusals that end the participation", () => {
       stage.pair.far.close(closeCode, code);
       await settled();
       await stage.clock.advance(60_000, 1000);
-      expect(stage.ending).toEqual({ kind: "failed", sentence });
+      expect(stage.ending).toEqual({ kind: "failed", failure: failures[code], sentence });
       expect(stage.pairs).toHaveLength(1);
     });
   }
@@ -294,6 +303,10 @@ describe("Lost devices", () => {
     faulty.program.isBroken = true;
     await faulty.turn();
     await faulty.clock.advance(2000);
-    expect(faulty.ending).toEqual({ kind: "failed", sentence: "Training stopped: the device is gone" });
+    expect(faulty.ending).toEqual({
+      kind: "failed",
+      failure: "other",
+      sentence: "Training stopped: the device is gone",
+    });
   });
 });

@@ -49,6 +49,7 @@ export function filled(
 
 export interface StageOptions {
   readonly dutyCycle?: number;
+  readonly name?: string;
   /** In which the device does the batch. */
   readonly parts?: number;
   readonly model?: ModelDescription;
@@ -66,6 +67,8 @@ export type Got<K extends FromReplica["kind"]> = Extract<FromReplica, { kind: K 
 export class ReplicaStage {
   readonly clock = new HandClock();
   readonly pairs: SocketPair[] = [];
+  /** What the replica told of its volunteer; apart, because it comes at any time. */
+  readonly profiles: Header<"profile">[] = [];
   readonly phases: { readonly phase: Phase; readonly detail: string | undefined }[] = [];
   readonly program: QuadraticProgram;
   readonly replica: Replica;
@@ -82,7 +85,7 @@ export class ReplicaStage {
 
   constructor(
     changes: Partial<RunSettings> = {},
-    { dutyCycle, parts = 1, model = TINY_MODEL, openPeer, codecs, held }: StageOptions = {},
+    { dutyCycle, name, parts = 1, model = TINY_MODEL, openPeer, codecs, held }: StageOptions = {},
   ) {
     const { promise, resolve } = Promise.withResolvers<string>();
     this.loseDevice = resolve;
@@ -97,6 +100,7 @@ export class ReplicaStage {
       settings,
       ...(dutyCycle === undefined ? {} : { dutyCycle }),
       ...(openPeer ? { openPeer } : {}),
+      name,
       ...(held ? { held } : {}),
       device: deviceOf(this.program, promise),
       clock: this.clock,
@@ -116,10 +120,17 @@ export class ReplicaStage {
   }
 
   readonly #connect: ConnectLink = (events) => {
-    const pair = new SocketPair(events);
+    const pair = new SocketPair(events, (bytes) => this.#isProfile(bytes));
     this.pairs.push(pair);
     return pair.near;
   };
+
+  #isProfile(bytes: Uint8Array): boolean {
+    const message = readFromReplica(bytes, this.vectors);
+    if ("refusal" in message || message.kind !== "profile") return false;
+    this.profiles.push(message.header);
+    return true;
+  }
 
   /** The newest connection. */
   get pair(): SocketPair {

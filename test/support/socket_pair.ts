@@ -13,15 +13,18 @@ class End implements Link {
   closedWith: { readonly code: number; readonly reason: string } | undefined = undefined;
   readonly #outgoing: Uint8Array[];
   readonly #onClose: () => void;
+  readonly #isTaken: (message: Uint8Array) => boolean;
 
-  constructor(outgoing: Uint8Array[], onClose: () => void) {
+  constructor(outgoing: Uint8Array[], isTaken: (message: Uint8Array) => boolean, onClose: () => void) {
+    this.#isTaken = isTaken;
     this.#outgoing = outgoing;
     this.#onClose = onClose;
   }
 
   send(head: Uint8Array<ArrayBuffer>, ...payload: readonly Uint8Array[]): void {
     if (!this.isOpen) throw new Error("invariant violation: something was sent over a closed link");
-    this.#outgoing.push(new Uint8Array(Buffer.concat([head, ...payload])));
+    const message = new Uint8Array(Buffer.concat([head, ...payload]));
+    if (!this.#isTaken(message)) this.#outgoing.push(message);
   }
 
   close(code: number, reason: string): void {
@@ -39,10 +42,15 @@ export class SocketPair {
   readonly toNear: Uint8Array[] = [];
   readonly #events: LinkEvents;
 
-  constructor(events: LinkEvents) {
+  /** `isTaken`: what the replica sends and the test wants to have apart, not in the queue. */
+  constructor(events: LinkEvents, isTaken: (message: Uint8Array) => boolean = () => false) {
     this.#events = events;
-    this.near = new End(this.toFar, () => this.#shut(1000));
-    this.far = new End(this.toNear, () => this.#shut(this.far.closedWith?.code ?? 1000));
+    this.near = new End(this.toFar, isTaken, () => this.#shut(1000));
+    this.far = new End(
+      this.toNear,
+      () => false,
+      () => this.#shut(this.far.closedWith?.code ?? 1000),
+    );
   }
 
   open(): void {

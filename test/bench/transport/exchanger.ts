@@ -92,6 +92,7 @@ class BareReplica {
       fragments: 1,
       introduction: () => ({ layoutHash: layout.hash, backend: "none", device: "benchmark", samplesPerSecond: 1 }),
       vitals: () => ({ samplesPerSecond: 1, steps: 0 }),
+      profile: () => ({ isHidden: false, dutyCycle: 1 }),
       onEvent: (event) => this.#settle(event),
     });
     this.#ticker = setInterval(() => this.#connection.tick(), TICK_MS);
