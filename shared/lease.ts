@@ -8,7 +8,7 @@ import * as v from "valibot";
 
 /** That one message may carry, and that one replica may hold. */
 export const MOST_LEASES = 8;
-const MOST_RANGES = 8;
+export const MOST_RANGES = 8;
 
 const wholeOrZero = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -32,7 +32,12 @@ export const leaseSchema = v.strictObject({
 
 export type Lease = v.InferOutput<typeof leaseSchema>;
 
+/** How far a lease was used: the examples before place `upTo` of its order. */
+export const leaseClaimSchema = v.strictObject({ lease: wholeOrZero, upTo: wholeOrZero });
+
+export type LeaseClaim = v.InferOutput<typeof leaseClaimSchema>;
+
 /** All examples of it, used or not. */
-export function leaseLength({ ranges }: Lease): number {
+export function leaseLength({ ranges }: Pick<Lease, "ranges">): number {
   return ranges.reduce((sum, { count }) => sum + count, 0);
 }

@@ -9,6 +9,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline/promises";
 import * as v from "valibot";
+import { leaseClaimSchema } from "../../shared/lease.ts";
 import { isRefusalCode, type RefusalCode } from "../../shared/wire/codes.ts";
 import { StoreError, syncFolder, writeError } from "./durable_file.ts";
 import { tornTailBytes } from "./torn_tail.ts";
@@ -31,6 +32,8 @@ const entrySchema = v.object({
   /** Local steps and samples behind the push. */
   steps: count,
   samples: count,
+  /** Of an applied push: how far it used its leases (SPEC K4). Runs of earlier versions have none. */
+  leased: v.exactOptional(v.pipe(v.array(leaseClaimSchema), v.readonly())),
 });
 
 export type LedgerEntry = v.InferOutput<typeof entrySchema>;

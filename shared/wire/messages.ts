@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import { REPORTED_BACKENDS } from "../backends.ts";
-import { leaseSchema, MOST_LEASES } from "../lease.ts";
+import { leaseClaimSchema, leaseSchema, MOST_LEASES } from "../lease.ts";
 import { assignmentSchema } from "../solver/assignment.ts";
 import type { PushContent } from "../solver/replica_rule.ts";
 import { CODEC_NAMES, type Fragment } from "./codec/codec.ts";
@@ -86,9 +86,7 @@ const schemas = {
     /** Between the work behind it and the push, spent among peers: not computing. */
     waitedMs: v.optional(amount),
     /** How far its leases were used for the work behind it, of those that were used since the last settled exchange (K4). */
-    leased: v.optional(
-      v.pipe(v.array(v.strictObject({ lease: count, upTo: count })), v.maxLength(MOST_LEASES), v.readonly()),
-    ),
+    leased: v.optional(v.pipe(v.array(leaseClaimSchema), v.maxLength(MOST_LEASES), v.readonly())),
   }),
   /** From the training worker, at least every third of a lease (L4). */
   heartbeat: v.strictObject({ samplesPerSecond: amount, steps: count }),
