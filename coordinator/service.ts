@@ -14,7 +14,8 @@ import { RunTuner } from "./autotune/run_tuner.ts";
 import { Center, type Applier } from "./center/center.ts";
 import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
-import { loadDataset } from "./data/import.ts";
+import { loadDataset } from "./data/library.ts";
+import { cutSamples } from "./data/samples.ts";
 import { cutShards } from "./data/shards.ts";
 import { RunExam } from "./exam/run_exam.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
@@ -121,6 +122,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   undo.push(() => center.close());
 
   const shards = cutShards(dataset);
+  const samples = cutSamples(dataset);
   const data = {
     name: dataset.name,
     title: dataset.title,
@@ -128,6 +130,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     testExamples: dataset.test.count,
     normalisation: dataset.normalisation,
     shards: shards.map(({ path, examples }) => ({ url: path, examples })),
+    samples: { url: samples.path, examples: samples.examples },
     ...(dataset.classNames ? { classNames: dataset.classNames } : {}),
   };
   const settings = settingsFor(config, { run: folder.name, data, layout });
@@ -174,7 +177,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     port,
     tls,
     clientFolder,
-    shards,
+    shards: [...shards, samples],
     exam: exam.answers,
     checkpointAgeSeconds,
     onFailure,

@@ -64,7 +64,7 @@ export function pictureOfStrokes(
   const side = Math.max(height, width);
   const scale = side / padSide;
   const placement = { scale, x: (width - side) / 2, y: (height - side) / 2 };
-  const whole = drawn(strokes, placement, (2 * PEN * side) / SIDE, width, height);
+  const whole = drawn(strokes, placement, (PEN * side) / SIDE, width, height);
   return bytesOf(whole);
 }
 
