@@ -227,7 +227,7 @@ export class Participation {
 
 /** As it is shown to others; nothing of it where nothing is left. */
 function offered(name: string | undefined): string | undefined {
-  const characters = [...(name ?? "").trim()];
+  const characters = Array.from(new Intl.Segmenter().segment((name ?? "").trim()), ({ segment }) => segment);
   while (characters.join("").length > LIMITS.nameCharacters) characters.pop();
   return characters.join("").trim() || undefined;
 }

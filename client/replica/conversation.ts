@@ -169,16 +169,20 @@ export class Conversation {
   welcomed({ header, payload }: Welcome): void {
     const { connection, exchange, training } = this.#options;
     this.#assign(header.assignment);
-    if (header.resumed && this.hasJoined) return this.#repeat();
+    if (header.resumed && this.hasJoined) {
+      training.keepLeases(header.leases ?? []);
+      return this.#repeat();
+    }
     const news = centerNewsOf(payload, {}, connection.vectors) ?? this.#heldNews(header);
     this.#held = undefined;
     if (news?.kind !== "values") return connection.renew("a welcome without a center");
     exchange.rejoin({ version: header.version, incarnation: header.incarnation }, header.lastExchange);
     if (this.#state.kind !== "taking") this.#state = { kind: "training" };
     else if (this.#state.fate === "push") this.#state.fate = "carry";
-    if (this.hasJoined) return this.#recover(this.#need ?? "rebase", news);
+    if (this.hasJoined) this.#recover(this.#need ?? "rebase", news);
+    else training.begin(header.replica, news.values);
     this.#hasJoined = true;
-    training.begin(header.replica, news.values);
+    training.keepLeases(header.leases ?? []);
   }
 
   #heldNews({ incarnation, version }: Welcome["header"]): CenterNews | undefined {
@@ -280,11 +284,11 @@ export class Conversation {
     if (Number.isFinite(took.work.lossSum)) exchange.carry(took.work);
   }
 
-  #push({ movingRate }: Taking, { codec, payload, isFinite, work }: Took): void {
+  #push({ movingRate }: Taking, { codec, payload, isFinite, work, leased }: Took): void {
     const { connection, exchange, progress } = this.#options;
     if (!isFinite || !Number.isFinite(work.lossSum)) return this.#diverged();
     const isBuffered = connection.bufferedBytes > 0;
-    const cargo = { content: this.#rule.content, codec, payload, scale: movingRate, work };
+    const cargo = { content: this.#rule.content, codec, payload, scale: movingRate, work, leased };
     const inFlight = exchange.begin(cargo, isBuffered);
     this.#state = { kind: "pushed", movingRate };
     progress.pushed(inFlight.header);
@@ -335,6 +339,7 @@ export class Conversation {
     progress.answered(header.staleness);
     peers?.permitted(header.average);
     this.#assign(header.assignment);
+    training.settleLeases(inFlight.header.leased ?? [], header.leases ?? []);
     // SPEC T6: what did not arrive counts as not sent. Of a gradient it is lost.
     if (header.lost && !this.#rule.takesGradients)
       training.unsend(lostFragments(inFlight, header.lost, vectors.elements));
@@ -406,6 +411,7 @@ export class Conversation {
     const { training } = this.#options;
     const hasLosses = training.steps > 0;
     training.restart(news);
+    training.rollBackLeases();
     training.forgetWork();
     if (this.#state.kind === "taking") this.#state.fate = "forget-all";
     else if (hasLosses) this.#forgetLosses();

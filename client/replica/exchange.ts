@@ -4,6 +4,7 @@
  * (SPEC X1, X12, X17, H5, H6). Sends nothing itself, and trains nothing.
  */
 
+import type { LeaseClaim } from "../../shared/lease.ts";
 import type { PushContent } from "../../shared/solver/replica_rule.ts";
 import { fragmentOf, type CodecName, type Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Header } from "../../shared/wire/messages.ts";
@@ -30,6 +31,8 @@ export interface Cargo {
   /** That the payload, f32 then, is multiplied by; 1 where left out. */
   readonly scale?: number | undefined;
   readonly work: Work;
+  /** How far leases were used since the last settled exchange (SPEC K4). */
+  readonly leased: readonly LeaseClaim[];
 }
 
 export interface InFlight {
@@ -93,7 +96,7 @@ export class Exchange {
   }
 
   /** The next push, in memory that nobody else changes. `isBuffered`: a link still holds the memory of the one before. */
-  begin({ content, codec, payload, scale = 1, work }: Cargo, isBuffered: boolean): InFlight {
+  begin({ content, codec, payload, scale = 1, work, leased }: Cargo, isBuffered: boolean): InFlight {
     const index = this.#turn;
     const baseVersion = this.#versions?.[index];
     if (this.#inFlight || baseVersion === undefined)
@@ -108,6 +111,7 @@ export class Exchange {
       samples: told.samples,
       meanLoss: told.steps === 0 ? 0 : told.lossSum / told.steps,
       ...(this.#fragments.length === 1 ? {} : { fragment: index }),
+      ...(leased.length === 0 ? {} : { leased }),
     };
     const { fragment } = this;
     this.#carried = NO_WORK;

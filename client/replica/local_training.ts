@@ -6,9 +6,12 @@
 import type { BackendName } from "../../shared/backends.ts";
 import type { CenterNews, Program, TakenPayload } from "../../shared/engine/backend.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import { randomFor, Sampler, type ExampleRange } from "../../shared/sampler.ts";
+import { LeasedSampler } from "../../shared/leased_sampler.ts";
+import type { Lease, LeaseClaim } from "../../shared/lease.ts";
+import { randomFor, type ExampleRange } from "../../shared/sampler.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
 import type { ReplicaRule } from "../../shared/solver/replica_rule.ts";
+import { LIMITS } from "../../shared/wire/codes.ts";
 import type { CodecName, Fragment } from "../../shared/wire/codec/codec.ts";
 import type { Work } from "./exchange.ts";
 
@@ -24,14 +27,18 @@ export interface Device {
   readonly lost: Promise<string>;
   /** At most twice as many steps are queued on the device: few where a step is slow, so that Stop is prompt. */
   readonly stepsPerLook: number;
-  /** The examples in the program; grows while shards arrive, and holds at least one range. */
+  /** The examples in the program, shard by shard; grows while shards arrive, and holds at least one. */
   readonly loaded: readonly ExampleRange[];
+  /** Has the shards of these loaded too, in this order. */
+  readonly load: (wanted: readonly ExampleRange[]) => void;
 }
 
 /** What was read back for a push. */
 export interface Took extends Pick<TakenPayload, "payload" | "isFinite"> {
   readonly codec: CodecName;
   readonly work: Work;
+  /** How far leases were used until then. */
+  readonly leased: readonly LeaseClaim[];
 }
 
 export class LocalTraining {
@@ -39,9 +46,13 @@ export class LocalTraining {
   readonly #rule: ReplicaRule;
   #assignment: Assignment | undefined;
   #device: Device;
-  #sampler: Sampler;
+  #sampler: LeasedSampler;
   #replicaId = "";
   #rangesSeen = 0;
+  /** Of leases. */
+  #isLoading = false;
+  /** The first examples of shards. */
+  readonly #everLoaded = new Set<number>();
   #stepsSinceLook = 0;
   /** When the device will have done the steps before the last look. */
   #look: Promise<void> = Promise.resolve();
@@ -77,7 +88,19 @@ export class LocalTraining {
 
   /** Whether shards are still to come. */
   get isLoading(): boolean {
-    return this.#sampler.examples < this.#program.plan.datasetExamples;
+    return this.#isLoading;
+  }
+
+  /** Those that it has, or had on another device: by their places in the run's list (SPEC K2). */
+  get shards(): readonly number[] {
+    for (const { first } of this.#device.loaded) this.#everLoaded.add(first);
+    let first = 0;
+    const places: number[] = [];
+    for (const [place, { examples }] of this.#settings.data.shards.entries()) {
+      if (this.#everLoaded.has(first)) places.push(place);
+      first += examples;
+    }
+    return places.slice(0, LIMITS.knownShards);
   }
 
   /** From the next step on. */
@@ -142,9 +165,10 @@ export class LocalTraining {
   /** Of this fragment what is to be pushed, encoded, and the work behind it. */
   async take(codec: CodecName, fragment: Fragment): Promise<Took> {
     const { steps, samples } = this.forgetWork();
+    const leased = this.#sampler.claims;
     const what = this.#rule.takesGradients ? "gradient" : "difference";
     const { payload, isFinite, meanLoss } = await this.#program.takeEncoded({ what, codec, fragment });
-    return { codec, payload, isFinite, work: { steps, samples, lossSum: meanLoss * steps } };
+    return { codec, payload, isFinite, leased, work: { steps, samples, lossSum: meanLoss * steps } };
   }
 
   /** Takes the losses alone, for nobody. */
@@ -178,9 +202,41 @@ export class LocalTraining {
     this.#program.rebaseOnto(news, false);
   }
 
-  #draw(samples: number): Uint32Array {
+  /** A welcome's leases: all that the coordinator knows of. */
+  keepLeases(leases: readonly Lease[]): void {
+    this.#sampler.keep(leases);
+    this.#loadMissing();
+  }
+
+  /** An answer: what its push said of leases is settled, others are given. */
+  settleLeases(claims: readonly LeaseClaim[], given: readonly Lease[]): void {
+    this.#sampler.settle(claims);
+    this.#sampler.give(given);
+    this.#loadMissing();
+  }
+
+  /** SPEC K4: what was trained since the last settled exchange is given up. */
+  rollBackLeases(): void {
+    this.#sampler.rollBack();
+  }
+
+  #loadMissing(): void {
+    this.#see();
+    const { missing } = this.#sampler;
+    this.#isLoading = missing.length > 0;
+    if (this.#isLoading) this.#device.load(missing);
+  }
+
+  /** What was loaded meanwhile. */
+  #see(): void {
     const { loaded } = this.#device;
+    if (this.#rangesSeen === loaded.length) return;
     for (; this.#rangesSeen < loaded.length; this.#rangesSeen++) this.#sampler.add(loaded[this.#rangesSeen]!);
+    this.#isLoading = this.#sampler.missing.length > 0;
+  }
+
+  #draw(samples: number): Uint32Array {
+    this.#see();
     return this.#sampler.draw(samples);
   }
 
@@ -205,8 +261,10 @@ export class LocalTraining {
     return work;
   }
 
-  #newSampler(): Sampler {
+  #newSampler(): LeasedSampler {
     this.#rangesSeen = 0;
-    return new Sampler(randomFor(this.#settings.seed, this.#replicaId));
+    this.#isLoading = false;
+    const { datasetExamples } = this.#program.plan;
+    return new LeasedSampler(randomFor(this.#settings.seed, this.#replicaId), datasetExamples);
   }
 }

@@ -12,11 +12,12 @@ import type { FailureKind, Phase, ReplicaProgress } from "../messages.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionEvent, type ConnectionOptions, type ConnectLink } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
-import { DutyCycle } from "./duty_cycle.ts";
+import { DeviceKeeper } from "./device_keeper.ts";
 import { Exchange } from "./exchange.ts";
 import type { HeldCenter } from "./held_center.ts";
 import { hiddenPeriodFactor } from "./hidden_tab.ts";
 import { LocalTraining, type Device } from "./local_training.ts";
+import { Pace } from "./pace.ts";
 import type { OpenPeer } from "./peer_port.ts";
 import { PeerGroup } from "./peers/peer_group.ts";
 import { PhaseTeller } from "./phase_teller.ts";
@@ -63,16 +64,6 @@ export interface ReplicaOptions {
 const PROGRESS_MS = 250;
 /** How long the loop rests where there is nothing to do; the connection wants to be looked after meanwhile. */
 const REST_MS = 500;
-/**
- * A browser moves 1.7 MB through a pipe in pieces, and each piece waits for the event loop of this thread. With 70 ms steps
- * (LeNet on WASM) and one look between two, a push and its answer took 15 to 27 steps; with 4 ms after each, 4 or 5
- * (Chromium 156, busy 2-core Xeon, 2026-11-21). So there the loop sleeps for this share of the time that steps block it, but only
- * while data is still coming, or while an exchange has not come back in half of its period: what is encoded mostly has.
- */
-const TRANSFER_SHARE = 0.06;
-/** A device that fails says that it was lost within this time, if it was. */
-const LOSS_REPORT_MS = 1000;
-
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #clock: Clock;
@@ -82,19 +73,16 @@ export class Replica {
   readonly #conversation: Conversation;
   readonly #peers: PeerGroup | undefined;
   readonly #rule: ReplicaRule;
-  readonly #dutyCycle: DutyCycle;
+  readonly #pace: Pace;
+  readonly #device: DeviceKeeper;
   readonly #standing = new Standing();
   readonly #phases: PhaseTeller;
   readonly #waiting: Waiting;
   readonly #events: ConnectionEvent[] = [];
   #ending: Ending | undefined;
-  #lostDevice: string | undefined;
-  #deviceFailure: unknown;
   #isHidden: boolean;
   #name: string | undefined;
   #progressDueMs = 0;
-  /** To what is being transferred. */
-  #owedMs = 0;
 
   constructor(options: ReplicaOptions) {
     const { settings, device, clock, dutyCycle = 1, isHidden = false, name } = options;
@@ -103,11 +91,11 @@ export class Replica {
     this.#options = options;
     this.#clock = clock;
     this.#rule = replicaRuleOf(settings.solver, settings.exchange);
-    this.#dutyCycle = new DutyCycle(dutyCycle);
     this.#isHidden = isHidden;
     this.#name = name;
     this.#phases = new PhaseTeller(options.onPhase);
     this.#waiting = new Waiting(clock);
+    this.#pace = new Pace(clock, this.#waiting, this.#progress, dutyCycle);
     this.#training = new LocalTraining(settings, this.#rule, device);
     this.#connection = new Connection({
       connect: options.connect,
@@ -119,7 +107,7 @@ export class Replica {
         layoutHash: settings.layoutHash,
         backend: this.#training.device.backend,
         device: this.#training.device.description,
-        samplesPerSecond: this.#training.device.samplesPerSecond * this.#dutyCycle.share,
+        samplesPerSecond: this.#training.device.samplesPerSecond * this.#pace.dutyCycle.share,
         ...(this.#peers ? { allowsPeers: true } : {}),
         ...this.#conversation.offer,
       }),
@@ -127,7 +115,7 @@ export class Replica {
       profile: () => ({
         ...(this.#name === undefined ? {} : { name: this.#name }),
         isHidden: this.#isHidden,
-        dutyCycle: this.#dutyCycle.share,
+        dutyCycle: this.#pace.dutyCycle.share,
       }),
       onEvent: (event) => {
         this.#events.push(event);
@@ -149,11 +137,18 @@ export class Replica {
       onChange: () => this.#waiting.wake(),
       onHopeless: (failure, sentence) => this.#end({ kind: "failed", failure, sentence }),
       onDeviceFailure: (error) => {
-        this.#deviceFailure ??= error;
+        this.#device.failed(error);
         this.#waiting.interrupt();
       },
     });
-    this.#watch(device);
+    this.#device = new DeviceKeeper({
+      clock,
+      waiting: this.#waiting,
+      current: () => this.#training.device,
+      hasEnded: () => this.#ending !== undefined,
+      replace: options.replaceDevice,
+      onReplaced: (replacement) => this.#useDevice(replacement),
+    });
   }
 
   /** Takes part until the run is over, `stop` is called or nothing helps any more. Never rejects. May begin paused. */
@@ -165,7 +160,7 @@ export class Replica {
       while (!this.#ending) await this.#once();
       return this.#ending;
     } catch (error) {
-      const failure = this.#lostDevice === undefined ? "other" : "device-lost";
+      const failure = this.#device.isLost ? "device-lost" : "other";
       return { kind: "failed", failure, sentence: `Training stopped: ${sentenceOf(error)}` };
     } finally {
       this.#leave();
@@ -203,10 +198,8 @@ export class Replica {
 
   /** The share of the time in which it computes, from now on. */
   setDutyCycle(share: number): void {
-    this.#progress.accelerated(share / this.#dutyCycle.share);
-    this.#dutyCycle.set(share);
+    this.#pace.setDutyCycle(share);
     this.#connection.profileChanged();
-    this.#waiting.wake();
   }
 
   setHidden(isHidden: boolean): void {
@@ -227,19 +220,23 @@ export class Replica {
   async #once(): Promise<void> {
     this.#connection.tick();
     this.#peers?.tick();
-    if (this.#isBroken && !this.#standing.waits && !this.#standing.finish) await this.#replaceDevice();
+    const { finish, waits } = this.#standing;
+    if (this.#device.isBroken && !waits && !finish) {
+      this.#progress.interrupted();
+      await this.#device.replace();
+    }
     this.#reportIfDue();
     try {
       this.#handleEvents();
       if (this.#ending) return;
       if (this.#standing.finish) return await this.#finishOnce(this.#standing.finish.untilMs);
       if (this.#standing.waits) return await this.#rest();
-      if (this.#dutyCycle.owedMs > 0) return await this.#restOwed();
+      if (this.#pace.dutyCycle.owedMs > 0) return await this.#pace.restOwed((ms) => this.#rest(Math.min(REST_MS, ms)));
       this.#conversation.advance();
       if (!this.#conversation.mayStep) return await this.#rest();
       await this.#step();
     } catch (error) {
-      this.#deviceFailure ??= error;
+      this.#device.failed(error);
     }
   }
 
@@ -249,35 +246,14 @@ export class Replica {
     const blockedMs = this.#clock.nowMs() - beganMs;
     const { room } = this.#training;
     if (room) await this.#waiting.until(room);
-    if (this.#dutyCycle.isLimited) {
-      // What waits in a queue has not been computed yet.
-      await this.#waiting.until(this.#training.idle());
-      this.#dutyCycle.worked(this.#clock.nowMs() - beganMs);
-    }
+    await this.#pace.account(beganMs, () => this.#training.idle());
     this.#progress.stepped(samples, beganMs, this.#clock.nowMs());
     if (this.#progress.localSteps === 1) this.#tellOfFirstStep();
     // A breath is for what is between two steps.
-    if (this.#conversation.mayStep) await this.#breathe(blockedMs);
-  }
-
-  /** A step of a slower device would not be done before; what happens meanwhile is seen to. */
-  async #restOwed(): Promise<void> {
-    const beganMs = this.#clock.nowMs();
-    await this.#rest(Math.min(REST_MS, this.#dutyCycle.owedMs));
-    const nowMs = this.#clock.nowMs();
-    this.#dutyCycle.rested(nowMs - beganMs);
-    this.#progress.rested(beganMs, nowMs);
-  }
-
-  /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. */
-  async #breathe(blockedMs: number): Promise<void> {
-    const { transferMs = Number.POSITIVE_INFINITY } = this.#clock;
+    if (!this.#conversation.mayStep) return;
     // A hidden tab's timers come up to a second late.
     const isAwaited = !this.#isHidden && (this.#conversation.isLate || this.#training.isLoading);
-    this.#owedMs = isAwaited ? this.#owedMs + TRANSFER_SHARE * blockedMs : 0;
-    if (this.#owedMs < transferMs) return this.#clock.breathe();
-    this.#owedMs = 0;
-    await this.#waiting.until(this.#clock.sleep(transferMs));
+    await this.#pace.breathe(blockedMs, isAwaited);
   }
 
   #handleEvents(): void {
@@ -353,7 +329,7 @@ export class Replica {
   async #finishOnce(untilMs: number): Promise<void> {
     const leftMs = untilMs - this.#clock.nowMs();
     if (this.#conversation.isSettled) return this.#endFinished("settled");
-    if (this.#isBroken) return this.#endFinished("device-lost");
+    if (this.#device.isBroken) return this.#endFinished("device-lost");
     if (leftMs <= 0) return this.#endFinished("unanswered");
     this.#conversation.advance();
     await this.#rest(Math.min(REST_MS, leftMs));
@@ -386,35 +362,8 @@ export class Replica {
     });
   }
 
-  #watch(device: Device): void {
-    void device.lost.then((sentence) => this.#deviceLost(device, sentence));
-  }
-
-  #deviceLost(device: Device, sentence: string): void {
-    if (this.#training.device !== device) return;
-    this.#lostDevice = sentence;
-    this.#waiting.interrupt();
-  }
-
-  get #isBroken(): boolean {
-    return this.#lostDevice !== undefined || this.#deviceFailure !== undefined;
-  }
-
-  async #replaceDevice(): Promise<void> {
-    const failure = this.#deviceFailure;
-    // An error without a lost device is a fault of ours, which another device would not heal.
-    if (this.#lostDevice === undefined) await this.#waiting.until(this.#clock.sleep(LOSS_REPORT_MS));
-    if (this.#ending) return;
-    if (this.#lostDevice === undefined) throw failure;
-    this.#progress.interrupted();
-    await this.#waiting.until(this.#options.replaceDevice(this.#lostDevice).then((device) => this.#useDevice(device)));
-  }
-
   #useDevice(device: Device): void {
-    this.#lostDevice = undefined;
-    this.#deviceFailure = undefined;
     this.#conversation.deviceReplaced(device);
-    this.#watch(device);
     // Its maker told the volunteer of other phases meanwhile.
     this.#phases.forget();
     const words = this.#options.wordsOfReplacement?.();
