@@ -6,11 +6,12 @@ import { compilePlan, type Plan } from "../../../../shared/engine/plan.ts";
 import { Kernels, type PreparedDispatch } from "../../../../shared/engine/webgpu/kernels.ts";
 import { compileProgram, type WebGpuProgram } from "../../../../shared/engine/webgpu/webgpu_program.ts";
 import { initialParameters } from "../../../../shared/model/layout.ts";
+import { flopsOf } from "../../../../shared/engine/work.ts";
 import { elementsOf } from "../../../../shared/model/model.ts";
 import { Random } from "../../../../shared/random.ts";
 import type { Job, OperationReport, Peaks, Workload, WorkloadReport } from "../job.ts";
 import type { Rig } from "./device.ts";
-import { bytesOf, flopsOf } from "./work_of.ts";
+import { bytesOf } from "./work_of.ts";
 
 type KernelsJob = Extract<Job, { kind: "kernels" }>;
 

@@ -1,15 +1,8 @@
-/** How much an operation has to do at least: multiplications and additions of its products, and bytes once in and once out. */
+/** How much an operation has to move at least: bytes once in and once out. Its multiplications: shared/engine/work.ts. */
 
 import type { Operation } from "../../../../shared/engine/operation.ts";
 import { gradientsWrittenBy, readBy, writtenBy } from "../../../../shared/engine/operation_tensors.ts";
 import type { Plan } from "../../../../shared/engine/plan.ts";
-import { flopsOf as flopsOfProduct } from "../../../../shared/engine/webgpu/choice/shape.ts";
-import { isWeighted, productOf } from "../../../../shared/engine/webgpu/products.ts";
-
-/** 0 where it is not made of products. */
-export function flopsOf(operation: Operation): number {
-  return isWeighted(operation) ? flopsOfProduct(productOf(operation)) : 0;
-}
 
 /** Tensors, weights and gradients, each once. The bytes of images that are gathered count as one word an element. */
 export function bytesOf(plan: Plan, operation: Operation): number {
