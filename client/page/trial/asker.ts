@@ -53,8 +53,8 @@ export class Asker {
   }
 
   #open(): Worker {
-    const url = new URL("../../trial/worker/trial_worker.ts", import.meta.url);
-    const worker = new Worker(url, { type: "module", name: "drove trial" });
+    // Vite finds a worker by this very form.
+    const worker = new Worker(new URL("../../trial/worker/trial_worker.ts", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<FromTrialWorker>) => this.#take(data));
     worker.addEventListener("error", (event) => {
       event.preventDefault();

@@ -196,14 +196,14 @@ function within(nudged: number): number {
 
 function introduction(settings: RunSettings, { kind }: Shown): HTMLElement {
   const how = {
-    digit: "Draw a digit with mouse, pen or finger, or drop, paste or choose a picture of one.",
-    grey: "Draw with mouse, pen or finger, or drop, paste or choose a picture.",
-    colour: "Drop, paste or choose a picture; its middle is taken.",
+    digit: "Draw a digit with mouse, pen or finger, or drop, paste or choose a picture of one. Arrow keys move it.",
+    grey: "Draw with mouse, pen or finger, or drop, paste or choose a picture. Arrow keys move it.",
+    colour: "Drop, paste or choose a picture; its middle is taken. Arrow keys move it.",
   }[kind];
   return make(
     "p",
     "small",
-    `${how} It stays in this page. The first one downloads about ${bytes(trialBytes(settings.model))}, and more while the run goes on and you try: nothing before.`,
+    `${how} It stays in this page. Nothing is downloaded before that; then about ${bytes(trialBytes(settings.model))}, and newer parameters now and again while you try.`,
   );
 }
 
