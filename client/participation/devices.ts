@@ -8,8 +8,8 @@ import type { Backend, Program } from "../../shared/engine/backend.ts";
 import { planFor } from "../../shared/engine/fit.ts";
 import type { Speeds } from "../../shared/engine/hybrid/balance.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
+import { flopsPerSample } from "../../shared/engine/work.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
-import type { ExampleRange } from "../../shared/sampler.ts";
 import type { BackendChoice, BackendMeasurement, FailureKind, Tuning } from "../messages.ts";
 import type { Clock } from "../replica/clock.ts";
 import type { Device } from "../replica/local_training.ts";
@@ -109,7 +109,7 @@ export class Devices {
         continue;
       }
       const { program, exam } = admitted;
-      onChoice({ ...choice, ...(exam === undefined ? {} : { exam }) });
+      onChoice({ ...choice, ...this.#facts(choice.backend, program.plan, exam) });
       for (const candidate of candidates) if (candidate !== chosen) this.#discard(candidate);
       return this.#deviceOf(chosen.backend, program, shard);
     }
@@ -133,7 +133,7 @@ export class Devices {
         lastNote = admitted.failure;
         continue;
       }
-      this.#sayReplaced(backend, whatHappened, admitted.exam);
+      this.#sayReplaced(backend, whatHappened, admitted);
       return this.#deviceOf(backend, admitted.program, shard);
     }
     throw new Failure(
@@ -227,9 +227,8 @@ export class Devices {
   }
 
   #deviceOf(backend: Backend, program: Program, shard: Shard): Device {
-    const loaded: ExampleRange[] = [];
     this.#program = program;
-    this.#options.examples.loadInto(program, shard, loaded, () => this.#program === program);
+    const { loaded, load } = this.#options.examples.into(program, shard, () => this.#program === program);
     const samplesPerSecond = this.#speedOf(backend.name);
     // Its very plan: tuning changes the kernels of programs that were compiled from it.
     void this.#tune(backend, program.plan);
@@ -241,6 +240,7 @@ export class Devices {
       lost: backend.lost,
       stepsPerLook: stepsPerLook(backend, samplesPerSecond, this.#options.plan.batch),
       loaded,
+      load,
     };
   }
 
@@ -264,7 +264,7 @@ export class Devices {
     return this.#measured.find(({ backend }) => backend === name)?.samplesPerSecond ?? 0;
   }
 
-  #sayReplaced(backend: Backend, whatHappened: string, exam: string | undefined): void {
+  #sayReplaced(backend: Backend, whatHappened: string, { exam, program: { plan } }: Admitted): void {
     const where = backend.name === "webgpu" ? `WebGPU on ${backend.device}` : backend.device;
     const reason = `${whatHappened} Training goes on with ${where}, from the last center.`;
     this.#wordsOfReplacement = reason;
@@ -273,8 +273,13 @@ export class Devices {
       device: backend.device,
       reason,
       measured: this.#measured,
-      ...(exam === undefined ? {} : { exam }),
+      ...this.#facts(backend.name, plan, exam),
     });
+  }
+
+  #facts(name: BackendName, plan: Plan, exam: string | undefined): Pick<BackendChoice, "exam" | "gflops"> {
+    const gflops = (flopsPerSample(plan) * this.#speedOf(name)) / 1e9;
+    return { ...(exam === undefined ? {} : { exam }), ...(gflops === 0 ? {} : { gflops }) };
   }
 }
 

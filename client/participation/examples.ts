@@ -1,6 +1,7 @@
 /**
- * The training examples: fetches the shards, checks them, and puts them into a program. Each replica begins with another
- * shard, so that training starts after one of them and replicas still see different examples; the others follow.
+ * The training examples: fetches shards, checks them, and puts them into a program. Each replica begins with another shard, so that
+ * training starts after one of them; further ones are fetched when the coordinator leases examples of them, because a volunteer's
+ * line and data cap are its own.
  */
 
 import type { Program } from "../../shared/engine/backend.ts";
@@ -35,6 +36,24 @@ interface Address {
   readonly range: ExampleRange;
 }
 
+/** What is in one program. */
+interface LoadedExamples {
+  /** Shard by shard; grows. */
+  readonly loaded: readonly ExampleRange[];
+  /** Has the shards of these put into it too, one after the other, in this order. Never throws. */
+  load(wanted: readonly ExampleRange[]): void;
+}
+
+interface Loading {
+  readonly program: Program;
+  /** Whether the program still trains. */
+  readonly isWanted: () => boolean;
+  readonly loaded: ExampleRange[];
+  /** The first of them is under way. */
+  readonly queue: Address[];
+  isUnderWay: boolean;
+}
+
 /** About 20 s in all for the first shard, without which nothing can begin. */
 const FIRST_TRIES = 9;
 /** For each of the others: training goes on meanwhile. */
@@ -62,26 +81,42 @@ export class Examples {
     return this.#first;
   }
 
-  /** Puts the first shard into `program`, and the others one after the other; `loaded` grows along. Never rejects. */
-  loadInto(program: Program, first: Shard, loaded: ExampleRange[], isWanted: () => boolean): void {
-    this.#put(program, first, loaded);
-    void this.#loadRest(program, loaded, isWanted);
+  /** Puts the first shard into `program`, and, as long as that is wanted, others when they are asked for. */
+  into(program: Program, first: Shard, isWanted: () => boolean): LoadedExamples {
+    const loading: Loading = { program, isWanted, loaded: [], queue: [], isUnderWay: false };
+    this.#put(loading, first);
+    return { loaded: loading.loaded, load: (wanted) => this.#load(loading, wanted) };
   }
 
-  async #loadRest(program: Program, loaded: ExampleRange[], isWanted: () => boolean): Promise<void> {
-    for (const address of this.#addresses.slice(1)) {
+  #load(loading: Loading, wanted: readonly ExampleRange[]): void {
+    const { loaded, queue } = loading;
+    for (const range of wanted) {
+      const address = this.#addresses.find((one) => contains(one.range, range));
+      if (!address || queue.includes(address) || loaded.some((one) => contains(one, range))) continue;
+      queue.push(address);
+    }
+    if (!loading.isUnderWay && queue.length > 0) void this.#loadAll(loading);
+  }
+
+  /** Never rejects. What did not come may be asked for again. */
+  async #loadAll(loading: Loading): Promise<void> {
+    const { queue, isWanted } = loading;
+    loading.isUnderWay = true;
+    for (let address = queue[0]; address && isWanted(); address = queue[0]) {
       try {
         const shard = await this.#fetch(address, LATER_TRIES);
-        if (!isWanted()) return;
-        this.#put(program, shard, loaded);
+        if (isWanted()) this.#put(loading, shard);
       } catch (error) {
         if (this.#options.signal.aborted || !isWanted()) return;
         this.#options.onProblem(error);
       }
+      // Until here it was under way, and not asked for twice.
+      queue.shift();
     }
+    loading.isUnderWay = false;
   }
 
-  #put(program: Program, shard: Shard, loaded: ExampleRange[]): void {
+  #put({ program, loaded }: Loading, shard: Shard): void {
     program.loadExamples(shard.first, shard.images, shard.labels);
     loaded.push({ first: shard.first, count: shard.count });
     const loadedExamples = loaded.reduce((sum, { count }) => sum + count, 0);
@@ -136,6 +171,10 @@ function addressesOf(settings: RunSettings): Address[] {
     first += examples;
     return { url, range };
   });
+}
+
+function contains(whole: ExampleRange, part: ExampleRange): boolean {
+  return whole.first <= part.first && part.first + part.count <= whole.first + whole.count;
 }
 
 function shuffled(addresses: readonly Address[], random: Random): readonly Address[] {

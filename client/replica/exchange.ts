@@ -32,7 +32,7 @@ export interface Cargo {
   readonly scale?: number | undefined;
   readonly work: Work;
   /** How far leases were used since the last settled exchange (SPEC K4). */
-  readonly leased: readonly LeaseClaim[];
+  readonly leased?: readonly LeaseClaim[];
 }
 
 export interface InFlight {
@@ -96,7 +96,7 @@ export class Exchange {
   }
 
   /** The next push, in memory that nobody else changes. `isBuffered`: a link still holds the memory of the one before. */
-  begin({ content, codec, payload, scale = 1, work, leased }: Cargo, isBuffered: boolean): InFlight {
+  begin({ content, codec, payload, scale = 1, work, leased = [] }: Cargo, isBuffered: boolean): InFlight {
     const index = this.#turn;
     const baseVersion = this.#versions?.[index];
     if (this.#inFlight || baseVersion === undefined)

@@ -28,6 +28,7 @@ describe("Handshake", () => {
       backend: "wasm",
       device: "paper and pencil",
       samplesPerSecond: 5,
+      shards: [],
       codecs: [...CODEC_NAMES],
     });
   });

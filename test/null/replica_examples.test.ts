@@ -2,7 +2,6 @@
 
 import { expect, test } from "vitest";
 import { Examples } from "../../client/participation/examples.ts";
-import type { ExampleRange } from "../../shared/sampler.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { HandClock, settled } from "../support/hand_clock.ts";
@@ -55,26 +54,77 @@ class DataStage {
   }
 }
 
-test("Training may begin after one shard; the others follow, each at its own place in the data set", async () => {
-  const stage = new DataStage();
-  const first = await stage.examples.first();
-  expect(stage.asked).toHaveLength(1);
+/** A program that remembers what was put into it. */
+function rememberingProgram(): {
+  program: QuadraticProgram;
+  loads: Map<number, { images: Uint8Array; labels: Uint8Array }>;
+} {
   const program = new QuadraticProgram(TINY_MODEL, 18);
   const loads = new Map<number, { images: Uint8Array; labels: Uint8Array }>();
   program.loadExamples = (...args: unknown[]) => {
     const [at, images, labels] = args as [number, Uint8Array, Uint8Array];
     loads.set(at, { images, labels });
   };
-  const loaded: ExampleRange[] = [];
-  stage.examples.loadInto(program, first, loaded, () => true);
-  expect(loaded).toEqual([{ first: first.first, count: first.count }]);
+  return { program, loads };
+}
+
+async function settledOften(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await settled();
-  expect([...loads.keys()].toSorted((a, b) => a - b)).toEqual([0, 5, 8, 12]);
+}
+
+test("[K2] Training may begin after one shard; others are fetched when examples of them are leased, each for its own place", async () => {
+  const stage = new DataStage();
+  const first = await stage.examples.first();
+  expect(stage.asked).toEqual([expect.stringMatching(/^data\/\d\.bin$/)]);
+  const { program, loads } = rememberingProgram();
+  const { loaded, load } = stage.examples.into(program, first, () => true);
+  await settledOften();
+  expect(stage.asked).toHaveLength(1);
+  expect(loaded).toEqual([{ first: first.first, count: first.count }]);
+  // The third and the fourth shard, one of them twice, and the first again.
+  load([{ first: 9, count: 2 }, { first: 13, count: 1 }, first]);
+  load([{ first: 10, count: 2 }]);
+  await settledOften();
+  const others = ["data/2.bin", "data/3.bin"].filter((url) => url !== stage.asked[0]);
+  expect(stage.asked.slice(1)).toEqual(others);
   expect(loads.get(8)!.images).toEqual(new Uint8Array(4 * PIXELS).fill(102));
   expect(loads.get(8)!.labels).toEqual(new Uint8Array(4).fill(2));
+  load([
+    { first: 0, count: 5 },
+    { first: 5, count: 3 },
+  ]);
+  await settledOften();
+  expect([...loads.keys()].toSorted((a, b) => a - b)).toEqual([0, 5, 8, 12]);
   expect(loaded.reduce((sum, { count }) => sum + count, 0)).toBe(18);
   expect(stage.loadedTotals.at(-1)).toBe(18);
-  expect(stage.asked[0]).toMatch(/^data\/\d\.bin$/);
+  expect(stage.asked).toHaveLength(4);
+});
+
+test("A leased shard that does not come is asked for again when its lease is heard of again, and never for a program that is gone", async () => {
+  const stage = new DataStage();
+  const first = await stage.examples.first();
+  const { program, loads } = rememberingProgram();
+  let isWanted = true;
+  const { load } = stage.examples.into(program, first, () => isWanted);
+  const whole = stage.respond;
+  const other = first.first === 0 ? { first: 5, count: 3 } : { first: 0, count: 5 };
+  stage.respond = () => new Response(null, { status: 404 });
+  load([other]);
+  await settledOften();
+  expect(loads.size).toBe(1);
+  stage.respond = whole;
+  load([other]);
+  await settledOften();
+  expect([...loads.keys()]).toEqual([first.first, other.first]);
+  isWanted = false;
+  load([
+    { first: 0, count: 5 },
+    { first: 5, count: 3 },
+    { first: 8, count: 4 },
+    { first: 12, count: 6 },
+  ]);
+  await settledOften();
+  expect(loads.size).toBe(2);
 });
 
 test("Replicas begin with different shards", async () => {

@@ -113,6 +113,7 @@ export class LiveRun {
       lost: new Promise<string>(() => {}),
       stepsPerLook: 1,
       loaded: [{ first: 0, count: TRAIN_EXAMPLES }],
+      load: () => {},
     } as const;
     const replica = new Replica({
       settings: this.settings,

@@ -100,6 +100,7 @@ export class PeerRun {
         lost: new Promise(() => {}),
         stepsPerLook: 1,
         loaded: [{ first: 0, count: EXAMPLES }],
+        load: () => {},
       },
       clock: CLOCK,
       random: new Random(++this.#joined),

@@ -286,5 +286,6 @@ function deviceOf(program: QuadraticProgram, lost: Promise<string>): Device {
     lost,
     stepsPerLook: 1,
     loaded: [{ first: 0, count: EXAMPLES }],
+    load: () => {},
   };
 }
