@@ -142,7 +142,8 @@ export class Ledger {
   }
 }
 
-function parseEntry(line: string, place: string): LedgerEntry {
+/** Throws a `StoreError` that names the place. */
+export function parseEntry(line: string, place: string): LedgerEntry {
   try {
     return v.parse(entrySchema, JSON.parse(line));
   } catch {

@@ -49,7 +49,7 @@ export class OnnxComparison {
     const { height, width, channels } = this.#model.input;
     const dimensions = [images.length / elementsOf(this.#model.input), height, width, channels];
     const begunMs = performance.now();
-    const drove = await this.#logits.of(images);
+    const drove = this.#logits.of(images);
     const betweenMs = performance.now();
     const outputs = await this.#session.run({ images: new Tensor("float32", Float32Array.from(images), dimensions) });
     return {
