@@ -23,6 +23,8 @@ import { RunChanges, type Retuning } from "./operator/run_changes.ts";
 import { StandingOrders } from "./operator/standing_orders.ts";
 import type { ExchangeOrder } from "./order/order.ts";
 import type { PeerRoundsOptions } from "./order/peer_rounds.ts";
+import { newLeases, type RestoredLeases } from "./leases/lease_journal.ts";
+import { RunLeases } from "./leases/run_leases.ts";
 import { RunOrder } from "./order/run_order.ts";
 import { Places } from "./places.ts";
 import type { VectorPieces } from "./place.ts";
@@ -45,6 +47,8 @@ export interface RunOptions {
   /** Proves replicas to later incarnations: kept with the run. */
   readonly secret: Uint8Array;
   readonly restored?: RestoredRun;
+  /** Of a run that goes on: which examples of which epoch are still to be given. */
+  readonly leases?: RestoredLeases;
   /** Milliseconds, never going back. */
   readonly nowMs: () => number;
   /** The time of day, for the ledger. */
@@ -79,6 +83,7 @@ export class Run implements RunPort {
   readonly #exchanges: Exchanges;
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
+  readonly #leases: RunLeases;
   #solver: SolverSettings;
   readonly #changes: RunChanges;
   readonly #runOrder: RunOrder;
@@ -105,6 +110,7 @@ export class Run implements RunPort {
     });
     this.#roster = new Roster(options.secret, options.incarnation);
     this.#tally = new Tally(this.#roster, this.clock.runMs, options.restored);
+    this.#leases = new RunLeases({ ...leasesOf(options), log: (event) => this.#log(event) });
     this.#solver = options.solver;
     const { changes = [], retuned = {}, kicked = [] } = options.restored ?? {};
     this.#changes = new RunChanges(options.solver, { changes, retuned });
@@ -144,6 +150,16 @@ export class Run implements RunPort {
     return this.#state;
   }
 
+  /** As they are now: an operator or the autotuner may have changed them. */
+  get solver(): SolverSettings {
+    return this.#solver;
+  }
+
+  /** Of the run's own clock, over all incarnations. */
+  get seconds(): number {
+    return this.#tally.seconds;
+  }
+
   /** A new connection. Its owner hands every message to the session, and tells it when the connection is gone. */
   connect(link: Link, openSidePath?: OpenSidePath): Session {
     const session = new Session(this, link, openSidePath);
@@ -165,6 +181,7 @@ export class Run implements RunPort {
       replica.connection?.refuse("LEASE_EXPIRED");
       this.#places.free(replica);
     }
+    for (const replica of this.#roster) this.#leases.takeFromIdle(replica, this.clock.runMs());
   }
 
   async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
@@ -200,6 +217,8 @@ export class Run implements RunPort {
     this.#order.join(replica);
     replica.freeSinceMs = this.clock.runMs();
     replica.lastPushMs = replica.freeSinceMs;
+    const assignment = this.assignmentOf(replica);
+    const leases = this.#leases.welcomed(replica, hello.shards ?? [], resumed);
     const welcome: Header<"welcome"> = {
       replica: replica.id,
       token: this.#roster.tokenOf(replica.id),
@@ -207,8 +226,9 @@ export class Run implements RunPort {
       version: replica.place?.baseVersion(0) ?? this.version,
       resumed,
       lastExchange: replica.lastExchange,
-      assignment: this.assignmentOf(replica),
+      assignment,
       codecs,
+      ...(leases.length === 0 ? {} : { leases }),
     };
     const isWithCenter = !resumed && !fetched;
     return { replica, welcome, center: isWithCenter ? replica.place?.values() : undefined };
@@ -362,7 +382,7 @@ export class Run implements RunPort {
       hyperparameters: { learningRate, momentum, communicationPeriod, groups, movingRate, elasticRate, staleness },
       isPaused: this.orders.isPaused,
       changes: this.#changes.list,
-      epoch: { epoch: 1, examples: this.settings.data.trainExamples, leased: 0, used: 0 },
+      epoch: this.#leases.view(),
     };
   }
 
@@ -414,6 +434,7 @@ export class Run implements RunPort {
       rule: replicaRuleOf(this.#solver.solver, this.#solver.exchange),
       places: this.#places,
       tally: this.#tally,
+      leases: this.#leases,
       ledger,
       settings: () => this.#solver,
       order: () => this.#order,
@@ -433,6 +454,7 @@ export class Run implements RunPort {
     if (!replica.isMember) return;
     replica.isMember = false;
     replica.isDraining = false;
+    this.#leases.ended(replica);
     this.#log({ kind: "left", replica: replica.id, forGood: true });
   }
 
@@ -451,6 +473,11 @@ export class Run implements RunPort {
     if (this.#state === "waiting") this.#state = "training";
     this.#tally.begin();
   }
+}
+
+/** Of a new run, all of them. */
+function leasesOf({ leases, settings: { data, seed } }: RunOptions): RestoredLeases {
+  return leases ?? newLeases({ shards: data.shards.map(({ examples }) => examples), seed });
 }
 
 function isSame(one: Codecs, other: Codecs): boolean {

@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { ViewLog } from "./operator/view_log.ts";
 import type { RunTuner } from "./autotune/run_tuner.ts";
 import type { Center } from "./center/center.ts";
 import type { Checkpointing } from "./checkpointing.ts";
@@ -18,11 +19,12 @@ import { resultOf, type RunResult } from "./run_result.ts";
 import type { RunningServer } from "./server/server.ts";
 import type { Snapshot } from "./store/checkpoint.ts";
 import type { CheckpointWriter } from "./store/checkpoint_writer.ts";
+import type { EventLog } from "./store/event_log.ts";
 import type { Ledger } from "./store/ledger.ts";
 import type { RunFolder } from "./store/run_folder.ts";
 
 /** Why a run ends by itself. */
-export type OwnEnd = "target" | "time";
+export type OwnEnd = "target" | "time" | "operator";
 
 /** Deadlines of groups are short where replicas are fast (SPEC G4). */
 const TICK_MS = 50;
@@ -41,14 +43,21 @@ export interface ServiceParts {
   readonly evaluator: Evaluator;
   readonly exam: RunExam;
   readonly server: RunningServer;
+  readonly log: EventLog;
+  /** In the operator's link. */
+  readonly token: string;
+  /** Resolved by whatever ends the run first. */
+  readonly ended: PromiseWithResolvers<OwnEnd>;
   readonly nowMs: () => number;
   readonly onNote: (sentence: string) => void;
 }
 
 export class Service {
   readonly #parts: ServiceParts;
-  readonly #ended = Promise.withResolvers<OwnEnd>();
   readonly #acceptingSinceMs: number;
+  /** Of the run's own clock, at the same moment. */
+  readonly #acceptingSinceRunMs: number;
+  readonly #viewLog: ViewLog;
   readonly #ticker: NodeJS.Timeout;
   readonly #evaluation: EvaluationLoop;
   #proven: JudgedCenter | undefined;
@@ -58,6 +67,8 @@ export class Service {
     const { run, center, checkpointing, evaluator, config, dataset, nowMs, onNote } = parts;
     this.#parts = parts;
     this.#acceptingSinceMs = nowMs();
+    this.#acceptingSinceRunMs = run.clock.runMs();
+    this.#viewLog = new ViewLog({ view: () => run.view(), append: (event) => parts.log.append(event), nowMs });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#evaluation = new EvaluationLoop({
       evaluator,
@@ -73,7 +84,7 @@ export class Service {
       record: (result) => run.recordEvaluation(result),
       onTarget: (judged) => {
         this.#proven = judged;
-        this.#ended.resolve("target");
+        parts.ended.resolve("target");
       },
       onProblem: onNote,
       nowMs,
@@ -92,6 +103,11 @@ export class Service {
     return this.#parts.server.url;
   }
 
+  /** Of whoever may control the run: not for everybody's eyes. */
+  get operatorLink(): string {
+    return `${this.url}/operator#token=${this.#parts.token}`;
+  }
+
   get links(): readonly string[] {
     return this.#parts.server.links;
   }
@@ -105,9 +121,9 @@ export class Service {
     return this.#parts.server.keyHash;
   }
 
-  /** Resolves when the target is reached or the time is over; whoever waits closes the service then. */
+  /** Resolves when the target is reached, the time is over or the operator says so; whoever waits closes the service then. */
   get ended(): Promise<OwnEnd> {
-    return this.#ended.promise;
+    return this.#parts.ended.promise;
   }
 
   /** Ends the run: replicas are told, the center and the result are on disk when this resolves. */
@@ -121,13 +137,17 @@ export class Service {
   }
 
   #tick(): void {
-    const { run, config } = this.#parts;
+    const { run, config, ended } = this.#parts;
     run.tick();
-    if (config.maxMinutes !== null && this.#seconds >= 60 * config.maxMinutes) this.#ended.resolve("time");
+    this.#viewLog.tick();
+    // While everybody waits it does not run out.
+    const seconds = (run.clock.runMs() - this.#acceptingSinceRunMs) / 1000;
+    if (config.maxMinutes !== null && seconds >= 60 * config.maxMinutes) ended.resolve("time");
   }
 
   async #close(reason: string): Promise<RunResult> {
-    const { run, tuner, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server } = this.#parts;
+    const { run, tuner, folder, dataset, center, ledger, writer, checkpointing, evaluator, exam, server, log } =
+      this.#parts;
     const seconds = this.#seconds;
     await tuner?.close();
     clearInterval(this.#ticker);
@@ -161,6 +181,9 @@ export class Service {
     await evaluator.close();
     await exam.close();
     await folder.writeJson(folder.resultPath, result);
+    this.#viewLog.end();
+    log.append({ kind: "ended", state: result.state, reason });
+    await log.close();
     await writer.close();
     await folder.release();
     return result;

@@ -19,11 +19,15 @@ import { cutSamples } from "./data/samples.ts";
 import { cutShards } from "./data/shards.ts";
 import { RunExam } from "./exam/run_exam.ts";
 import { Evaluator } from "./evaluation/evaluator.ts";
+import { Control } from "./operator/control.ts";
+import { operatorDesk } from "./operator/desk.ts";
+import { standingChanges } from "./operator/standing_changes.ts";
+import { operatorTokenOf } from "./operator/token.ts";
 import { Run } from "./run.ts";
 import { ConfigError, modelOf, settingsFor, solverSettingsOf, type RunConfig } from "./run_config.ts";
 import { nextIdentity } from "./run_identity.ts";
 import { readRunRecord, type RestoredRun } from "./run_record.ts";
-import { Service } from "./running_service.ts";
+import { Service, type OwnEnd } from "./running_service.ts";
 import type { ChannelFaults } from "./server/peers.ts";
 import { start } from "./server/server.ts";
 import { streamOptionsFor } from "./stream.ts";
@@ -31,6 +35,7 @@ import { refuseUnstable, stabilityWarnings } from "./stability/stability_check.t
 import { readCheckpoint, type Checkpoint } from "./store/checkpoint.ts";
 import { CheckpointWriter } from "./store/checkpoint_writer.ts";
 import { StoreError } from "./store/durable_file.ts";
+import { EventLog } from "./store/event_log.ts";
 import { Ledger, type LedgerEntry } from "./store/ledger.ts";
 import { RunFolder } from "./store/run_folder.ts";
 
@@ -56,6 +61,7 @@ const FEWEST_REPLICAS = 2;
 
 /** Never goes back, unlike the time of day. */
 const nowMs = (): number => performance.now();
+const nowIso = (): string => new Date().toISOString();
 
 export async function startService(config: RunConfig, options: ServiceOptions): Promise<Service> {
   const layout = checkedLayout(config);
@@ -105,8 +111,12 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const checkpoint = folder.resumed ? await readCheckpoint(folder.path, layout) : undefined;
   const ledger = await Ledger.open(folder.ledgerPath);
   undo.push(() => ledger.close());
-  const restored = await restoredRun(checkpoint, ledger, folder);
+  const restored = await restoredRun({ checkpoint, ledger, folder, config });
+  let seconds = (): number => restored?.seconds ?? 0;
+  const log = await EventLog.open(folder.eventsPath, { nowIso, seconds: () => seconds(), onProblem: onNote });
+  undo.push(() => log.close());
   const { incarnation, secret } = await nextIdentity(folder);
+  const token = await operatorTokenOf(folder.path);
   await folder.writeJson(folder.settingsPath, { ...config, name: folder.name });
 
   const center = await Center.create({
@@ -140,16 +150,19 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const run = new Run({
     settings: { ...settings, exam: exam.path },
     layout,
-    solver: solverSettingsOf(config),
+    solver: { ...solverSettingsOf(config), ...restored?.retuned },
     center,
     ledger,
     incarnation,
     secret,
     ...(restored ? { restored } : {}),
     nowMs,
-    nowIso: () => new Date().toISOString(),
+    nowIso,
     onFailure,
+    log: (event) => log.append(event),
   });
+  seconds = () => run.seconds;
+  log.append({ kind: "began", incarnation, settings: run.settings });
 
   const writer = new CheckpointWriter(folder.path, layout);
   undo.push(() => writer.close());
@@ -171,6 +184,16 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   const { host, port, tls } = config;
   const checkpointAgeSeconds = (): number | null => checkpointing.ageSeconds();
   const { clientFolder } = options;
+  const ended = Promise.withResolvers<OwnEnd>();
+  const keep = (): Promise<void> =>
+    checkpointing.write(checkpointing.snapshot()).catch((error: unknown) => onNote((error as Error).message));
+  const operator = operatorDesk({
+    token,
+    run,
+    runsFolder: config.runsFolder,
+    control: new Control({ run, config, keep, finish: () => ended.resolve("operator") }),
+    export: () => Promise.resolve({ status: 404, problem: "There is no export here." }),
+  });
   const server = await start({
     run,
     host,
@@ -180,6 +203,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     shards: [...shards, samples],
     exam: exam.answers,
     checkpointAgeSeconds,
+    operator,
     onFailure,
     ...(options.channelFaults ? { channelFaults: options.channelFaults } : {}),
   });
@@ -193,7 +217,8 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
         learningRate: config.learningRate,
         volunteers: config.volunteers,
         folder: folder.path,
-        nowMs,
+        // A trial lasts as long as it trains.
+        nowMs: run.clock.runMs,
         onFailure,
       })
     : undefined;
@@ -210,6 +235,9 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     evaluator,
     exam,
     server,
+    log,
+    token,
+    ended,
     nowMs,
     onNote,
   });
@@ -260,16 +288,22 @@ function refuseMisfit(config: RunConfig, { shape, classes }: Dataset): void {
   }
 }
 
-async function restoredRun(
-  checkpoint: Checkpoint | undefined,
-  ledger: Ledger,
-  folder: RunFolder,
-): Promise<RestoredRun | undefined> {
+interface ToRestore {
+  readonly checkpoint: Checkpoint | undefined;
+  readonly ledger: Ledger;
+  readonly folder: RunFolder;
+  /** As it is now. */
+  readonly config: RunConfig;
+}
+
+async function restoredRun({ checkpoint, ledger, folder, config }: ToRestore): Promise<RestoredRun | undefined> {
   if (!checkpoint) return undefined;
   const record = readRunRecord(checkpoint.state);
   if ("problem" in record)
     throw new StoreError(`${folder.statePath}: ${record.problem}; restore it from a backup, or start a new run.`);
   const entries: LedgerEntry[] = [];
   for await (const entry of ledger.entries()) entries.push(entry);
-  return { ...record, ledger: entries };
+  const earlier = await folder.readJson(folder.settingsPath);
+  const retuned = standingChanges({ retuned: record.retuned ?? {}, config, earlier });
+  return { ...record, retuned, ledger: entries };
 }

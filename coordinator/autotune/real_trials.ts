@@ -92,14 +92,15 @@ export class RealTrials implements Trials<CenterState> {
     return Number.isFinite(meanLoss) ? meanLoss : Infinity;
   }
 
-  /** Time without replicas does not count: a run that nobody takes part in pauses. */
+  /** Time without replicas does not count, nor does time in which the operator has everybody wait. */
   async advance(seconds: number): Promise<Stretch> {
     const endMs = this.#trainedMs + 1000 * seconds;
     const before = this.#counted();
     while (!this.isOver && this.#trainedMs < endMs) {
       const { version } = this.#run;
       const beganMs = this.#nowMs();
-      await sleep(Math.min(LOOK_MS, Math.max(1, endMs - this.#trainedMs)));
+      const { isPaused } = this.#run.clock;
+      await sleep(isPaused ? LOOK_MS : Math.min(LOOK_MS, Math.max(1, endMs - this.#trainedMs)));
       if (this.#run.replicas === 0) continue;
       const tookMs = this.#nowMs() - beganMs;
       this.#trainedMs += tookMs;

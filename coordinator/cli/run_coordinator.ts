@@ -7,14 +7,15 @@ import { collectBuffersSeldom } from "../buffer_collection.ts";
 import { ConfigError, modelOf, type RunConfig } from "../run_config.ts";
 import type { RunResult } from "../run_result.ts";
 import { isLoopback } from "../server/addresses.ts";
-import type { Service } from "../running_service.ts";
+import type { OwnEnd, Service } from "../running_service.ts";
 import { startService } from "../service.ts";
-import { configFrom, readRunFile, type ConfigOptions } from "./config_flags.ts";
+import { configFrom, type ConfigOptions } from "./config_flags.ts";
 import { describeFailure, EXIT, type ExitCode } from "./exit_codes.ts";
 import { LocalVolunteers } from "./local_volunteers.ts";
 import { Output, percent, thousands } from "./output.ts";
 import { CLIENT_FOLDER, dataRoot } from "./places.ts";
 import { startProgress } from "./progress.ts";
+import { readRunFile } from "./run_file.ts";
 
 export type RunOptions = ConfigOptions & {
   readonly json?: boolean;
@@ -88,7 +89,8 @@ function announce(service: Service, config: RunConfig, output: Output): void {
     `The run "${service.folder.name}" is open: ${modelOf(config).name} on ${config.data} with ${config.solver}.`,
   );
   for (const link of service.links) output.say(`  Volunteers open  ${link}`);
-  output.say(`  You watch it at  ${service.url}/operator`);
+  output.say(`  You control it at  ${service.operatorLink}`);
+  output.say("  Keep that link to yourself: whoever has it controls the run.");
   if (!isLoopback(config.host) && config.tls === null) {
     output.say(
       "  On other machines browsers give WebGPU to https pages only: add --tls-self-signed, or volunteers there compute with WASM.",
@@ -103,11 +105,12 @@ function announce(service: Service, config: RunConfig, output: Output): void {
 /** Waits for the first thing that ends the run. */
 function firstEnd(service: Service, volunteers: LocalVolunteers | undefined, config: RunConfig): Promise<End> {
   const target = percent(config.targetAccuracy);
-  const byItself = service.ended.then((why): End =>
-    why === "target"
-      ? { reason: `The target of ${target} is reached.`, isFailure: false }
-      : { reason: `The time of ${config.maxMinutes} minutes is over.`, isFailure: false },
-  );
+  const reasons = {
+    target: `The target of ${target} is reached.`,
+    time: `The time of ${config.maxMinutes} minutes is over.`,
+    operator: "The operator ended the run.",
+  } as const satisfies Record<OwnEnd, string>;
+  const byItself = service.ended.then((why): End => ({ reason: reasons[why], isFailure: false }));
   const bySignal = new Promise<End>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       process.once(signal, () => resolve({ reason: `The coordinator was stopped (${signal}).`, isFailure: false }));

@@ -4,57 +4,76 @@
  */
 
 import type { ServerResponse } from "node:http";
+import type { LiveText } from "./view_texts.ts";
 
 const INTERVAL_MS = 500;
-const MAX_READERS = 256;
+/** With so many readers each gets every second view. */
+const MANY_READERS = 256;
 /** A reader that takes nothing for this long is gone; TCP would notice much later. */
 const STALLED_AFTER_MS = 30_000;
 
-export class EventStream {
-  /** Each reader with the time of its last taken view. */
-  readonly #readers = new Map<ServerResponse, number>();
-  readonly #newest: () => string;
-  readonly #timer: NodeJS.Timeout;
+interface Reader {
+  readonly response: ServerResponse;
+  /** Whose own part it gets. */
+  readonly replica: string | undefined;
+  /** Of the last view that it took. */
+  takenMs: number;
+  historyKey: string | undefined;
+}
 
-  /** `newest` gives the newest view as one line of JSON. */
-  constructor(newest: () => string) {
-    this.#newest = newest;
+export class EventStream {
+  readonly #readers = new Set<Reader>();
+  readonly #source: LiveText;
+  readonly #mostReaders: number;
+  readonly #timer: NodeJS.Timeout;
+  #ticks = 0;
+
+  constructor(source: LiveText, mostReaders: number) {
+    this.#source = source;
+    this.#mostReaders = mostReaders;
     this.#timer = setInterval(() => this.#tick(), INTERVAL_MS);
   }
 
   /** The response becomes a stream; false where there are too many already. */
-  add(response: ServerResponse): boolean {
-    if (this.#readers.size >= MAX_READERS) return false;
+  add(response: ServerResponse, replica?: string): boolean {
+    if (this.#readers.size >= this.#mostReaders) return false;
     response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store" });
-    this.#readers.set(response, performance.now());
-    response.on("close", () => this.#readers.delete(response));
-    response.write(asEvent(this.#newest()));
+    const reader: Reader = { response, replica, takenMs: performance.now(), historyKey: undefined };
+    this.#readers.add(reader);
+    response.on("close", () => this.#readers.delete(reader));
+    response.write(this.#eventFor(reader));
     return true;
   }
 
   /** The last view goes out to all who can take it: it says that the run is over. */
   close(): void {
     clearInterval(this.#timer);
-    const event = this.#readers.size === 0 ? "" : asEvent(this.#newest());
-    for (const response of this.#readers.keys()) response.end(response.writableLength === 0 ? event : undefined);
+    for (const reader of this.#readers) {
+      const { response } = reader;
+      response.end(response.writableLength === 0 ? this.#eventFor(reader) : undefined);
+    }
     this.#readers.clear();
   }
 
   #tick(): void {
-    if (this.#readers.size === 0) return;
+    this.#ticks++;
+    if (this.#readers.size > MANY_READERS && this.#ticks % 2 === 1) return;
     const nowMs = performance.now();
-    const event = asEvent(this.#newest());
-    for (const [response, takenMs] of this.#readers) {
+    for (const reader of this.#readers) {
+      const { response } = reader;
       if (response.writableLength === 0) {
-        response.write(event);
-        this.#readers.set(response, nowMs);
-      } else if (nowMs - takenMs > STALLED_AFTER_MS) {
+        response.write(this.#eventFor(reader));
+        reader.takenMs = nowMs;
+      } else if (nowMs - reader.takenMs > STALLED_AFTER_MS) {
         response.destroy();
       }
     }
   }
-}
 
-function asEvent(line: string): string {
-  return `data: ${line}\n\n`;
+  #eventFor(reader: Reader): string {
+    const historyKey = this.#source.historyKey();
+    const text = this.#source.text(reader.historyKey !== historyKey, reader.replica);
+    reader.historyKey = historyKey;
+    return `data: ${text}\n\n`;
+  }
 }

@@ -17,8 +17,22 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+/** What the volunteer's page asks of the device, for itself alone; nothing else that a browser would ask about. */
+const PERMISSIONS_POLICY = [
+  "battery=(self)",
+  "compute-pressure=(self)",
+  "screen-wake-lock=(self)",
+  "camera=()",
+  "microphone=()",
+  "geolocation=()",
+  "display-capture=()",
+  "payment=()",
+  "usb=()",
+].join(", ");
+
 export const COMMON_HEADERS: OutgoingHttpHeaders = {
   "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+  "Permissions-Policy": PERMISSIONS_POLICY,
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",

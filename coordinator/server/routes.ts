@@ -1,16 +1,19 @@
 /**
- * HTTP: which address answers what. Pages and assets, data shards, published centers, the run's settings and view as JSON, live
- * events, metrics and health. Only GET and HEAD; a handler that fails answers 500 and the process lives.
+ * HTTP: which address answers what. Pages and assets, data shards, published centers, the run's settings and public view as JSON, live
+ * events, metrics and health. Only GET and HEAD, but for what the operator orders; a handler that fails answers 500 and the process lives.
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { LIMITS } from "../../shared/wire/codes.ts";
 import { EventStream } from "./event_stream.ts";
 import { CenterFiles } from "./center_files.ts";
 import { COMMON_HEADERS, IMMUTABLE } from "./headers.ts";
 import { metricsText } from "./metrics_page.ts";
+import { OPERATOR_PREFIX, OperatorRoutes, type OperatorPort } from "./operator_routes.ts";
 import type { ServedRun } from "./served_run.ts";
 import { JSON_TYPE, sendText } from "./send_text.ts";
 import { sendFile, type ServedFile } from "./served_file.ts";
+import { ViewTexts } from "./view_texts.ts";
 
 /** A piece of the data set; `Shard` of the data folder is one. */
 export interface ServedShard {
@@ -37,11 +40,13 @@ export interface RoutesOptions {
   readonly shards: readonly ServedShard[];
   readonly exam?: readonly ServedAnswers[] | undefined;
   readonly checkpointAgeSeconds: () => number | null;
+  /** Without one nobody may control the run. */
+  readonly operator?: OperatorPort | undefined;
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How old a view may be: however many ask, it is made at most ten times a second. */
-const VIEW_KEPT_MS = 100;
+/** A page of every replica, and some that look on. */
+const MOST_READERS = LIMITS.replicas + 256;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
@@ -50,12 +55,16 @@ export class Routes {
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #shards: ReadonlyMap<string, ServedFile>;
   readonly #centers: CenterFiles;
-  readonly #events = new EventStream(() => this.#viewText());
-  #view = { text: "", atMs: Number.NEGATIVE_INFINITY };
+  readonly #views: ViewTexts;
+  readonly #events: EventStream;
+  readonly #operator: OperatorRoutes | undefined;
 
   constructor(options: RoutesOptions) {
     this.#options = options;
-    const { exam = [], run } = options;
+    const { exam = [], run, operator } = options;
+    this.#views = new ViewTexts(() => run.view());
+    this.#events = new EventStream(this.#views.public, MOST_READERS);
+    this.#operator = operator && new OperatorRoutes(operator, this.#views.operator);
     this.#centers = new CenterFiles({
       incarnation: run.incarnation,
       elements: run.elements,
@@ -65,7 +74,7 @@ export class Routes {
     this.#shards = new Map(options.shards.map((shard) => [`/${shard.path}`, shardFile(shard)]));
     this.#handlers = new Map<string, Handler>([
       ["/api/run", (_, response) => sendText(response, 200, JSON.stringify(options.run.settings), JSON_TYPE)],
-      ["/api/view", (_, response) => sendText(response, 200, this.#viewText(), JSON_TYPE)],
+      ["/api/view", (request, response) => this.#sendView(request, response)],
       ["/api/events", (request, response) => this.#streamEvents(request, response)],
       ["/metrics", (_, response) => this.#sendMetrics(response)],
       ...exam.map((answers) => [`/${answers.path}`, answersHandler(answers)] as const),
@@ -85,17 +94,22 @@ export class Routes {
   }
 
   close(): void {
-    this.#view = { text: "", atMs: Number.NEGATIVE_INFINITY };
+    // The last events say how the run ended.
+    this.#views.forget();
     this.#events.close();
+    this.#operator?.close();
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Exact addresses only: nothing is looked up on disk, so there is no path to escape from.
+    const [address = "/"] = (request.url ?? "/").split("?", 1);
+    if (this.#operator && address.startsWith(OPERATOR_PREFIX)) {
+      return this.#operator.handle(address.slice(OPERATOR_PREFIX.length), request, response);
+    }
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       return sendText(response, 405, "Only GET and HEAD are answered here.\n");
     }
-    // Exact addresses only: nothing is looked up on disk, so there is no path to escape from.
-    const [address = "/"] = (request.url ?? "/").split("?", 1);
     const handler = this.#handlers.get(address);
     if (handler) return handler(request, response);
     const file = this.#shards.get(address) ?? this.#options.clientFiles.get(address);
@@ -106,7 +120,13 @@ export class Routes {
 
   #streamEvents(request: IncomingMessage, response: ServerResponse): void {
     if (request.method === "HEAD") return sendText(response, 200, "", "text/event-stream; charset=utf-8");
-    if (!this.#events.add(response)) sendText(response, 503, "Too many live readers; ask /api/view instead.\n");
+    if (!this.#events.add(response, replicaIn(request))) {
+      sendText(response, 503, "Too many live readers; ask /api/view instead.\n");
+    }
+  }
+
+  #sendView(request: IncomingMessage, response: ServerResponse): void {
+    sendText(response, 200, this.#views.public.text(true, replicaIn(request)), JSON_TYPE);
   }
 
   async #sendMetrics(response: ServerResponse): Promise<void> {
@@ -114,13 +134,12 @@ export class Routes {
     const { text, contentType } = await metricsText({ view: run.view(), checkpointAgeSeconds: checkpointAgeSeconds() });
     sendText(response, 200, text, contentType);
   }
+}
 
-  #viewText(): string {
-    const nowMs = performance.now();
-    if (nowMs - this.#view.atMs > VIEW_KEPT_MS)
-      this.#view = { text: JSON.stringify(this.#options.run.view()), atMs: nowMs };
-    return this.#view.text;
-  }
+/** Whose own part of the view is asked for. */
+function replicaIn({ url = "" }: IncomingMessage): string | undefined {
+  const [, query = ""] = url.split("?", 2);
+  return new URLSearchParams(query).get("replica") ?? undefined;
 }
 
 function answersHandler(answers: ServedAnswers): Handler {

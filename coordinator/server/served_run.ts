@@ -10,6 +10,7 @@ import type { OpenSidePath } from "../side_path.ts";
 
 interface ServedSession {
   receive(bytes: FrameBytes): void;
+  refuse(code: RefusalCode): void;
   /** The connection is gone. */
   closed(): void;
 }

@@ -12,10 +12,11 @@ import { LIMITS } from "../../shared/wire/codes.ts";
 import { ConfigError, type TlsConfig } from "../run_config.ts";
 import { linksOf } from "./addresses.ts";
 import { readClientFiles } from "./client_files.ts";
+import type { OperatorPort } from "./operator_routes.ts";
 import { Routes, type ServedAnswers, type ServedShard } from "./routes.ts";
 import type { ChannelFaults } from "./peers.ts";
 import type { ServedRun } from "./served_run.ts";
-import { Sockets } from "./sockets.ts";
+import { Sockets, type SocketsOptions } from "./sockets.ts";
 import { certificateFor, keyHashOf } from "./tls.ts";
 
 export interface ServerOptions {
@@ -29,8 +30,12 @@ export interface ServerOptions {
   /** Where the run holds an entrance exam: for each number of parts its answers. */
   readonly exam?: readonly ServedAnswers[];
   readonly checkpointAgeSeconds?: () => number | null;
+  /** Who may control the run, and how; nobody where left out. */
+  readonly operator?: OperatorPort;
   /** Of data channels, for tests. */
   readonly channelFaults?: ChannelFaults;
+  /** Whose connections are counted together, for tests. */
+  readonly networkOf?: SocketsOptions["networkOf"];
   /** Told of our own bugs, in full. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -72,9 +77,14 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
     shards: options.shards,
     exam: options.exam,
     checkpointAgeSeconds,
+    operator: options.operator,
     onFailure,
   });
-  const sockets = new Sockets(run, onFailure, options.channelFaults);
+  const sockets = new Sockets(run, {
+    onFailure,
+    channelFaults: options.channelFaults,
+    networkOf: options.networkOf,
+  });
   server.on("request", (request, response) => void routes.handle(request, response));
   server.on("upgrade", (request, socket, head) => {
     try {

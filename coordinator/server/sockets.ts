@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
 import { LIMITS } from "../../shared/wire/codes.ts";
 import { frameIn, longestFrameBytes, type FrameBytes } from "../../shared/wire/frame.ts";
+import { isOwnPage, networkOf as networkOfAddress } from "./origin.ts";
 import { Peers, type ChannelFaults } from "./peers.ts";
 import type { ServedRun } from "./served_run.ts";
 import { SocketLink } from "./socket_link.ts";
@@ -18,6 +19,8 @@ const SOCKET_PATH = "/ws";
 const MAX_FRAGMENTS = 64;
 /** More than the replicas that a run takes, so that the ones too many can be told `RUN_FULL`. */
 const MAX_SOCKETS = LIMITS.replicas + 64;
+/** From one address, beyond those that are told why they are refused. */
+const MAX_REFUSED = 32;
 /** How long a closed peer may take to say goodbye before its socket is cut. */
 const CLOSE_TIMEOUT_MS = 5000;
 /** Two answers: what a replica can have asked for without having read any of it. */
@@ -26,16 +29,28 @@ const QUEUED_FRAMES = 2;
 const UNSUPPORTED_LENGTH = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 const PROTOCOL_ERRORS = "WS_ERR_";
 
+export interface SocketsOptions {
+  readonly onFailure: (error: unknown) => void;
+  /** Of data channels, for tests. */
+  readonly channelFaults?: ChannelFaults | undefined;
+  /** In place of the usual one, for tests, whose connections all come from this machine. */
+  readonly networkOf?: ((address: string | undefined) => string | undefined) | undefined;
+}
+
 export class Sockets {
   readonly #run: ServedRun;
   readonly #server: WebSocketServer;
   readonly #peers: Peers;
   readonly #longestQueueBytes: number;
   readonly #onFailure: (error: unknown) => void;
+  readonly #networkOf: (address: string | undefined) => string | undefined;
+  /** Open now, by the network that they come from: the only place where addresses are kept, and no longer than that. */
+  readonly #byNetwork = new Map<string, number>();
 
-  constructor(run: ServedRun, onFailure: (error: unknown) => void, faults?: ChannelFaults) {
+  constructor(run: ServedRun, { onFailure, channelFaults: faults, networkOf = networkOfAddress }: SocketsOptions) {
     this.#run = run;
     this.#onFailure = onFailure;
+    this.#networkOf = networkOf;
     this.#longestQueueBytes = QUEUED_FRAMES * longestFrameBytes(run.payloadBytes);
     this.#peers = new Peers({
       settings: run.settings,
@@ -66,7 +81,13 @@ export class Sockets {
     if (!isOwnPage(request)) return refuseUpgrade(socket, 403, "Only this coordinator's own pages may connect.");
     if (this.#server.clients.size >= MAX_SOCKETS)
       return refuseUpgrade(socket, 503, "Too many connections; try again later.");
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket));
+    const network = this.#networkOf(request.socket.remoteAddress);
+    if (network !== undefined && (this.#byNetwork.get(network) ?? 0) >= LIMITS.socketsPerAddress + MAX_REFUSED)
+      return refuseUpgrade(socket, 429, "Too many connections come from this network address; try again later.");
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      const isCrowded = network !== undefined && this.#count(network, webSocket) > LIMITS.socketsPerAddress;
+      this.#connected(webSocket, isCrowded);
+    });
   }
 
   /** Tells every peer that the coordinator goes away, and cuts those that do not answer. */
@@ -79,9 +100,22 @@ export class Sockets {
     this.#peers.close();
   }
 
-  #connected(socket: WebSocket): void {
+  /** How many of this network there are now, this one included. */
+  #count(network: string, socket: WebSocket): number {
+    const change = (by: number): number => {
+      const count = (this.#byNetwork.get(network) ?? 0) + by;
+      if (count > 0) this.#byNetwork.set(network, count);
+      else this.#byNetwork.delete(network);
+      return count;
+    };
+    socket.on("close", () => change(-1));
+    return change(1);
+  }
+
+  #connected(socket: WebSocket, isCrowded: boolean): void {
     const link = new SocketLink(socket, this.#longestQueueBytes);
     const session = this.#run.connect(link, this.#peers.pathFor);
+    if (isCrowded) session.refuse("CROWDED");
     const guarded = (act: () => void): void => {
       try {
         act();
@@ -127,13 +161,6 @@ function pingLimit(socket: WebSocket): () => void {
     }
     if (++pings > LIMITS.frameBurst) socket.close(1008, "too many pings");
   };
-}
-
-/** Browsers name the page's origin: it must be ours. Programs that are no browser name none. */
-function isOwnPage(request: IncomingMessage): boolean {
-  const { origin, host } = request.headers;
-  if (origin === undefined) return true;
-  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
 
 function refuseUpgrade(socket: Duplex, status: number, sentence: string): void {

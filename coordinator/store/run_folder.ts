@@ -23,6 +23,22 @@ export interface RunFolderRequest {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+export function isRunName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** Where a run's files lie in its folder. */
+export function runFiles(folder: string) {
+  return {
+    settingsPath: join(folder, "run.json"),
+    checkpointPath: join(folder, CHECKPOINT_FILE),
+    statePath: join(folder, STATE_FILE),
+    ledgerPath: join(folder, "ledger.jsonl"),
+    resultPath: join(folder, "result.json"),
+    eventsPath: join(folder, "events.jsonl"),
+  } as const;
+}
+
 export class RunFolder {
   readonly name: string;
   readonly path: string;
@@ -40,12 +56,13 @@ export class RunFolder {
     this.name = name;
     this.path = path;
     this.resumed = resumed;
-    this.settingsPath = join(path, "run.json");
-    this.checkpointPath = join(path, CHECKPOINT_FILE);
-    this.statePath = join(path, STATE_FILE);
-    this.ledgerPath = join(path, "ledger.jsonl");
-    this.resultPath = join(path, "result.json");
-    this.eventsPath = join(path, "events.jsonl");
+    const files = runFiles(path);
+    this.settingsPath = files.settingsPath;
+    this.checkpointPath = files.checkpointPath;
+    this.statePath = files.statePath;
+    this.ledgerPath = files.ledgerPath;
+    this.resultPath = files.resultPath;
+    this.eventsPath = files.eventsPath;
     this.#lock = lock;
   }
 
@@ -60,7 +77,7 @@ export class RunFolder {
       return RunFolder.#createUnnamed(root, `${request.model}-${request.data}-${request.solver}`);
     }
     const { name } = request;
-    if (!NAME.test(name)) {
+    if (!isRunName(name)) {
       throw new StoreError(
         `"${name}" cannot name a run; use letters, digits, dots, dashes and underscores, at most 100.`,
       );

@@ -47,6 +47,12 @@ export class RunLock {
   }
 }
 
+/** Whether a living coordinator has the run in `folder`. */
+export async function isLocked(folder: string): Promise<boolean> {
+  const holder = await readHolder(join(folder, LOCK_FILE));
+  return holder !== undefined && holder !== "torn" && (await lives(holder));
+}
+
 /** A hard link appears whole and only if there is none. */
 async function tryLink(aside: string, path: string): Promise<boolean> {
   try {

@@ -99,6 +99,12 @@ export const REFUSALS = {
     recovery: "none",
     sentence: "This run has as many replicas as its coordinator can hold. Try again later.",
   },
+  CROWDED: {
+    closeCode: 4454,
+    recovery: "none",
+    sentence:
+      "Too many connections come from this network address. Close other tabs of this run, or come back when others have left.",
+  },
   OLD_EXCHANGE: {
     recovery: "none",
     sentence: "An exchange with this number was already settled and is no longer kept.",
@@ -163,6 +169,8 @@ export const LIMITS = {
   frameBurst: 800,
   framesPerSecond: 400,
   replicas: 1000,
+  /** WebSockets from one network address: a classroom behind one router has fewer. */
+  socketsPerAddress: 128,
   /** A session description or an ICE candidate as JSON: about 1,200 where no media travel. A header has to hold it. */
   signalCharacters: 3800,
   /** Slices of one lossy push. Those that are lost are listed in the answer's header. */

@@ -4,10 +4,11 @@
  */
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { OperatorAnswer, OperatorRequest } from "../../shared/operator.ts";
 import type { RunView } from "../../shared/run_view.ts";
 
 const DROVE = fileURLToPath(new URL("../../coordinator/cli/drove.ts", import.meta.url));
@@ -28,7 +29,13 @@ export interface CoordinatorProcess {
   readonly port: number;
   readonly pid: number;
   readonly runsFolder: string;
+  /** The run's name, and the token of its operator. */
+  name(): Promise<string>;
+  token(): Promise<string>;
+  /** The link of the operator's page, token and all. */
+  operatorUrl(): Promise<string>;
   view(): Promise<RunView>;
+  control(request: OperatorRequest): Promise<{ readonly status: number; readonly answer: OperatorAnswer }>;
   /** Waits until the view says so; rejects with the newest view and the log after the time is over. */
   until(what: string, holds: (view: RunView) => boolean, timeoutMs: number): Promise<RunView>;
   /** SIGKILL: nothing is finished, nothing is said. */
@@ -78,6 +85,7 @@ class StartedCoordinator implements CoordinatorProcess {
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
   readonly #output: Output;
+  #token: Promise<string> | undefined = undefined;
 
   constructor(child: ChildProcess, output: Output, ended: Promise<Ended>, url: string, runsFolder: string) {
     this.#child = child;
@@ -89,9 +97,36 @@ class StartedCoordinator implements CoordinatorProcess {
     this.runsFolder = runsFolder;
   }
 
+  async name(): Promise<string> {
+    const settings = (await (await fetch(`${this.url}/api/run`)).json()) as { readonly run: string };
+    return settings.run;
+  }
+
+  async token(): Promise<string> {
+    const path = join(this.runsFolder, await this.name(), "operator.token");
+    return (await readFile(path, "utf8")).trim();
+  }
+
+  async operatorUrl(): Promise<string> {
+    return `${this.url}/operator#token=${await this.token()}`;
+  }
+
   async view(): Promise<RunView> {
-    const response = await fetch(`${this.url}/api/view`);
+    const response = await this.#ask("view");
     return (await response.json()) as RunView;
+  }
+
+  async control(request: OperatorRequest): Promise<{ readonly status: number; readonly answer: OperatorAnswer }> {
+    const headers = { "Content-Type": "application/json" };
+    const response = await this.#ask("control", { method: "POST", headers, body: JSON.stringify(request) });
+    return { status: response.status, answer: (await response.json()) as OperatorAnswer };
+  }
+
+  /** Behind the token, which is read once: the same for as long as the run's folder is there. */
+  async #ask(path: string, init: { method?: string; headers?: Record<string, string>; body?: string } = {}) {
+    this.#token ??= this.token();
+    const headers = { ...init.headers, Authorization: `Bearer ${await this.#token}` };
+    return fetch(`${this.url}/api/operator/${path}`, { ...init, headers });
   }
 
   async until(what: string, holds: (view: RunView) => boolean, timeoutMs: number): Promise<RunView> {

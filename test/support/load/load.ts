@@ -70,7 +70,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const coordinator = await startCoordinator({ args: options.args });
   const bots: BotsProcess[] = [];
   const watch = new ProcessWatch(coordinator.pid);
-  const page = new Page(coordinator.url);
+  const page = new Page(coordinator.url, await coordinator.token());
   try {
     // The models' worker and the exam begin with the run; they are no load of replicas.
     await quiet(watch);
@@ -201,12 +201,14 @@ class BotsProcess {
 /** A page of the operator's: reads the live views as they come. */
 class Page {
   readonly #url: string;
+  readonly #token: string;
   readonly #stop = new AbortController();
   #reading: Promise<void> = Promise.resolve();
   #newest = "";
 
-  constructor(url: string) {
+  constructor(url: string, token: string) {
     this.#url = url;
+    this.#token = token;
   }
 
   open(): void {
@@ -221,7 +223,8 @@ class Page {
   }
 
   async #read(): Promise<void> {
-    const response = await fetch(`${this.#url}/api/events`, { signal: this.#stop.signal });
+    const headers = { Authorization: `Bearer ${this.#token}` };
+    const response = await fetch(`${this.#url}/api/operator/events`, { headers, signal: this.#stop.signal });
     if (!response.body) return;
     let text = "";
     for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
