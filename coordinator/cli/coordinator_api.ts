@@ -60,9 +60,11 @@ export async function* followCoordinator(url: URL, trust: string | undefined): A
   }
 }
 
-function answerOf(address: URL, trust: string | undefined): Promise<IncomingMessage> {
+/** `token`: the run's, for what only its operator may see (SPEC O1). */
+export function answerOf(address: URL, trust: string | undefined, token?: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const settings = { timeout: TIMEOUT_MS, agent: false } as const;
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const settings = { timeout: TIMEOUT_MS, agent: false, headers } as const;
     const asked =
       address.protocol === "http:"
         ? httpRequest(address, settings)
