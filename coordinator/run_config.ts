@@ -246,7 +246,9 @@ function fieldsOfFile(file: { readonly path: string; readonly value: unknown }):
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ConfigError(`${path} holds ${shown(value)}; accepted is a JSON object such as {"model": "lenet"}.`);
   }
-  return Object.entries(value).map(([field, content]): [FieldName, unknown] => {
+  // Editors complete a run file by the schema that it names.
+  const fields = Object.entries(value).filter(([field]) => field !== "$schema");
+  return fields.map(([field, content]): [FieldName, unknown] => {
     if (isFieldName(field)) return [field, content];
     throw new ConfigError(
       `${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`,

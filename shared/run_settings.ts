@@ -14,7 +14,8 @@ import { SOLVER_NAMES } from "./solver/catalogue.ts";
 export const OPTIMIZER_KINDS = ["momentum", "nesterov", "lars", "adamw"] as const;
 const MOST_CROP_PADDING = 64;
 const MOST_CLASS_NAMES = 1000;
-const CLASS_NAME_CHARACTERS = 40;
+/** Of the longest name of a class. */
+export const CLASS_NAME_CHARACTERS = 40;
 
 const text = v.pipe(v.string(), v.maxLength(LIMITS.textCharacters));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(1));

@@ -1,7 +1,7 @@
 /** A simulated scenario, tuned as it goes: what `drove autotune` and the reproduction of Omnivore run. */
 
 import type { AutotuneDecision } from "../../shared/run_view.ts";
-import { loadDataset } from "../data/import.ts";
+import { loadDataset } from "../data/library.ts";
 import { ConfigError, modelOf } from "../run_config.ts";
 import type { SimulationReport } from "../simulate/report.ts";
 import type { CompleteScenario } from "../simulate/scenario.ts";

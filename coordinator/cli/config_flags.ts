@@ -3,14 +3,12 @@
  * give together.
  */
 
-import { access, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Option, type Command } from "commander";
 import { isModelPath, loadModelFile } from "../model_file.ts";
 import { ConfigError, readConfig, type ConfigSources, type RunConfig } from "../run_config.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "../run_fields.ts";
-
-const RUN_FILE = "drove.run.json";
+import { findRunFile, RUN_FILE, type RunFile } from "./run_file.ts";
 
 /** Fields whose flag has no value. */
 type Switch = "autotune" | "lossy" | "peers";
@@ -48,9 +46,9 @@ export async function configFrom(options: ConfigOptions, defaults: ConfigSources
   const flags: Partial<Record<FieldName, unknown>> = {};
   for (const field of Object.keys(FIELDS).filter(isFieldName)) if (field !== "tls") flags[field] = options[field];
   flags.tls = tlsOf(options);
-  const path = options.config ?? (await exists(RUN_FILE));
+  const file = await findRunFile(options.config);
   flags.model = await withModel(flags.model, ".");
-  return readConfig({ defaults, flags, ...(path === undefined ? {} : { file: await withModelIn(path) }) });
+  return readConfig({ defaults, flags, ...(file ? { file: await withModelIn(file) } : {}) });
 }
 
 /** A path in the place of a model's name becomes the model that the file describes. */
@@ -59,24 +57,10 @@ async function withModel(model: unknown, folder: string): Promise<unknown> {
 }
 
 /** The run file; a model file is looked for beside it. */
-async function withModelIn(path: string): Promise<{ path: string; value: unknown }> {
-  const file = await readRunFile(path);
-  const { value } = file;
+async function withModelIn(file: RunFile): Promise<RunFile> {
+  const { path, value } = file;
   if (typeof value !== "object" || value === null || !("model" in value)) return file;
   return { path, value: { ...value, model: await withModel(value.model, dirname(path)) } };
-}
-
-export async function readRunFile(path: string): Promise<{ path: string; value: unknown }> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigError(
-      `The run file ${path} cannot be read (${error.code}); pass the path of a JSON file with --config.`,
-    );
-  });
-  try {
-    return { path, value: JSON.parse(text) as unknown };
-  } catch (error) {
-    throw new ConfigError(`The run file ${path} is not JSON (${(error as Error).message}); correct it there.`);
-  }
 }
 
 function defaultInWords(field: FieldName, defaults: NonNullable<ConfigSources["defaults"]>): string {
@@ -91,11 +75,4 @@ function tlsOf({ tlsSelfSigned, tlsCert, tlsKey }: ConfigOptions): RunConfig["tl
   if (tlsCert !== undefined) throw new ConfigError("--tls-cert needs its private key; add --tls-key FILE.");
   if (tlsKey !== undefined) throw new ConfigError("--tls-key needs its certificate; add --tls-cert FILE.");
   return tlsSelfSigned ? "self-signed" : undefined;
-}
-
-async function exists(path: string): Promise<string | undefined> {
-  return access(path).then(
-    () => path,
-    () => undefined,
-  );
 }

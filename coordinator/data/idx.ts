@@ -69,6 +69,15 @@ export function parseIdx(bytes: Uint8Array<ArrayBuffer>, file: string): Idx {
   return { dimensions, values: bytes.subarray(headerBytes) };
 }
 
+/** What `parseIdx` takes apart: the bytes before the values of a file with these dimensions. */
+export function idxHeader(dimensions: readonly number[]): Buffer {
+  const header = Buffer.alloc(4 + 4 * dimensions.length);
+  header[2] = UNSIGNED_BYTE;
+  header[3] = dimensions.length;
+  dimensions.forEach((length, index) => header.writeUInt32BE(length, 4 + 4 * index));
+  return header;
+}
+
 async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {

@@ -12,6 +12,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { unpackTar } from "modern-tar/fs";
 import { DataError } from "./idx.ts";
+import { isThere } from "./whole_folder.ts";
 
 export interface PinnedPackage {
   readonly name: string;
@@ -23,7 +24,7 @@ export interface PinnedPackage {
 export interface PackageRequest {
   /** Exists, is empty and is removed by the caller; takes the archive and its files. */
   readonly folder: string;
-  /** The only files that are unpacked. */
+  /** The only files that are unpacked, by their paths in the package. */
   readonly files: readonly string[];
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -48,9 +49,9 @@ export async function getNpmPackage(pinned: PinnedPackage, request: PackageReque
     filter: ({ type, name }) => type === "file" && files.includes(name.replace(/^package\//, "")),
   });
   await pipeline(createReadStream(join(folder, archive)), createGunzip(), unpack, { signal: request.signal });
-  const held = await readdir(folder);
-  const missing = files.find((name) => !held.includes(name));
-  if (missing !== undefined) throw new Error(`invariant violation: ${id} has no ${missing}`);
+  for (const name of files) {
+    if (!(await isThere(join(folder, name)))) throw new Error(`invariant violation: ${id} has no ${name}`);
+  }
 }
 
 /** Its last words go into the sentence; it is ended after `timeoutMs`. */

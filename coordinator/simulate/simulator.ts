@@ -16,7 +16,7 @@ import { ApplierCore, type Applier } from "../center/applier.ts";
 import { CenterMemory } from "../center/center_memory.ts";
 import { Control } from "../center/control.ts";
 import { compileKernels, instantiateKernels } from "../center/kernels.ts";
-import { loadDataset } from "../data/import.ts";
+import { loadDataset } from "../data/library.ts";
 import type { Dataset, Examples } from "../data/dataset.ts";
 import { readWasmSources } from "../evaluation/wasm_sources.ts";
 import { modelOf } from "../run_config.ts";

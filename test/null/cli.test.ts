@@ -110,7 +110,9 @@ describe.concurrent("drove", () => {
   test("An unknown data set is refused with those that there are, before anything is left on disk", async () => {
     const { exitCode, stderr } = await drove("serve", "--data", "nothing", "--port", "0");
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^drove: There is no data set named "nothing"; known here: mnist, cifar10\. .*\n$/);
+    expect(stderr).toMatch(
+      /^drove: There is no data set named "nothing"; known here: mnist, fashion-mnist, cifar10\. .*\n$/,
+    );
   });
 
   test("A coordinator that does not answer, and something else that does, are told apart", async () => {
@@ -137,16 +139,23 @@ describe.concurrent("drove", () => {
   });
 
   test("The data sets are listed for people and for programs", async () => {
-    expect(await drove("data", "list")).toMatchObject({ exitCode: 0, stdout: "mnist\ncifar10\n" });
-    expect(JSON.parse((await drove("data", "list", "--json")).stdout)).toEqual({ names: ["mnist", "cifar10"] });
+    const { exitCode, stdout } = await drove("data", "list");
+    expect([exitCode, stdout.split("\n")[0]]).toEqual([
+      0,
+      "mnist          60,000 training and 10,000 test images of 28x28x1, 10 classes",
+    ]);
+    expect(JSON.parse((await drove("data", "list", "--json")).stdout)).toMatchObject({
+      names: ["mnist", "fashion-mnist", "cifar10"],
+      datasets: [{ name: "mnist", isReady: true, classes: 10 }, { name: "fashion-mnist" }, { name: "cifar10" }],
+    });
   });
 
-  test("A data set without its files is refused by name", async () => {
+  test("A folder that holds no data is refused by name, with what it may hold", async () => {
     const { exitCode, stderr } = await drove("data", "import", "mine", folder);
-    expect([exitCode, stderr]).toEqual([
-      1,
-      `drove: ${folder} must hold exactly one file like train-images-idx3-ubyte (or .gz); found none.\n`,
-    ]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      `drove: ${folder} holds neither IDX files nor CIFAR's nor a folder of pictures per class; `,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { loadDataset } from "../../coordinator/data/import.ts";
+import { loadDataset } from "../../coordinator/data/library.ts";
 import { readConfig } from "../../coordinator/run_config.ts";
 import { greatestCurvature } from "../../coordinator/stability/curvature.ts";
 import { refuseUnstable, stabilityWarnings } from "../../coordinator/stability/stability_check.ts";

@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseIdx } from "../../coordinator/data/idx.ts";
-import { datasetNames, importDataset, loadDataset } from "../../coordinator/data/import.ts";
+import { importDataset } from "../../coordinator/data/import.ts";
+import { datasetNames, describeDataset, loadDataset } from "../../coordinator/data/library.ts";
 import { loadMnist } from "../../coordinator/data/mnist.ts";
 import { cutShards } from "../../coordinator/data/shards.ts";
-import type { Dataset } from "../../coordinator/data/dataset.ts";
+import { classCounts, type Dataset } from "../../coordinator/data/dataset.ts";
 
 let folder: string;
 let mnist: Dataset;
@@ -110,28 +111,91 @@ test("Shards hold every example once, are views, and are named by what they hold
 test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that loads again, equal", async (suffix) => {
   const root = join(folder, `root${suffix}`);
   const source = await writeSet(`plain${suffix}`, { train: [0, 1, 2, 1], test: [2, 0] }, suffix);
-  const imported = await importDataset({ root, name: "greys", source, title: "Telling greys apart." });
+  const { description } = await importDataset({ root, name: "greys", source, title: "Telling greys apart." });
   const loaded = await loadDataset(root, "greys");
-  expect(loaded).toEqual(imported);
   expect(loaded).toMatchObject({
     name: "greys",
     title: "Telling greys apart.",
     classes: 3,
     shape: { height: 2, width: 3, channels: 1 },
   });
-  expect(loaded.normalisation.mean).toBeCloseTo((0 + 50 + 100 + 50) / 4 / 255, 12);
-  expect(await datasetNames(root)).toEqual(["mnist", "cifar10", "greys"]);
+  // In an order of its own, each image with its label.
+  for (const { images, labels } of [loaded.train, loaded.test]) {
+    expect([...images]).toEqual([...labels].flatMap((label) => Array.from({ length: 6 }, () => label * 50)));
+  }
+  expect([...loaded.train.labels].toSorted()).toEqual([0, 1, 1, 2]);
+  expect([...loaded.test.labels].toSorted()).toEqual([0, 2]);
+  expect(loaded.normalisation.mean).toEqual([expect.closeTo((0 + 50 + 100 + 50) / 4 / 255, 12)]);
+  expect(await describeDataset(root, "greys")).toEqual(description);
+  expect(description).toMatchObject({
+    counts: { train: [1, 2, 1], test: [1, 0, 1] },
+    normalisation: loaded.normalisation,
+    source: expect.stringMatching(/^Imported from IDX files \(plain.*seed 1\.$/) as string,
+  });
+  expect(await datasetNames(root)).toEqual(["mnist", "fashion-mnist", "cifar10", "greys"]);
   await expect(importDataset({ root, name: "greys", source })).rejects.toThrow(/already a data set named "greys"/);
+});
+
+test("Examples are mixed by the seed alone, so that any stretch of them is a fair sample", async () => {
+  const root = join(folder, "mixed");
+  const labels = Array.from({ length: 300 }, (_, index) => Math.floor(index / 100));
+  const source = await writeSet("by-class", { train: labels, test: labels });
+  for (const [name, seed] of [
+    ["one", 1],
+    ["again", 1],
+    ["two", 2],
+  ] as const)
+    await importDataset({ root, name, source, seed });
+  const [one, again, two] = await Promise.all(["one", "again", "two"].map((name) => loadDataset(root, name)));
+  expect(one!.train).toEqual(again!.train);
+  expect([...one!.train.labels]).not.toEqual([...two!.train.labels]);
+  for (const first of [0, 100, 200]) {
+    const inStretch = classCounts(one!.train.labels.subarray(first, first + 100));
+    // 33 of each on average, with a deviation of 4.
+    expect(Math.min(...inStretch)).toBeGreaterThan(13);
+  }
+});
+
+test("A file that is not what it was is found: by its length always, by its bytes when it looks touched or when asked", async () => {
+  const root = join(folder, "damaged");
+  const source = await writeSet("whole", { train: [0, 1, 2, 1], test: [2, 0] });
+  await importDataset({ root, name: "greys", source });
+  const path = join(root, "greys", "trainImages.idx");
+  const whole = await readFile(path);
+  await loadDataset(root, "greys");
+  const { atime, mtime } = await stat(path);
+  const spoilt = Buffer.from(whole);
+  spoilt[20]! ^= 1;
+  await writeFile(path, spoilt);
+  const sentence =
+    /^The data set "greys" is damaged: in .*greys, trainImages\.idx has other bytes than .*; remove .*greys and import it again\.$/;
+  await expect(loadDataset(root, "greys")).rejects.toThrow(sentence);
+  // Whoever forges its time is found by those who read everything.
+  await utimes(path, atime, mtime);
+  await expect(describeDataset(root, "greys", { isFull: true })).rejects.toThrow(sentence);
+  await writeFile(path, whole.subarray(0, -1));
+  await expect(loadDataset(root, "greys")).rejects.toThrow(/trainImages\.idx holds 43 bytes instead of 44; remove/);
+  await rm(path);
+  await expect(loadDataset(root, "greys")).rejects.toThrow(/trainImages\.idx is missing; remove/);
+  await writeFile(join(root, "greys", "dataset.json"), "{}");
+  await expect(loadDataset(root, "greys")).rejects.toThrow(/dataset\.json is damaged, or of another version/);
+  expect(await datasetNames(root)).toContain("greys");
 });
 
 test("An import that does not fit together is refused and leaves nothing behind", async () => {
   const root = join(folder, "refused");
   const gap = await writeSet("gap", { train: [0, 2], test: [0] });
+  const empty = join(folder, "empty");
+  await mkdir(empty);
   const foreign = await writeSet("foreign", { train: [0, 1], test: [2] });
   await expect(importDataset({ root, name: "gap", source: gap })).rejects.toThrow(/none is 1; number the classes/);
   await expect(importDataset({ root, name: "foreign", source: foreign })).rejects.toThrow(/has the label 2, which/);
-  await expect(importDataset({ root, name: "none", source: folder })).rejects.toThrow(
-    /must hold exactly one file like train-images-idx3-ubyte/,
+  await expect(importDataset({ root, name: "none", source: empty })).rejects.toThrow(
+    /empty holds neither IDX files nor CIFAR's nor a folder of pictures per class/,
+  );
+  await rm(join(gap, "t10k-labels-idx1-ubyte"));
+  await expect(importDataset({ root, name: "three", source: gap })).rejects.toThrow(
+    /must hold exactly one file like t10k-labels-idx1-ubyte \(or \.gz\); found none\./,
   );
   await expect(importDataset({ root, name: "../up", source: gap })).rejects.toThrow(/cannot name a data set/);
   const [trainImages, trainLabels] = [join(gap, "train-images-idx3-ubyte"), join(foreign, "train-labels-idx1-ubyte")];
@@ -139,6 +203,8 @@ test("An import that does not fit together is refused and leaves nothing behind"
   await expect(
     importDataset({ root, name: "mixed", source: { trainImages, trainLabels, testImages, testLabels: testImages } }),
   ).rejects.toThrow(/has 3 dimensions; a file of labels has one/);
-  await expect(loadDataset(root, "gap")).rejects.toThrow(/no data set named "gap"; known here: mnist, cifar10\./);
+  await expect(loadDataset(root, "gap")).rejects.toThrow(
+    /no data set named "gap"; known here: mnist, fashion-mnist, cifar10\./,
+  );
   expect(await readdir(root).catch(() => [])).toEqual([]);
 });

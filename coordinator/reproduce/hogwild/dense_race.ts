@@ -8,7 +8,7 @@ import { CenterMemory } from "../../center/center_memory.ts";
 import { Control } from "../../center/control.ts";
 import { compileKernels } from "../../center/kernels.ts";
 import type { Dataset, Examples } from "../../data/dataset.ts";
-import { loadDataset } from "../../data/import.ts";
+import { loadDataset } from "../../data/library.ts";
 import { readWasmSources } from "../../evaluation/wasm_sources.ts";
 import { findingOf, unmeasured } from "../findings.ts";
 import type { Experiment, ExperimentContext, Finding } from "../paper.ts";

@@ -1,6 +1,6 @@
 /** Hogwild! as in its paper: a sparse problem, several threads, and four ways in which their updates may meet. */
 
-import { loadDataset } from "../../data/import.ts";
+import { loadDataset } from "../../data/library.ts";
 import { findingOf, unmeasured } from "../findings.ts";
 import type { Experiment, ExperimentContext, Finding } from "../paper.ts";
 import { barFigure, type BarFigure } from "../plots.ts";
