@@ -36,7 +36,7 @@ export class Coordinator {
   }
 
   /** Rejects where no answer comes; an answer of any status is one. */
-  async fetch(path: string, signal: AbortSignal): Promise<Fetched> {
+  async fetch(path: string, signal: AbortSignal, onBytes: (bytes: number) => void = () => {}): Promise<Fetched> {
     const address = new URL(path, this.#url);
     const request = address.protocol === "https:" ? httpsRequest : httpRequest;
     const asked = request(address, { agent: this.agent, signal, timeout: TIMEOUT_MS });
@@ -44,7 +44,10 @@ export class Coordinator {
     asked.end();
     const [response] = (await once(asked, "response")) as [IncomingMessage];
     const parts: Buffer[] = [];
-    for await (const part of response) parts.push(part as Buffer);
+    for await (const part of response as AsyncIterable<Buffer>) {
+      parts.push(part);
+      onBytes(part.byteLength);
+    }
     const body = Buffer.concat(parts);
     const status = response.statusCode ?? 0;
     return { ok: status >= 200 && status < 300, status, arrayBuffer: async () => new Uint8Array(body).buffer };

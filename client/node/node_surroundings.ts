@@ -23,7 +23,7 @@ export function createSurroundings(
     abort,
     clock: NODE_CLOCK,
     random: new Random(randomInt(2 ** 32)),
-    fetch: (path) => coordinator.fetch(path, abort.signal),
+    fetch: (path, onBytes) => coordinator.fetch(path, abort.signal, onBytes),
     sha256: (bytes) => crypto.subtle.digest("SHA-256", bytes),
     connect: connectBySocket(coordinator),
     ...(openPeer ? { openPeer } : {}),

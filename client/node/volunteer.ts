@@ -1,7 +1,7 @@
 /**
  * A volunteer without a browser, a program of its own that `drove join --node` starts: the page's engine and replica in Node,
- * on Dawn or on WASM. Says on stdout, a sentence a line, how it goes. Ends when the run does, on SIGINT, on SIGTERM, and when
- * its standard input ends; exit code 0, or 1 where it could not take part.
+ * on Dawn or on WASM. Says on stdout, a sentence a line, how it goes. Ends when the run does, on SIGTERM, on a second SIGINT, and
+ * when its standard input ends; the first SIGINT has it complete its exchange before. Exit code 0, or 1 where it could not take part.
  */
 
 import { parseArgs } from "node:util";
@@ -19,6 +19,8 @@ import { createSurroundings } from "./node_surroundings.ts";
 const PHASES: Readonly<Partial<Record<Phase, string>>> = {
   measuring: "measures what this machine can do.",
   training: "trains.",
+  held: "waits, as the operator asks.",
+  finishing: "completes its last exchange.",
   reconnecting: "is cut off.",
   finished: "has finished.",
   stopped: "has stopped.",
@@ -32,6 +34,7 @@ const { values, positionals } = parseArgs({
     "duty-cycle": { type: "string", default: "1" },
     trust: { type: "string" },
     peers: { type: "boolean", default: false },
+    name: { type: "string" },
   },
 });
 collectBuffersSeldom();
@@ -41,6 +44,7 @@ process.exitCode = await volunteer(new URL(positionals[0] ?? ""), {
   dutyCycle: Number(values["duty-cycle"]),
   trust: values.trust,
   allowsPeers: values.peers,
+  name: values.name,
 });
 // Dawn's threads and kept connections would hold the process.
 process.exit();
@@ -52,30 +56,33 @@ interface Wish {
   readonly trust: string | undefined;
   /** Connections to other volunteers, which show them this machine's address. */
   readonly allowsPeers: boolean;
+  /** Offered for the leaderboard and the model card. */
+  readonly name: string | undefined;
 }
 
-async function volunteer(url: URL, { backend: asked, threads, dutyCycle, trust, allowsPeers }: Wish): Promise<number> {
+async function volunteer(url: URL, { backend: asked, threads, trust, ...offered }: Wish): Promise<number> {
   const backend = isBackendWish(asked) ? asked : "auto";
   const coordinator = new Coordinator(url, trust);
   const abort = new AbortController();
-  const stop = stopRequest();
-  void stop.then(() => abort.abort());
+  const ends = endRequests();
+  // Before there is anything to finish, whoever asks for that wants it to stop.
+  for (const asked of [ends.finish, ends.stop]) void asked.then(() => abort.abort());
   let hasFailed = false;
   try {
     const settings = await coordinator.settings(abort.signal, say);
-    const openPeer = peersFor(settings, allowsPeers);
+    const openPeer = peersFor(settings, offered.allowsPeers);
     const participation = new Participation({
       settings,
       backend,
-      dutyCycle,
-      allowsPeers,
+      ...offered,
       surroundings: createSurroundings(coordinator, threads, say, openPeer),
       tell: (message) => {
         hasFailed ||= message.kind === "failed";
         report(message);
       },
     });
-    void stop.then(() => participation.stop());
+    void ends.finish.then(() => participation.finish());
+    void ends.stop.then(() => participation.stop());
     await participation.run();
   } catch (error) {
     if (abort.signal.aborted) return 0;
@@ -103,12 +110,18 @@ function say(sentence: string): void {
   process.stdout.write(`${sentence}\n`);
 }
 
-function stopRequest(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-    process.stdin
-      .on("error", () => {})
-      .on("close", () => resolve())
-      .resume();
+/** What ends this program before the run does: `finish` at the first Ctrl-C, `stop` at whatever else there is. */
+function endRequests(): { readonly finish: Promise<void>; readonly stop: Promise<void> } {
+  const finish = Promise.withResolvers<void>();
+  const stop = Promise.withResolvers<void>();
+  process.once("SIGINT", () => {
+    finish.resolve();
+    process.once("SIGINT", () => stop.resolve());
   });
+  process.once("SIGTERM", () => stop.resolve());
+  process.stdin
+    .on("error", () => {})
+    .on("close", () => stop.resolve())
+    .resume();
+  return { finish: finish.promise, stop: stop.promise };
 }

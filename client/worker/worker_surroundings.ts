@@ -7,6 +7,7 @@ import type { OpenPeer } from "../replica/peer_port.ts";
 import type { Surroundings } from "../participation/surroundings.ts";
 import { openWasm, openWebGpu } from "./backends.ts";
 import { defaultThreads } from "./helper_threads.ts";
+import { meteredFetch } from "./metered_fetch.ts";
 import { connectBySocket } from "./socket_link.ts";
 import { StoredWinners } from "./winners.ts";
 import { createWorkerClock } from "./worker_clock.ts";
@@ -23,7 +24,7 @@ export function createSurroundings(
     clock,
     abort,
     random: new Random(crypto.getRandomValues(new Uint32Array(1))[0]!),
-    fetch: (path) => fetch(new URL(path, dataUrl), { signal: abort.signal }),
+    fetch: (path, onBytes) => meteredFetch(new URL(path, dataUrl), abort.signal, onBytes),
     ...(isSecureContext ? { sha256: (bytes: ArrayBuffer) => crypto.subtle.digest("SHA-256", bytes) } : {}),
     connect: connectBySocket(socketUrl),
     openPeer,

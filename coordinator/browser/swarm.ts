@@ -23,6 +23,8 @@ export interface SwarmRequest {
   readonly dutyCycle?: number;
   /** They allow direct connections to other volunteers; they do not where left out. */
   readonly allowsPeers?: boolean;
+  /** Offered for the leaderboard and the model card. */
+  readonly name?: string | undefined;
   /** From `probe.ts`; with a certificate of one's own also `--ignore-certificate-errors-spki-list=…`. */
   readonly flags: readonly string[];
   /** Told when a browser ends that nobody stopped. */
@@ -86,12 +88,14 @@ export function volunteerUrl({
   threads,
   dutyCycle = 1,
   allowsPeers = false,
-}: Pick<SwarmRequest, "url" | "backend" | "threads" | "dutyCycle" | "allowsPeers">): string {
+  name,
+}: Pick<SwarmRequest, "url" | "backend" | "threads" | "dutyCycle" | "allowsPeers" | "name">): string {
   const address = new URL(url);
   address.searchParams.set("start", "1");
   address.searchParams.set("backend", backend);
   address.searchParams.set("threads", String(threads));
   if (allowsPeers) address.searchParams.set("peers", "1");
+  if (name !== undefined) address.searchParams.set("name", name);
   if (dutyCycle < 1) address.searchParams.set("duty", String(dutyCycle));
   return address.href;
 }

@@ -27,6 +27,7 @@ interface JoinOptions {
   readonly dutyCycle: string;
   readonly node?: boolean;
   readonly peers?: boolean;
+  readonly name?: string;
   readonly trust?: string;
   readonly json?: boolean;
   readonly withParent?: boolean;
@@ -44,6 +45,7 @@ interface Wanted {
   readonly threads: number;
   readonly dutyCycle: number;
   readonly allowsPeers: boolean;
+  readonly name: string | undefined;
   readonly trust: string | undefined;
   readonly output: Output;
 }
@@ -56,6 +58,8 @@ interface Joined {
   readonly adapter: string | undefined;
   /** Resolves when the last of them has ended by itself. */
   readonly ended: Promise<End>;
+  /** Has them complete their exchanges and end; undefined where they can only be stopped. */
+  readonly finish: (() => void) | undefined;
   stop(): Promise<void>;
 }
 
@@ -80,6 +84,7 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .option("--threads <N>", "of WASM, for each volunteer (default: this machine's processors shared among them)")
     .option("--duty-cycle <SHARE>", "the share of the time in which they compute, above 0 and up to 1", "1")
     .option("--peers", "allow direct connections to other volunteers: they then see this machine's network address")
+    .option("--name <TEXT>", "a name for them on the run's leaderboard and model card, which everybody sees")
     .option(...TRUST_FLAG)
     .option("--with-parent", "end when standard input ends, as the program that started this one does")
     .option(...JSON_FLAG)
@@ -97,17 +102,20 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
   const threads = threadsOf(options.threads, volunteers);
   const dutyCycle = dutyCycleOf(options.dutyCycle);
   // Listened to from the start: a browser takes seconds to be asked, and nobody shall wait for it.
-  const stopped = stopRequest(options.withParent ?? false);
+  const name = nameOf(options.name);
+  const ends = endRequests(options.withParent ?? false);
   await askCoordinator(url, "/api/run", options.trust);
   const allowsPeers = options.peers ?? false;
-  const wanted: Wanted = { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust: options.trust, output };
+  const { trust } = options;
+  const wanted: Wanted = { url, volunteers, backend, threads, dutyCycle, allowsPeers, name, trust, output };
   const joined = await (options.node ? joinByNode(wanted) : joinByBrowser(wanted));
   const adapter = joined.adapter ?? "no WebGPU adapter (they compute with WASM)";
   output.say(
     `${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${joined.where}, ${adapter}.`,
   );
   const over = new AbortController();
-  const end = await Promise.race([stopped, joined.ended, runOver(url, options.trust, over.signal)]);
+  const finished = ends.finish.then((end) => finishAll(joined, end, output));
+  const end = await Promise.race([finished, ends.stop, joined.ended, runOver(url, trust, over.signal)]);
   over.abort();
   await joined.stop();
   output.result({ url: url.href, volunteers, backend, adapter: joined.adapter ?? null, reason: end.reason }, [
@@ -117,7 +125,7 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
 }
 
 async function joinByBrowser(wanted: Wanted): Promise<Joined> {
-  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust, output } = wanted;
+  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, name, trust, output } = wanted;
   const executable = await locateBrowser();
   if (!executable) {
     throw new BrowserError(
@@ -137,6 +145,7 @@ async function joinByBrowser(wanted: Wanted): Promise<Joined> {
     threads,
     dutyCycle,
     allowsPeers,
+    name,
     flags,
     onDeath,
   });
@@ -144,11 +153,11 @@ async function joinByBrowser(wanted: Wanted): Promise<Joined> {
     reason: "Every browser of these volunteers has ended.",
     exitCode: EXIT.failed,
   }));
-  return { where: executable, adapter: probe.adapter, ended, stop: () => swarm.stop() };
+  return { where: executable, adapter: probe.adapter, ended, finish: undefined, stop: () => swarm.stop() };
 }
 
 async function joinByNode(wanted: Wanted): Promise<Joined> {
-  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, trust, output } = wanted;
+  const { url, volunteers, backend, threads, dutyCycle, allowsPeers, name, trust, output } = wanted;
   const found = backend === "wasm" ? undefined : await findNodeAdapter(join(NODE_CLIENT, "probe.ts"));
   if (found?.problem !== undefined) output.note(`WebGPU cannot be loaded in Node here (${found.problem}).`);
   const swarm = new NodeSwarm({
@@ -159,6 +168,7 @@ async function joinByNode(wanted: Wanted): Promise<Joined> {
     threads,
     dutyCycle,
     allowsPeers,
+    name,
     trust,
     environment: found?.environment ?? {},
     onLine: (line) => output.note(line),
@@ -169,20 +179,50 @@ async function joinByNode(wanted: Wanted): Promise<Joined> {
       ? { reason: RUN_OVER, exitCode: EXIT.ok }
       : { reason: "These volunteers have ended before the run.", exitCode: EXIT.failed },
   );
-  return { where: `Node ${process.versions.node}`, adapter: found?.adapter, ended, stop: () => swarm.stop() };
+  return {
+    where: `Node ${process.versions.node}`,
+    adapter: found?.adapter,
+    ended,
+    finish: () => swarm.finish(),
+    stop: () => swarm.stop(),
+  };
 }
 
-function stopRequest(withParent: boolean): Promise<End> {
-  return new Promise((resolve) => {
-    const stop = (reason: string): void => resolve({ reason, exitCode: EXIT.ok });
-    for (const signal of ["SIGINT", "SIGTERM"] as const)
-      process.once(signal, () => stop(`The volunteers were stopped (${signal}).`));
-    if (!withParent) return;
+function endOf(reason: string): End {
+  return { reason, exitCode: EXIT.ok };
+}
+
+interface EndRequests {
+  /** The first Ctrl-C. */
+  readonly finish: Promise<End>;
+  /** The second one, SIGTERM, and the end of the program that started this one. */
+  readonly stop: Promise<End>;
+}
+
+function endRequests(withParent: boolean): EndRequests {
+  const finish = Promise.withResolvers<End>();
+  const stop = Promise.withResolvers<End>();
+  process.once("SIGINT", () => {
+    finish.resolve(endOf("The volunteers completed their exchanges and left (SIGINT)."));
+    process.once("SIGINT", () => stop.resolve(endOf("The volunteers were stopped (SIGINT).")));
+  });
+  process.once("SIGTERM", () => stop.resolve(endOf("The volunteers were stopped (SIGTERM).")));
+  if (withParent) {
     process.stdin
       .on("error", () => {})
-      .on("close", () => stop("The program that started these volunteers has ended."))
+      .on("close", () => stop.resolve(endOf("The program that started these volunteers has ended.")))
       .resume();
-  });
+  }
+  return { finish: finish.promise, stop: stop.promise };
+}
+
+/** Resolves when the volunteers have ended. */
+async function finishAll(joined: Joined, end: End, output: Output): Promise<End> {
+  if (!joined.finish) return { ...end, reason: "The volunteers were stopped (SIGINT)." };
+  joined.finish();
+  output.note("The volunteers complete their exchanges; Ctrl-C once more stops them at once.");
+  const { exitCode } = await joined.ended;
+  return { ...end, exitCode };
 }
 
 /** Resolves when the run is over, or its coordinator stays away. */
@@ -209,6 +249,13 @@ function countOf(text: string): number {
   const count = Number(text);
   if (text.trim() !== "" && Number.isInteger(count) && count >= 1 && count <= MAX_VOLUNTEERS) return count;
   throw new ConfigError(`--volunteers is "${text}"; accepted is a whole number from 1 to ${MAX_VOLUNTEERS}.`);
+}
+
+function nameOf(text: string | undefined): string | undefined {
+  const name = text?.trim();
+  if (name === undefined) return undefined;
+  if (name !== "" && name.length <= LIMITS.nameCharacters) return name;
+  throw new ConfigError(`--name is "${name}"; accepted are 1 to ${LIMITS.nameCharacters} characters.`);
 }
 
 function threadsOf(text: string | undefined, volunteers: number): number {

@@ -19,6 +19,8 @@ export interface NodeSwarmRequest {
   readonly dutyCycle?: number;
   /** They allow direct connections to other volunteers; they do not where left out. */
   readonly allowsPeers?: boolean;
+  /** Offered for the leaderboard and the model card. */
+  readonly name?: string | undefined;
   /** The key of a self-signed coordinator. */
   readonly trust: string | undefined;
   /** From `adapter.ts`. */
@@ -38,14 +40,34 @@ export class NodeSwarm {
   #stopping = false;
 
   constructor(request: NodeSwarmRequest) {
-    const { program, url, volunteers, backend, threads, dutyCycle = 1, allowsPeers, trust, environment } = request;
+    const {
+      program,
+      url,
+      volunteers,
+      backend,
+      threads,
+      dutyCycle = 1,
+      allowsPeers,
+      name,
+      trust,
+      environment,
+    } = request;
     const asked = ["--backend", backend, "--threads", String(threads), "--duty-cycle", String(dutyCycle)];
     if (allowsPeers) asked.push("--peers");
+    if (name !== undefined) asked.push(`--name=${name}`);
     const flags = [program, url, ...asked, ...(trust === undefined ? [] : ["--trust", trust])];
     const env = { ...process.env, ...environment };
-    this.#children = Array.from({ length: volunteers }, () => spawn(process.execPath, flags, { env, stdio: "pipe" }));
+    this.#children = Array.from({ length: volunteers }, () =>
+      // A process group of its own: a terminal's Ctrl-C would reach it beside ours, and a second one stops at once.
+      spawn(process.execPath, flags, { env, stdio: "pipe", detached: process.platform !== "win32" }),
+    );
     this.#exits = this.#children.map((child, index) => this.#watch(child, index, request));
     this.ended = Promise.all(this.#exits).then((fine) => ({ isFine: fine.every(Boolean) }));
+  }
+
+  /** Asks them to complete their exchanges and end; `ended` resolves when they have. */
+  finish(): void {
+    for (const child of this.#children) child.kill("SIGINT");
   }
 
   /** Lets them say goodbye to the coordinator; who does not in time is killed. */
