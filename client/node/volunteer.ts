@@ -66,7 +66,7 @@ async function volunteer(url: URL, { backend: asked, threads, trust, ...offered 
   const abort = new AbortController();
   const ends = endRequests();
   // Before there is anything to finish, whoever asks for that wants it to stop.
-  for (const asked of [ends.finish, ends.stop]) void asked.then(() => abort.abort());
+  for (const end of [ends.finish, ends.stop]) void end.then(() => abort.abort());
   let hasFailed = false;
   try {
     const settings = await coordinator.settings(abort.signal, say);
