@@ -62,7 +62,7 @@ export class Asker {
       this.#worker = undefined;
       this.forget();
       this.#listener.trouble(
-        "The part of this page that asks the model broke off. Reload the page to get the current one, and try again.",
+        "The part of this page that asks the model did not come, or broke off. Check that the coordinator is in reach, reload the page and try again.",
       );
     });
     const { model, data } = this.#settings;

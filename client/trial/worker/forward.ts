@@ -6,6 +6,7 @@ import relaxedUrl from "../../../shared/engine/wasm/build/relaxed.wasm?url";
 import { compileVirtual } from "../../../shared/engine/wasm/wasm_backend.ts";
 import type { ParameterLayout } from "../../../shared/model/layout.ts";
 import type { ToTrialWorker } from "../messages.ts";
+import { TrialError } from "./trial_error.ts";
 
 export interface Forward {
   readonly layout: ParameterLayout;
@@ -36,8 +37,12 @@ export async function compileForward({
 }
 
 async function bytesOf(url: string): Promise<ArrayBuffer> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`HTTP ${response.status} for ${url}`);
+  const response = await fetch(url).catch(() => undefined);
+  if (response?.ok !== true) {
+    throw new TrialError(
+      "What computes the model did not come. Check that the coordinator is in reach, reload the page and try again.",
+    );
+  }
   return response.arrayBuffer();
 }
 

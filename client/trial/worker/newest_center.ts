@@ -7,14 +7,12 @@ import * as v from "valibot";
 import type { ParameterLayout } from "../../../shared/model/layout.ts";
 import { encodedBytes } from "../../../shared/wire/codec/codec.ts";
 import { decode } from "../../../shared/wire/codec/naive.ts";
+import { TrialError } from "./trial_error.ts";
 
 export interface TriedCenter {
   readonly version: number;
   readonly parameters: Float32Array<ArrayBuffer>;
 }
-
-/** A sentence for the person who tries. */
-export class CenterError extends Error {}
 
 const address = v.pipe(v.string(), v.regex(/^center\/\d{1,16}-\d{1,16}\.(int8|f16)$/));
 /** Of what `/center/latest` says, what is needed here. */
@@ -31,7 +29,7 @@ export interface CenterSource {
   readonly layout: ParameterLayout;
 }
 
-/** Rejects with a `CenterError`. Nothing is kept in the browser's cache, where every version would pile up. */
+/** Rejects with a `TrialError`. Nothing is kept in the browser's cache, where every version would pile up. */
 export async function fetchNewestCenter(
   { baseUrl, codec, layout }: CenterSource,
   onFetched: (bytes: number) => void,
@@ -39,9 +37,9 @@ export async function fetchNewestCenter(
   const { version, encodings } = read(await (await get(new URL("center/latest", baseUrl))).text());
   const bytes = new Uint8Array(await (await get(new URL(encodings[codec], baseUrl))).arrayBuffer());
   onFetched(bytes.length);
-  if (bytes.length !== encodedBytes(codec, layout.elements)) throw new CenterError(OTHER_MODEL);
+  if (bytes.length !== encodedBytes(codec, layout.elements)) throw new TrialError(OTHER_MODEL);
   const parameters = decode(codec, bytes, layout.elements);
-  if (!parameters.every(Number.isFinite)) throw new CenterError(OTHER_MODEL);
+  if (!parameters.every(Number.isFinite)) throw new TrialError(OTHER_MODEL);
   liftVariances(parameters, layout);
   return { version, parameters };
 }
@@ -54,17 +52,15 @@ async function get(url: URL): Promise<Response> {
   try {
     response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
   } catch {
-    throw new CenterError(
+    throw new TrialError(
       "The coordinator does not answer, so the model did not come. Check your connection, or ask whether the run is still on, and try again.",
     );
   }
   if (response.status === 404) {
-    throw new CenterError(
-      "The coordinator gives out no center any more: this run is over. Its operator has the model.",
-    );
+    throw new TrialError("The coordinator gives out no center any more: this run is over. Its operator has the model.");
   }
   if (!response.ok) {
-    throw new CenterError(`The coordinator could not give out the model (HTTP ${response.status}). Try again soon.`);
+    throw new TrialError(`The coordinator could not give out the model (HTTP ${response.status}). Try again soon.`);
   }
   return response;
 }
@@ -73,7 +69,7 @@ function read(text: string): v.InferOutput<typeof schema> {
   try {
     return v.parse(schema, JSON.parse(text));
   } catch {
-    throw new CenterError(OTHER_MODEL);
+    throw new TrialError(OTHER_MODEL);
   }
 }
 

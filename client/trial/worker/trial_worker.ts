@@ -6,7 +6,8 @@
 import { trialCodec } from "../download.ts";
 import type { FromTrialWorker, ToTrialWorker } from "../messages.ts";
 import { compileForward, type Forward } from "./forward.ts";
-import { CenterError, fetchNewestCenter, type TriedCenter } from "./newest_center.ts";
+import { fetchNewestCenter, type TriedCenter } from "./newest_center.ts";
+import { TrialError } from "./trial_error.ts";
 
 /** While a person draws, the center moves on many times a second. */
 const REFETCH_MS = 5000;
@@ -78,7 +79,7 @@ function answer(compiled: Forward, { look, pixels }: Look): void {
 }
 
 function sentenceOf(error: unknown): string {
-  if (error instanceof CenterError) return error.message;
+  if (error instanceof TrialError) return error.message;
   const why = error instanceof Error ? error.message : String(error);
   return `The model cannot be computed in this page (${why}). Reload the page, or try another browser.`;
 }
