@@ -8,11 +8,14 @@ import { addAutotune } from "./autotune.ts";
 import { addBench } from "./bench.ts";
 import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
+import { addEval } from "./eval.ts";
 import { describeFailure, EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from "./exit_codes.ts";
+import { addExport } from "./export.ts";
 import { addJoin } from "./join.ts";
 import { Output } from "./output.ts";
 import { CHECKOUT } from "./places.ts";
 import { addReproduce } from "./reproduce.ts";
+import { addRuns } from "./runs.ts";
 import { addServe } from "./serve.ts";
 import { addSimulate } from "./simulate.ts";
 import { addStatus } from "./status.ts";
@@ -45,9 +48,12 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
     addServe,
     addJoin,
     addStatus,
+    addRuns,
     addDoctor,
     addBench,
     addData,
+    addEval,
+    addExport,
     addSimulate,
     addAutotune,
     addReproduce,

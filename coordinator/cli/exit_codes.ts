@@ -5,6 +5,7 @@
 
 import { BrowserError } from "../browser/find.ts";
 import { EvaluationError } from "../evaluation/wasm_sources.ts";
+import { ExportError } from "../export/formats.ts";
 import { StoreError } from "../store/durable_file.ts";
 import { DataError } from "../data/idx.ts";
 import { ConfigError } from "../run_config.ts";
@@ -52,6 +53,7 @@ export function describeFailure(error: unknown): string {
     BrowserError,
     DataError,
     StoreError,
+    ExportError,
     EvaluationError,
     ClientBuildError,
     ModelError,
