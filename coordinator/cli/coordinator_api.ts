@@ -6,7 +6,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { TLSSocket } from "node:tls";
-import type { RunView } from "../../shared/run_view.ts";
+import type { PublicView } from "../../shared/run_view.ts";
 import { ConfigError } from "../run_config.ts";
 import { keyHashOf } from "../server/tls.ts";
 import { CommandError } from "./exit_codes.ts";
@@ -28,9 +28,20 @@ export function coordinatorUrl(text: string): URL {
   return new URL("/", withScheme);
 }
 
-/** What `path` answers, parsed. The caller knows the type: it is the same program at the other end. */
-export async function askCoordinator(url: URL, path: string, trust: string | undefined): Promise<unknown> {
-  const response = await answerOf(new URL(path, url), trust).catch((error: NodeJS.ErrnoException) => {
+/** The coordinator wants the token of the run's operator, and was given none or another. */
+export class TokenError extends CommandError {}
+
+/**
+ * What `path` answers, parsed. The caller knows the type: it is the same program at the other end. `token`: of the run's operator, for
+ * what is theirs alone.
+ */
+export async function askCoordinator(
+  url: URL,
+  path: string,
+  trust: string | undefined,
+  token?: string,
+): Promise<unknown> {
+  const response = await answerOf(new URL(path, url), trust, token).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof CommandError) throw error;
     throw new CommandError(
       `No coordinator answers at ${url.href} (${error.code ?? error.message}); check the link, and that the run is on.`,
@@ -43,20 +54,28 @@ export async function askCoordinator(url: URL, path: string, trust: string | und
   } catch {
     // Not JSON: the sentence below says what that means.
   }
+  if (response.statusCode === 401) {
+    throw new TokenError(
+      `${url.href} does not take this token; pass the one that its coordinator printed, with --token or --token-file.`,
+    );
+  }
   throw new CommandError(
     `${url.href} answers ${response.statusCode} without a run in it: it is no coordinator of Drove; check the link.`,
   );
 }
 
-/** The run's views as they come, until the stream ends for whatever reason. */
-export async function* followCoordinator(url: URL, trust: string | undefined): AsyncGenerator<RunView> {
+/** Everybody's views of the run as they come, until the stream ends for whatever reason. */
+export async function* followCoordinator(
+  url: URL,
+  trust: string | undefined,
+): AsyncGenerator<Omit<PublicView, "history">> {
   const response = await answerOf(new URL("/api/events", url), trust);
   let text = "";
   for await (const part of response.setEncoding("utf8")) {
     text += String(part);
     const events = text.split("\n\n");
     text = events.pop() ?? "";
-    for (const event of events) yield JSON.parse(event.replace(/^data: /, "")) as RunView;
+    for (const event of events) yield JSON.parse(event.replace(/^data: /, "")) as PublicView;
   }
 }
 
