@@ -192,7 +192,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     run,
     runsFolder: config.runsFolder,
     control: new Control({ run, config, keep, finish: () => ended.resolve("operator") }),
-    export: () => Promise.resolve({ status: 404, problem: "There is no export here." }),
+    toExport: () => ({ folder: folder.path, dataRoot: options.dataRoot, center: checkpointing.snapshot() }),
   });
   const server = await start({
     run,

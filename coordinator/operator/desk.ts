@@ -5,6 +5,9 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { exportAside } from "../export/export_aside.ts";
+import type { ExportRequest } from "../export/export_of.ts";
+import { EXPORT_FORMATS, ExportError, isExportFormat } from "../export/formats.ts";
 import type { Run } from "../run.ts";
 import type { Exported, OperatorPort } from "../server/operator_routes.ts";
 import { isRunName, runFiles } from "../store/run_folder.ts";
@@ -17,17 +20,30 @@ export interface DeskOptions {
   /** Where all runs lie. */
   readonly runsFolder: string;
   readonly control: Control;
-  readonly export: (format: string) => Promise<Exported>;
+  /** The run as it is at this moment, to be taken home. */
+  readonly toExport: () => ExportRequest;
 }
 
-export function operatorDesk({ token, run, runsFolder, control, export: exportAs }: DeskOptions): OperatorPort {
+export function operatorDesk({ token, run, runsFolder, control, toExport }: DeskOptions): OperatorPort {
   return {
     token,
     obey: (request) => control.obey(request),
     runs: () => listRuns(runsFolder, run.view()),
     eventsOf: (name) => eventsOf(runsFolder, name),
-    export: exportAs,
+    export: (format) => exported(format, toExport),
   };
+}
+
+async function exported(format: string, toExport: () => ExportRequest): Promise<Exported> {
+  if (!isExportFormat(format)) {
+    return { status: 404, problem: `There is no export as "${format}"; accepted is ${EXPORT_FORMATS.join(", ")}.` };
+  }
+  try {
+    return { status: 200, file: await exportAside(format, toExport()) };
+  } catch (error) {
+    if (error instanceof ExportError) return { status: 409, problem: error.message };
+    throw error;
+  }
 }
 
 /** A name is one folder in `runsFolder`, whatever it says. */
