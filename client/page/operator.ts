@@ -1,183 +1,103 @@
-/** The operator's page: the run as the coordinator publishes it, live, and plainly out of date when it does not. */
+/**
+ * The operator's page: the run as the coordinator tells whoever has its token, live, and plainly out of date when it does not; what may be
+ * ordered and changed; other runs beside it; and any run again from its event log, in the same panels.
+ */
 
+import type { RunReplay } from "../../shared/run_replay.ts";
+import type { OperatorAnswer, OperatorRequest } from "../../shared/operator.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { AutotuneCard } from "./autotune_card.ts";
-import { byId, Fields, setText } from "./dom.ts";
-import { bytes, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
+import { ChangeLog } from "./change_log.ts";
+import { ControlPanel } from "./control_panel.ts";
+import { byId, setText } from "./dom.ts";
+import { ExportPanel } from "./export_panel.ts";
+import { percent } from "./format.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
-import { Rate } from "./rate.ts";
+import { OperatorApi } from "./operator_api.ts";
+import { OperatorCharts } from "./operator_charts.ts";
+import { OperatorFeed } from "./operator_feed.ts";
+import { OperatorPanels } from "./operator_panels.ts";
+import { takeFragment, TokenForm } from "./operator_token.ts";
+import { ReplayBar } from "./replay_bar.ts";
+import type { ReplayMoment } from "./replay_player.ts";
 import { ReplicaTable } from "./replica_table.ts";
-import { AccuracyChart, RunLossChart } from "./run_charts.ts";
-import { RunFeed } from "./run_feed.ts";
-import { RunSeries } from "./run_series.ts";
-import { STATES } from "./run_states.ts";
+import { RunLog } from "./run_log.ts";
+import { LivePoints, pointsOf, type RunPoint } from "./run_series.ts";
+import { RunsPanel } from "./runs_panel.ts";
+import { SettingsForm } from "./settings_form.ts";
 import { startShareLink } from "./share_link.ts";
-import { StalenessBars } from "./staleness_bars.ts";
 import { startTheme } from "./theme.ts";
 
 startTheme();
 startShareLink();
 
-const fields = new Fields([
-  "what",
-  "run",
-  "accuracy",
-  "target",
-  "speed",
-  "samples",
-  "connected",
-  "left",
-  "elapsed",
-  "remaining",
-  "stalest",
-  "staleness-mean",
-  "staleness-spread",
-  "version",
-  "exchanges",
-  "applied",
-  "overlapped",
-  "refused",
-  "repeated",
-  "incarnation",
-  "refusals",
-  "up",
-  "up-rate",
-  "down",
-  "down-rate",
-  "per-exchange",
-  "learning-rate",
-  "momentum",
-  "period",
-  "groups",
-  "direct",
-  "held",
-]);
-const state = byId("state", HTMLElement);
-const directRow = byId("direct-row", HTMLElement);
 const notices = new Notices();
-const accuracyChart = new AccuracyChart(byId("accuracy-chart", HTMLElement), 260);
-const lossChart = new RunLossChart(byId("loss-chart", HTMLElement), 260);
-const series = new RunSeries();
-const runBars = new StalenessBars();
-const replicas = new ReplicaTable();
+const api = new OperatorApi(askAgain);
+const form = new TokenForm(open);
+const panels = new OperatorPanels();
+const charts = new OperatorCharts();
+const livePoints = new LivePoints();
 const autotune = new AutotuneCard();
-const upRate = new Rate();
-const downRate = new Rate();
-byId("run-bars", HTMLElement).append(runBars.element);
+const changes = new ChangeLog();
+const control = new ControlPanel(send);
+const settings = new SettingsForm(send);
+const replicas = new ReplicaTable(send);
+const exports = new ExportPanel(api);
+const replayBar = new ReplayBar({ moved: showMoment, left: showLiveAgain });
+const runs = new RunsPanel(api, {
+  compared: (curves) => charts.compare(curves),
+  replay: (name) => void openReplay(name),
+});
+const status = byId("runs-answer", HTMLElement);
 
-function show(view: RunView): void {
-  showHead(view);
-  showCenter(view);
-  showStaleness(view);
-  showTraffic(view);
-  showSolver(view);
+let newest: RunView | undefined;
+let reading = new AbortController();
+
+/** What both live and replayed views fill. */
+function showPanels(view: RunView, clockSeconds: number, isClosed: boolean): void {
+  panels.show(view, clockSeconds);
   autotune.show(view.autotune);
-  const curves = series.curves(view);
-  accuracyChart.show(curves, view);
-  lossChart.show(curves);
+  changes.show(view.changes);
+  control.show(view, isClosed);
+  settings.show(view, isClosed);
   replicas.show(view.replicas);
+  runs.show(view);
 }
 
-function showHead(view: RunView): void {
-  const here = view.replicas.filter((replica) => replica.connected).length;
-  const gone = view.replicas.length - here;
-  setText(state, STATES[view.state]);
-  state.dataset["state"] = view.state;
-  fields.write("what", `${view.model} on ${view.data} with ${view.solver}`);
-  fields.write("run", view.run);
-  fields.write("accuracy", percent(view.accuracy, 2));
-  fields.write("target", view.targetAccuracy === null ? "no target" : `target ${percent(view.targetAccuracy)}`);
-  fields.write("speed", whole(view.samplesPerSecond));
-  fields.write("samples", `${short(view.samples)} so far`);
-  fields.write("connected", whole(here));
-  fields.write("left", gone === 0 ? "connected" : `connected; ${whole(gone)} left earlier`);
-  fields.write("elapsed", duration(view.seconds));
-  fields.write("remaining", `loss ${loss(view.trainLoss)}, held-out ${loss(view.testLoss)}`);
-  const title = `${view.accuracy === null ? "" : `${percent(view.accuracy)} · `}${view.run} · Drove`;
-  if (document.title !== title) document.title = title;
+function isOver({ state }: RunView): boolean {
+  return state === "reached" || state === "stopped";
 }
 
-function showCenter(view: RunView): void {
-  const share = (count: number): string => (view.exchanges === 0 ? "" : ` (${percent(count / view.exchanges)})`);
-  fields.write("version", whole(view.version));
-  fields.write("exchanges", whole(view.exchanges));
-  fields.write("applied", whole(view.applied));
-  fields.write(
-    "overlapped",
-    `${whole(view.overlappedApplies)}${view.applied === 0 ? "" : ` (${percent(view.overlappedApplies / view.applied)})`}`,
-  );
-  fields.write("refused", `${whole(view.refused)}${share(view.refused)}`);
-  fields.write("repeated", whole(view.repeated));
-  fields.write("incarnation", whole(view.incarnation));
-  const codes = Object.entries(view.refusals).filter(([, count]) => count > 0);
-  fields.write("refusals", codes.map(([code, count]) => `${code} ${whole(count)}`).join(" · "));
-}
+const showLive = latest((view: RunView) => {
+  // Kept while a replay is shown, so that no moment is missing from the curves afterwards.
+  const points = livePoints.take(view);
+  if (replayBar.isOpen) return;
+  charts.show({ view, points });
+  showPanels(view, performance.now() / 1000, isOver(view));
+  exports.show(view.run, false);
+});
 
-function showStaleness(view: RunView): void {
-  const { staleness } = view;
-  runBars.show(staleness);
-  fields.write("stalest", whole(StalenessBars.lastBarOf(staleness)));
-  fields.write("staleness-mean", `${decimal(staleness.mean, 2)} versions`);
-  fields.write(
-    "staleness-spread",
-    `${decimal(staleness.p50, 0)} · ${decimal(staleness.p99, 0)} · ${decimal(staleness.max, 0)}`,
-  );
-}
-
-function showTraffic(view: RunView): void {
-  const seconds = performance.now() / 1000;
-  const up = upRate.add(seconds, view.bytesUp);
-  const down = downRate.add(seconds, view.bytesDown);
-  fields.write("up", bytes(view.bytesUp));
-  fields.write("up-rate", up === undefined ? "–" : `${bytes(up)}/s`);
-  fields.write("down", bytes(view.bytesDown));
-  fields.write("down-rate", down === undefined ? "–" : `${bytes(down)}/s`);
-  const each = view.exchanges === 0 ? undefined : (view.bytesUp + view.bytesDown) / view.exchanges;
-  fields.write("per-exchange", each === undefined ? "–" : bytes(each));
-}
-
-/** Of groups that may average among themselves; the others fell back to the coordinator. */
-function showDirectRounds(rounds: RunView["directRounds"]): void {
-  directRow.hidden = rounds === null;
-  if (rounds) fields.write("direct", `${whole(rounds.averaged)} of ${whole(rounds.averaged + rounds.fallen)}`);
-}
-
-function showSolver({ hyperparameters, groups, directRounds, replicas: all }: RunView): void {
-  const { learningRate, momentum, communicationPeriod } = hyperparameters;
-  fields.write("learning-rate", figure(learningRate));
-  fields.write("momentum", figure(momentum));
-  fields.write("period", whole(communicationPeriod));
-  const asked = hyperparameters.groups;
-  const members = groups !== null && groups !== asked ? `, ${whole(groups)} with members` : "";
-  fields.write("groups", asked === null ? "every replica its own" : `${whole(asked)}${members}`);
-  showDirectRounds(directRounds);
-  const heldSeconds = all.reduce((sum, replica) => sum + replica.heldSeconds, 0);
-  fields.write("held", all.length < 2 ? duration(heldSeconds) : `${duration(heldSeconds)} in all`);
-}
-
-const showLatest = latest(show);
-let over = false;
-
-new RunFeed({
+const feed = new OperatorFeed(api, {
   view: (view) => {
+    form.accepted();
     notices.clear("view");
     notices.clear("over");
-    over = view.state === "reached" || view.state === "stopped";
-    showLatest(view);
+    newest = view;
+    showLive(view);
   },
   live: () => {
+    form.accepted();
     notices.clear("coordinator");
     document.body.classList.remove("stale");
   },
   gone: () => {
-    if (over) {
+    if (newest !== undefined && isOver(newest)) {
       notices.show("over", "good", "The run is over and its coordinator has ended. What you see is the result.");
       return;
     }
     document.body.classList.add("stale");
-    setText(state, "coordinator gone");
-    state.dataset["state"] = "gone";
+    panels.gone();
     notices.show(
       "coordinator",
       "trouble",
@@ -191,4 +111,85 @@ new RunFeed({
       "The coordinator reports the run in a form that this page does not know. Reload the page to get the current one.",
     );
   },
-}).start();
+});
+
+function open(token: string): void {
+  api.use(token);
+  feed.start();
+  runs.start();
+}
+
+/** The coordinator did not take the token that it was asked with. */
+function askAgain(): void {
+  feed.stop();
+  runs.stop();
+  form.ask(
+    "The coordinator does not take this token. It belongs to one run: after a start with another name there is another one.",
+  );
+}
+
+function send(request: OperatorRequest): Promise<OperatorAnswer> {
+  return api.order(request);
+}
+
+async function openReplay(name: string): Promise<void> {
+  reading.abort();
+  reading = new AbortController();
+  const { signal } = reading;
+  const log = new RunLog(api, name);
+  const problem = await log
+    .read((share) => setText(status, `Reading the event log of ${name}: ${percent(share, 0)}`), signal)
+    .catch(() => "");
+  if (signal.aborted) return;
+  const isEmpty = log.replay.settings === undefined;
+  status.classList.toggle("problem", problem !== undefined || isEmpty);
+  if (problem !== undefined || isEmpty) {
+    setText(status, problem ?? `The event log of ${name} has no beginning that this page can read.`);
+    return;
+  }
+  setText(status, "");
+  panels.forget();
+  replicas.control(false);
+  replayBar.open(name, log.replay);
+  byId("replay", HTMLElement).scrollIntoView({ block: "start" });
+}
+
+let ends = new WeakMap<RunReplay, RunPoint | undefined>();
+
+function showMoment({ view, seconds }: ReplayMoment, replay: RunReplay): void {
+  if (!ends.has(replay)) {
+    const last = replay.viewAt(Infinity);
+    ends = new WeakMap([[replay, last && endOf(last, replay.duration)]]);
+  }
+  charts.show({ view, points: pointsOf(view.history), end: ends.get(replay) });
+  showPanels(view, seconds, true);
+  exports.show(view.run, true);
+}
+
+/** How far the curves of a replay will go. */
+function endOf({ samples, bytesUp, bytesDown }: RunView, seconds: number): RunPoint {
+  const bytes = bytesUp + bytesDown;
+  return { seconds, samples, bytes, accuracy: null, testLoss: null, trainLoss: null, samplesPerSecond: null };
+}
+
+function showLiveAgain(): void {
+  panels.forget();
+  replicas.control(true);
+  if (newest !== undefined) showLive(newest);
+}
+
+function begin(): void {
+  const { token, replay } = takeFragment();
+  if (token === undefined) {
+    form.ask();
+    return;
+  }
+  open(token);
+  if (replay !== undefined) void openReplay(replay);
+}
+
+// A link with a token that is pasted into this tab changes the fragment and nothing else.
+window.addEventListener("hashchange", () => {
+  if (location.hash.includes("token=")) begin();
+});
+begin();

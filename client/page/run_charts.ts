@@ -1,9 +1,8 @@
-/** The charts of a whole run: held-out accuracy against its target, and the losses. */
+/** The chart of a whole run for volunteers: held-out accuracy against its target. */
 
 import type { RunView } from "../../shared/run_view.ts";
-import type { Curves } from "./run_series.ts";
 import { LineChart } from "./line_chart.ts";
-import { loss, percent, percentTick, tick } from "./format.ts";
+import { percent, percentTick } from "./format.ts";
 
 /** As much of the upper end as the run has reached: the last percents are the interesting ones. */
 function rangeOfAccuracy(min: number, max: number): [number, number] {
@@ -33,29 +32,10 @@ export class AccuracyChart {
     });
   }
 
-  show(curves: Pick<Curves, "seconds" | "accuracy">, view: Pick<RunView, "targetAccuracy">): void {
+  show(
+    curves: { readonly seconds: number[]; readonly accuracy: (number | null)[] },
+    view: Pick<RunView, "targetAccuracy">,
+  ): void {
     this.#chart.show([curves.seconds, curves.accuracy, curves.seconds.map(() => view.targetAccuracy)]);
-  }
-}
-
-export class RunLossChart {
-  readonly #chart: LineChart;
-
-  constructor(host: HTMLElement, height: number) {
-    this.#chart = new LineChart(host, {
-      label: "Loss over time",
-      lines: [
-        { label: "Training", color: "--chanterelle", width: 1.5 },
-        { label: "Held-out", color: "--bilberry", width: 2.5 },
-      ],
-      height,
-      formatY: loss,
-      tickY: tick,
-      rangeY: rangeOfLoss,
-    });
-  }
-
-  show(curves: Curves): void {
-    this.#chart.show([curves.seconds, curves.trainLoss, curves.testLoss]);
   }
 }
