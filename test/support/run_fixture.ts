@@ -10,6 +10,7 @@ import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
 import { streamOptionsFor } from "../../coordinator/stream.ts";
 import { initialParameters, type ParameterLayout } from "../../shared/model/layout.ts";
+import type { LoggedEvent } from "../../shared/run_log.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
@@ -74,6 +75,8 @@ export class RunFixture {
   readonly ledger: LedgerEntry[];
   readonly layout: ParameterLayout;
   readonly failures: unknown[] = [];
+  /** What the run put into its event log. */
+  readonly logged: LoggedEvent[] = [];
   nowMs = 0;
 
   private constructor(center: Center, layout: ParameterLayout, options: FixtureOptions) {
@@ -97,6 +100,7 @@ export class RunFixture {
       nowMs: () => this.nowMs,
       nowIso: () => new Date(this.nowMs).toISOString(),
       onFailure: (error) => this.failures.push(error),
+      log: (event) => this.logged.push(event),
       ...(options.restored ? { restored: options.restored } : {}),
     };
     this.run = new Run(runOptions);
