@@ -12,6 +12,7 @@ import type { Fragment } from "../shared/wire/codec/codec.ts";
 import type { Header } from "../shared/wire/messages.ts";
 import { gate } from "./gate.ts";
 import { LossyPush } from "./lossy_push.ts";
+import type { RunLeases } from "./leases/run_leases.ts";
 import type { ExchangeOrder, OrderResult } from "./order/order.ts";
 import type { VectorPieces } from "./place.ts";
 import type { Places } from "./places.ts";
@@ -32,6 +33,7 @@ export interface ExchangesOptions {
   readonly rule: ReplicaRule;
   readonly places: Places;
   readonly tally: Tally;
+  readonly leases: RunLeases;
   readonly ledger: LedgerPort;
   readonly settings: () => SolverSettings;
   readonly order: () => ExchangeOrder;
@@ -61,6 +63,9 @@ interface Push {
   readonly ranges?: readonly Fragment[];
   readonly lost?: readonly number[];
 }
+
+/** Of slices that an answer names. */
+const MOST_LOST_WITH_LEASES = 400;
 
 type Applied = Extract<OrderResult, { verdict: "applied" }>;
 
@@ -149,7 +154,7 @@ export class Exchanges {
   }
 
   async #answer(replica: Replica, { header, lost = [] }: Push, result: Applied): Promise<Settled> {
-    const { tally, assignmentOf } = this.#options;
+    const { tally, leases, assignmentOf } = this.#options;
     const fragment = header.fragment ?? 0;
     const place = placeOf(replica);
     // Asked at once, so that all who were answered together get the same.
@@ -160,23 +165,35 @@ export class Exchanges {
       answerVersion: result.centerVersion + 1,
       isBare: header.content === "difference",
     });
+    const { staleness, version } = result;
+    const { leased, written } = leases.use(replica, header);
     const [vector] = await Promise.all([
       answering,
-      this.#write(replica, header, { verdict: "applied", staleness: result.staleness, version: result.version }),
+      this.#write(replica, header, {
+        verdict: "applied",
+        staleness,
+        version,
+        ...(leased.length === 0 ? {} : { leased }),
+      }),
     ]);
-    tally.applied(replica, header, result.staleness);
+    written();
+    tally.applied(replica, header, staleness);
+    const assignment = assignmentOf(replica);
+    // A long list of what was lost leaves no room in the header; the next answer has some.
+    const given = lost.length > MOST_LOST_WITH_LEASES ? [] : leases.topUp(replica, header.samples);
     return settle(replica, header.exchange, {
       kind: "answer",
       header: {
         exchange: header.exchange,
         version: vector.to,
-        staleness: result.staleness,
+        staleness,
         pull: result.pull,
         repeated: false,
-        assignment: assignmentOf(replica),
+        assignment,
         ...(result.average ? { average: result.average } : {}),
         ...(header.fragment === undefined ? {} : { fragment }),
         ...(lost.length === 0 ? {} : { lost }),
+        ...(given.length === 0 ? {} : { leases: given }),
       },
       vector: header.content === "difference" ? undefined : vector,
     });
@@ -238,7 +255,11 @@ export class Exchanges {
     const code = content === "parameters" ? "UNKNOWN_BASE" : "TOO_STALE";
     if (!replica.inFlight) await this.#options.places.refresh(replica);
     const refusal = { kind: "refusal", code, exchange } as const;
-    if (replica.lastExchange === exchange) replica.settled = refusal;
+    const { settled } = replica;
+    if (replica.lastExchange !== exchange || settled?.kind !== "answer") return refusal;
+    // Leases that came with the answer do not reach it either.
+    this.#options.leases.withdraw(replica, settled.header.leases ?? []);
+    replica.settled = refusal;
     return refusal;
   }
 
@@ -249,7 +270,7 @@ export class Exchanges {
   #write(
     replica: Replica,
     header: Header<"push">,
-    outcome: Pick<LedgerEntry, "verdict" | "staleness" | "version">,
+    outcome: Pick<LedgerEntry, "verdict" | "staleness" | "version" | "leased">,
   ): Promise<void> {
     const { ledger, nowIso, incarnation } = this.#options;
     return ledger.append({

@@ -3,16 +3,21 @@
  * used. What was held when the coordinator ended comes back: its replicas get other leases with their next welcome.
  */
 
-import type { Lease } from "../../shared/lease.ts";
+import type { Lease, LeaseClaim } from "../../shared/lease.ts";
 import type { RunEvent } from "../../shared/run_log.ts";
 import { StoreError } from "../store/durable_file.ts";
-import type { LedgerEntry } from "../store/ledger.ts";
 import { LeaseBook, type LeaseBookOptions, type LeaseEvent } from "./lease_book.ts";
 
 export interface RestoredLeases {
   readonly book: LeaseBook;
   /** What follows from the ledger and is not in the log yet. */
   readonly owed: readonly LeaseEvent[];
+}
+
+/** What is read of the ledger. */
+interface LeasedExchange {
+  readonly verdict: string;
+  readonly leased?: readonly LeaseClaim[];
 }
 
 /** Of a new run: nothing was given yet. */
@@ -24,7 +29,7 @@ export function newLeases(options: LeaseBookOptions): RestoredLeases {
 export async function restoredLeases(
   options: LeaseBookOptions,
   events: AsyncIterable<RunEvent>,
-  ledger: Iterable<Pick<LedgerEntry, "leased" | "verdict">>,
+  ledger: Iterable<LeasedExchange>,
 ): Promise<RestoredLeases> {
   const book = new LeaseBook(options);
   const used = usedOf(ledger);
@@ -35,7 +40,7 @@ export async function restoredLeases(
 }
 
 /** By lease. */
-function usedOf(ledger: Iterable<Pick<LedgerEntry, "leased" | "verdict">>): Map<number, number> {
+function usedOf(ledger: Iterable<LeasedExchange>): Map<number, number> {
   const used = new Map<number, number>();
   for (const { verdict, leased = [] } of ledger) {
     if (verdict !== "applied") continue;

@@ -44,6 +44,7 @@ export class RunLeases {
 
   /** With an answer; `samples`: of the push. */
   topUp(replica: Replica, samples: number): readonly Lease[] {
+    if (replica.isLeaving || replica.isDraining) return [];
     const { communicationPeriod = 1, samples: batch = 1 } = replica.assignment ?? {};
     const leases = this.#options.book.topUp(replica.id, Math.max(communicationPeriod * batch, samples));
     this.#log(leases.map((lease) => ({ kind: "leased", replica: replica.id, lease })));
