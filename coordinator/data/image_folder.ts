@@ -38,8 +38,7 @@ const MOST_CLASSES = 256;
 const MOST_FILES = 5_000_000;
 /** Of folders in a class. */
 const DEEPEST = 8;
-// oxlint-disable-next-line no-control-regex: they are what is looked for
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/;
+const CONTROL_CHARACTERS = /\p{Cc}/gu;
 
 /** Throws a `DataError` that names the folder where classes cannot be made of it. */
 export async function scanPictures(folder: string, options: SplitOptions): Promise<PictureFolder> {
@@ -134,7 +133,7 @@ function namedClasses(folder: string, names: readonly string[]): readonly string
     throw new DataError(`${folder} has ${names.length} class folders; accepted are 2 to ${MOST_CLASSES}.`);
   }
   for (const name of names) {
-    if (name.length > CLASS_NAME_CHARACTERS || CONTROL_CHARACTER.test(name)) {
+    if (name.length > CLASS_NAME_CHARACTERS || name.search(CONTROL_CHARACTERS) >= 0) {
       throw new DataError(
         `${folder} has the class folder ${JSON.stringify(name)}; accepted are names of at most ${CLASS_NAME_CHARACTERS} printable characters, so rename it.`,
       );
@@ -179,5 +178,5 @@ function shortList(names: readonly string[]): string {
 
 /** A file's path for people: inside the folder, nothing in it that a terminal obeys. */
 export function shownPath(folder: string, path: string): string {
-  return [...relative(folder, path)].map((character) => (CONTROL_CHARACTER.test(character) ? "?" : character)).join("");
+  return relative(folder, path).replaceAll(CONTROL_CHARACTERS, "?");
 }

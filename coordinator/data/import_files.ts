@@ -43,14 +43,17 @@ export async function readLayout(
 }
 
 export async function readFour(paths: FourFiles): Promise<DatasetFiles> {
-  const read = async (file: string): Promise<NamedIdx> => ({ file, ...(await readIdxFile(file)) });
   const [trainImages, trainLabels, testImages, testLabels] = await Promise.all([
-    read(paths.trainImages),
-    read(paths.trainLabels),
-    read(paths.testImages),
-    read(paths.testLabels),
+    readNamed(paths.trainImages),
+    readNamed(paths.trainLabels),
+    readNamed(paths.testImages),
+    readNamed(paths.testLabels),
   ]);
   return { trainImages, trainLabels, testImages, testLabels };
+}
+
+async function readNamed(file: string): Promise<NamedIdx> {
+  return { file, ...(await readIdxFile(file)) };
 }
 
 function findFour(folder: string, names: readonly string[]): FourFiles {

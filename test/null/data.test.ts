@@ -123,8 +123,8 @@ test.each(["", ".gz"])("A folder of IDX files%s becomes a named data set that lo
   for (const { images, labels } of [loaded.train, loaded.test]) {
     expect([...images]).toEqual([...labels].flatMap((label) => Array.from({ length: 6 }, () => label * 50)));
   }
-  expect([...loaded.train.labels].toSorted()).toEqual([0, 1, 1, 2]);
-  expect([...loaded.test.labels].toSorted()).toEqual([0, 2]);
+  expect(loaded.train.labels.toSorted()).toEqual(Uint8Array.of(0, 1, 1, 2));
+  expect(loaded.test.labels.toSorted()).toEqual(Uint8Array.of(0, 2));
   expect(loaded.normalisation.mean).toEqual([expect.closeTo((0 + 50 + 100 + 50) / 4 / 255, 12)]);
   expect(await describeDataset(root, "greys")).toEqual(description);
   expect(description).toMatchObject({
