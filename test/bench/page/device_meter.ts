@@ -1,0 +1,75 @@
+/**
+ * What computes in a browser, from Linux's /proc: the threads of its Web Workers (WASM), and its GPU process (WebGPU in software). Not
+ * the page's own thread, which draws. Processor time in milliseconds, to the nanosecond.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+
+/** The kernel keeps 15 characters of a thread's name. */
+const WORKER_THREAD = "DedicatedWorker";
+
+export class DeviceMeter {
+  readonly #gpu: readonly string[];
+  readonly #renderers: readonly string[];
+
+  /** Of the processes that `group` has now. */
+  constructor(group: number) {
+    const members = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && groupOf(name) === group);
+    const ofType = (type: string): string[] => members.filter((pid) => argumentsOf(pid).includes(`--type=${type}`));
+    this.#gpu = ofType("gpu-process");
+    this.#renderers = ofType("renderer");
+    if (this.#renderers.length === 0) throw new Error(`Process group ${group} has no page.`);
+  }
+
+  /** By thread: one that has ended is missing, and its time with it. */
+  read(): ReadonlyMap<string, number> {
+    const times = new Map<string, number>();
+    for (const pid of this.#gpu) for (const task of tasksOf(pid)) addTime(times, `${pid}/task/${task}`);
+    for (const pid of this.#renderers) {
+      for (const task of tasksOf(pid)) {
+        const path = `${pid}/task/${task}`;
+        if (textOf(`${path}/comm`).startsWith(WORKER_THREAD)) addTime(times, path);
+      }
+    }
+    return times;
+  }
+}
+
+/** What was computed between two readings, by threads that are there at the second. */
+export function computedMs(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const [path, ms] of after) sum += ms - (before.get(path) ?? 0);
+  return sum;
+}
+
+function addTime(times: Map<string, number>, path: string): void {
+  const [nanoseconds = ""] = textOf(`${path}/schedstat`).split(" ");
+  if (nanoseconds !== "") times.set(path, Number(nanoseconds) / 1e6);
+}
+
+function groupOf(pid: string): number {
+  const stat = textOf(`${pid}/stat`);
+  // The second field is the program's name in brackets and may hold anything.
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]);
+}
+
+function argumentsOf(pid: string): readonly string[] {
+  return textOf(`${pid}/cmdline`).split(/[\0 ]/);
+}
+
+function tasksOf(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+/** Of what has ended meanwhile, nothing. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, "utf8");
+  } catch {
+    return "";
+  }
+}
