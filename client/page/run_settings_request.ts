@@ -5,17 +5,19 @@ import { addressOf } from "./addresses.ts";
 
 const RETRY_MS = 3000;
 
-/** Resolves with settings that were checked; `problem` is told a sentence at every try that failed. */
-export async function requestRunSettings(problem: (sentence: string) => void): Promise<RunSettings> {
+/** Resolves with settings that were checked; `problem` is told a sentence at every try that failed, and whether this page is too old to read them. */
+export async function requestRunSettings(
+  problem: (sentence: string, isUnreadable: boolean) => void,
+): Promise<RunSettings> {
   for (;;) {
     const settings = await tryOnce();
     if (!("problem" in settings)) return settings;
-    problem(settings.problem);
+    problem(settings.problem, settings.isUnreadable === true);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
-async function tryOnce(): Promise<RunSettings | { readonly problem: string }> {
+async function tryOnce(): Promise<RunSettings | { readonly problem: string; readonly isUnreadable?: true }> {
   let response: Response;
   try {
     response = await fetch(addressOf("api/run"), { cache: "no-store", signal: AbortSignal.timeout(10_000) });
@@ -33,7 +35,7 @@ async function tryOnce(): Promise<RunSettings | { readonly problem: string }> {
   try {
     const settings = readRunSettings(await response.json());
     if (!("problem" in settings)) return settings;
-    return { problem: `${settings.problem} Reload the page to get the current client.` };
+    return { problem: `${settings.problem} Reload the page to get the current client.`, isUnreadable: true };
   } catch {
     return {
       problem:

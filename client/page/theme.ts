@@ -4,10 +4,11 @@
  */
 
 import { byId, setText } from "./dom.ts";
+import { readStored, store } from "./stored.ts";
 
-const STORED = "drove-theme";
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set<() => void>();
+let chosenTheme = readStored().theme;
 const colors = new Map<string, string>();
 
 export function onThemeChange(listener: () => void): void {
@@ -17,9 +18,8 @@ export function onThemeChange(listener: () => void): void {
 export function startTheme(): void {
   const button = byId("theme", HTMLButtonElement);
   const show = (): void => {
-    const chosen = read();
-    if (chosen === undefined) delete document.documentElement.dataset["theme"];
-    else document.documentElement.dataset["theme"] = chosen;
+    if (chosenTheme === undefined) delete document.documentElement.dataset["theme"];
+    else document.documentElement.dataset["theme"] = chosenTheme;
     setText(button, isDark() ? "Light" : "Dark");
     button.setAttribute("aria-label", `Use ${isDark() ? "light" : "dark"} colours`);
     colors.clear();
@@ -27,7 +27,8 @@ export function startTheme(): void {
   };
   button.addEventListener("click", () => {
     const next = isDark() ? "light" : "dark";
-    write(next === (systemIsDark.matches ? "dark" : "light") ? undefined : next);
+    chosenTheme = next === (systemIsDark.matches ? "dark" : "light") ? undefined : next;
+    store({ theme: chosenTheme });
     show();
   });
   systemIsDark.addEventListener("change", show);
@@ -46,24 +47,5 @@ export function colorOf(property: string): string {
 }
 
 function isDark(): boolean {
-  return (read() ?? (systemIsDark.matches ? "dark" : "light")) === "dark";
-}
-
-/** Storage may be forbidden; then the system's choice stands. */
-function read(): "light" | "dark" | undefined {
-  try {
-    const stored = localStorage.getItem(STORED);
-    return stored === "light" || stored === "dark" ? stored : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function write(theme: "light" | "dark" | undefined): void {
-  try {
-    if (theme === undefined) localStorage.removeItem(STORED);
-    else localStorage.setItem(STORED, theme);
-  } catch {
-    // Without storage the button has no memory, and nothing else depends on it.
-  }
+  return (chosenTheme ?? (systemIsDark.matches ? "dark" : "light")) === "dark";
 }

@@ -3,7 +3,7 @@
  * where the worker does not answer: it is terminated.
  */
 
-import type { BackendChoice, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
+import type { BackendChoice, FailureKind, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
 import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { pagePeers } from "./page_peers.ts";
@@ -17,6 +17,8 @@ export interface VolunteerWish {
   readonly dutyCycle: number | undefined;
   /** Connections to other volunteers, which show them this computer's address. */
   readonly allowsPeers: boolean;
+  /** For the leaderboard and the model card; undefined: none. */
+  readonly name: string | undefined;
 }
 
 /** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */
@@ -29,7 +31,7 @@ export interface TrainingListener {
   tuning(tuning: Tuning): void;
   progress(progress: ReplicaProgress): void;
   /** A sentence with the fix; the phase `failed` follows. */
-  failed(sentence: string): void;
+  failed(failure: FailureKind, sentence: string): void;
 }
 
 export class Training {
@@ -38,6 +40,7 @@ export class Training {
     this.#worker?.postMessage({ kind: "peer", report } satisfies ToWorker, transfer),
   );
   #worker: Worker | undefined;
+  #hasSpoken = false;
   #deadline = 0;
 
   constructor(settings: RunSettings, wish: VolunteerWish, listener: TrainingListener) {
@@ -48,12 +51,17 @@ export class Training {
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       const cause = event.message === "" || event.message === undefined ? "" : ` (${event.message})`;
+      // Its file is gone where the coordinator was renewed since this page was loaded.
       this.#fail(
+        this.#hasSpoken || cause !== "" ? "other" : "old-client",
         `The part of this page that computes broke off${cause}. Reload the page to get the current client, and start again.`,
       );
     });
     worker.addEventListener("messageerror", () => {
-      this.#fail("The part of this page that computes sent something unreadable. Reload the page and start again.");
+      this.#fail(
+        "other",
+        "The part of this page that computes sent something unreadable. Reload the page and start again.",
+      );
     });
     this.#send({ kind: "start", settings, socketUrl: socketAddress(), dataUrl: addressOf(""), ...wish });
   }
@@ -64,6 +72,24 @@ export class Training {
 
   resume(): void {
     this.#send({ kind: "resume" });
+  }
+
+  /** Completes the exchange that is begun, and ends. */
+  finish(): void {
+    this.#send({ kind: "finish" });
+  }
+
+  /** The share of the time in which it computes, above 0 and up to 1. */
+  power(dutyCycle: number): void {
+    this.#send({ kind: "power", dutyCycle });
+  }
+
+  visibility(isHidden: boolean): void {
+    this.#send({ kind: "visibility", isHidden });
+  }
+
+  name(name: string | undefined): void {
+    this.#send({ kind: "name", name });
   }
 
   /** Lets the worker say goodbye to the coordinator, for as long as the deadline. */
@@ -78,6 +104,7 @@ export class Training {
 
   #take(message: FromWorker): void {
     if (this.#worker === undefined) return;
+    this.#hasSpoken = true;
     switch (message.kind) {
       case "phase":
         this.#takePhase(message.phase, message.detail);
@@ -98,7 +125,7 @@ export class Training {
         this.#peers.take(message.request);
         return;
       case "failed":
-        this.#fail(message.sentence);
+        this.#fail(message.failure, message.sentence);
         return;
       default:
         message satisfies never;
@@ -117,9 +144,9 @@ export class Training {
     }
   }
 
-  #fail(sentence: string): void {
+  #fail(failure: FailureKind, sentence: string): void {
     if (this.#worker === undefined) return;
-    this.#listener.failed(sentence);
+    this.#listener.failed(failure, sentence);
     this.#end("failed", undefined);
   }
 

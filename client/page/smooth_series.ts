@@ -1,19 +1,19 @@
-/** This replica's losses since Start, raw and smoothed, thinned out by half whenever there are too many to draw. */
+/** One number of this replica since Start, raw and smoothed, thinned out by half whenever there are too many points to draw. */
 
 const MOST_POINTS = 1200;
 /** Few readings at first, hence a short memory: about the last half dozen. */
 const SMOOTHING = 0.3;
 
-export class LossSeries {
+export class SmoothSeries {
   #seconds: number[] = [];
   #raw: number[] = [];
   #smooth: number[] = [];
 
-  add(seconds: number, loss: number): void {
+  add(seconds: number, value: number): void {
     const before = this.#smooth.at(-1);
     this.#seconds.push(seconds);
-    this.#raw.push(loss);
-    this.#smooth.push(before === undefined ? loss : before + SMOOTHING * (loss - before));
+    this.#raw.push(value);
+    this.#smooth.push(before === undefined ? value : before + SMOOTHING * (value - before));
     if (this.#seconds.length > MOST_POINTS) this.#thin();
   }
 
