@@ -85,7 +85,7 @@ export function addEval(program: Command, done: (exitCode: ExitCode) => void): v
 }
 
 async function subjectOf(model: string | undefined, options: EvalOptions, root: string): Promise<Subject> {
-  if (model !== undefined && (model.endsWith(".safetensors") || /[/\\]/.test(model))) return subjectOfFile(model);
+  if (model !== undefined && /[/\\]|\.(safetensors|onnx)$/.test(model)) return subjectOfFile(model);
   const { folder, name } = await runFolderOf(model, options);
   const run = await openRun(folder);
   return {
@@ -98,6 +98,11 @@ async function subjectOf(model: string | undefined, options: EvalOptions, root: 
 }
 
 async function subjectOfFile(path: string): Promise<Subject> {
+  if (!path.endsWith(".safetensors")) {
+    throw new ConfigError(
+      `${path} is neither a run's name nor a .safetensors file; make one with: drove export --format safetensors`,
+    );
+  }
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new CommandError(
       `${path} cannot be read (${error.code}); pass a run's name, or a file from: drove export --format safetensors`,

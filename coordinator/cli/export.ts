@@ -8,15 +8,15 @@ import { FIELDS } from "../run_fields.ts";
 import { TRUST_FLAG } from "./coordinator_api.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
 import { exportSource, type ExportSource } from "./export_source.ts";
+import { TOKEN_FILE_FLAG, TOKEN_FLAG, type TokenOptions } from "./operator_access.ts";
 import { JSON_FLAG, megabytes, Output } from "./output.ts";
 import { addRunFileFlag } from "./run_file.ts";
 
-export interface ExportOptions {
+interface ExportOptions extends TokenOptions {
   readonly format: ExportFormat | "all";
   readonly out?: string;
   readonly config?: string;
   readonly runsFolder?: string;
-  readonly token?: string;
   readonly trust?: string;
   readonly json?: boolean;
 }
@@ -51,7 +51,8 @@ export function addExport(program: Command, done: (exitCode: ExitCode) => void):
     )
     .option("--out <FILE>", "where to, with all a folder (default: a name after the run, in the current folder)")
     .option("--runs-folder <FOLDER>", `where runs are kept (default: ${FIELDS.runsFolder.initial})`)
-    .option("--token <TOKEN>", "of a run that goes on, where its link is without: see runs/NAME/operator.token")
+    .option(...TOKEN_FLAG)
+    .option(...TOKEN_FILE_FLAG)
     .option(...TRUST_FLAG);
   addRunFileFlag(command)
     .option(...JSON_FLAG)
@@ -65,7 +66,7 @@ export function addExport(program: Command, done: (exitCode: ExitCode) => void):
           : [await writeOne(source, options.format, options)];
       output.result(
         { run: source.name, files: written },
-        written.map(({ format, path, bytes }) => `${path}: ${source.name} as ${format}, ${megabytes(bytes)}`),
+        written.map(({ format, path, bytes }) => `${path}: ${source.name} as ${format}, ${sizeOf(bytes)}`),
       );
       done(EXIT.ok);
     });
@@ -111,4 +112,8 @@ async function isFolderThere(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
+}
+
+function sizeOf(bytes: number): string {
+  return bytes < 100_000 ? `${(bytes / 1000).toFixed(1)} kB` : megabytes(bytes);
 }

@@ -6,8 +6,9 @@ import { exportOf } from "../export/export_of.ts";
 import { exportedFile, ExportError, type ExportedFile, type ExportFormat } from "../export/formats.ts";
 import { listRuns } from "../operator/run_list.ts";
 import { ConfigError, listed } from "../run_config.ts";
-import { answerOf, coordinatorUrl } from "./coordinator_api.ts";
+import { answerOf, askCoordinator, coordinatorUrl, TokenError } from "./coordinator_api.ts";
 import { CommandError } from "./exit_codes.ts";
+import { foundToken, namedToken, type TokenOptions } from "./operator_access.ts";
 import { dataRoot } from "./places.ts";
 import { placeOfRun, type PlaceOptions } from "./run_file.ts";
 
@@ -18,8 +19,7 @@ export interface ExportSource {
   isMissing(error: unknown): boolean;
 }
 
-export interface SourceOptions extends PlaceOptions {
-  readonly token?: string;
+export interface SourceOptions extends PlaceOptions, TokenOptions {
   readonly trust?: string;
 }
 
@@ -58,17 +58,20 @@ export function isLink(text: string): boolean {
   return /[:/]/.test(text);
 }
 
-/** The operator's link has the token behind its `#`. */
-function coordinatorSource(link: string, { token: given, trust }: SourceOptions): ExportSource {
+/** By the token that is named, or the one in the run's folder where that is on this machine. */
+async function coordinatorSource(link: string, options: SourceOptions): Promise<ExportSource> {
+  const { trust } = options;
   const url = coordinatorUrl(link);
-  const token = given ?? /#token=([\w-]+)/.exec(link)?.[1];
+  const { run } = (await askCoordinator(url, "/api/run", trust)) as { readonly run: string };
+  const { runsFolder } = await placeOfRun(options);
+  const token = (await namedToken(link, options)) ?? (await foundToken(url, run, runsFolder));
   if (token === undefined) {
-    throw new ConfigError(
-      `${url.href} gives its model to its operator only; pass the operator's link, or --token with what is in runs/NAME/operator.token.`,
+    throw new TokenError(
+      `${url.href} gives its model to its operator only; pass the operator's link, --token, or --token-file with operator.token of the run's folder.`,
     );
   }
   return {
-    name: url.host.replaceAll(":", "-"),
+    name: run,
     file: (format) => download(url, format, token, trust),
     isMissing: (error) => error instanceof NotThere,
   };
@@ -96,8 +99,11 @@ async function download(
   if (statusCode === 200)
     return exportedFile(fileNameOf(response, format), response.headers["content-type"] ?? "", body);
   const sentence = Buffer.concat(body).toString("utf8").trim();
-  if (statusCode === 401)
-    throw new CommandError(`${url.href} does not know this token; copy the operator's link again.`);
+  if (statusCode === 401) {
+    throw new TokenError(
+      `${url.href} does not take this token; copy the operator's link that its coordinator printed.`,
+    );
+  }
   if (statusCode === 404 || statusCode === 409) throw new NotThere(`${url.href}: ${sentence}`);
   throw new CommandError(`${url.href} answers ${statusCode}: ${sentence}`);
 }

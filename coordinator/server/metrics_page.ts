@@ -9,13 +9,14 @@ import type { RunView, StalenessView } from "../../shared/run_view.ts";
 
 type MetricKey = keyof typeof METRICS;
 type StalenessKey = "staleness";
-type RefusalsKey = "refusals";
+/** Metrics that have labels. */
+type LabelledKey = "refusals" | "backends" | "changes" | "info";
 
 /** Every metric that is one number. A missing one (no evaluation yet) is not shown. */
-const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Source) => number | null> = {
+const NUMBERS: Record<Exclude<MetricKey, StalenessKey | LabelledKey>, (from: Source) => number | null> = {
   centerVersion: ({ view }) => view.version,
   incarnation: ({ view }) => view.incarnation,
-  replicas: ({ view }) => view.replicas.filter((replica) => replica.connected).length,
+  replicas: ({ view }) => connected(view).length,
   exchanges: ({ view }) => view.exchanges,
   applied: ({ view }) => view.applied,
   repeated: ({ view }) => view.repeated,
@@ -30,9 +31,46 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | RefusalsKey>, (from: Sou
   slices: ({ view }) => view.slices,
   slicesLost: ({ view }) => view.slicesLost,
   accuracy: ({ view }) => view.accuracy,
+  targetAccuracy: ({ view }) => view.targetAccuracy,
+  testLoss: ({ view }) => view.testLoss,
   trainLoss: ({ view }) => view.trainLoss,
+  trainingSeconds: ({ view }) => view.seconds,
+  paused: ({ view }) => (view.isPaused ? 1 : 0),
+  hidden: ({ view }) => connected(view).filter(({ isHidden }) => isHidden).length,
+  draining: ({ view }) => connected(view).filter(({ isDraining }) => isDraining).length,
+  dutyCycle: ({ view }) => mean(connected(view).map(({ dutyCycle }) => dutyCycle)),
+  epoch: ({ view }) => view.epoch.epoch,
+  epochExamples: ({ view }) => view.epoch.examples,
+  epochLeased: ({ view }) => view.epoch.leased,
+  epochUsed: ({ view }) => view.epoch.used,
+  learningRate: ({ view }) => view.hyperparameters.learningRate,
+  momentum: ({ view }) => view.hyperparameters.momentum,
+  communicationPeriod: ({ view }) => view.hyperparameters.communicationPeriod,
   checkpointSeconds: ({ checkpointAgeSeconds }) => checkpointAgeSeconds,
 };
+
+type Labelled = readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[];
+
+const LABELLED: Record<LabelledKey, (from: Source) => Labelled> = {
+  refusals: ({ view }) => Object.entries(view.refusals).map(([code, count]) => [{ code }, count]),
+  backends: ({ view }) =>
+    Object.entries(Object.groupBy(connected(view), ({ backend }) => backend)).map(([backend, replicas]) => [
+      { backend },
+      replicas.length,
+    ]),
+  changes: ({ view }) =>
+    (["operator", "autotune"] as const).map((by) => [{ by }, view.changes.filter((change) => change.by === by).length]),
+  info: ({ view: { run, model, data, solver } }) => [[{ run, model, data, solver }, 1]],
+};
+
+function connected({ replicas }: RunView): RunView["replicas"] {
+  return replicas.filter((replica) => replica.connected);
+}
+
+/** null where there is nothing to take it of. */
+function mean(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
 
 /** Upper bounds of the buckets, in versions; the run counts exactly up to 255. */
 const STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64, 128];
@@ -53,9 +91,12 @@ export async function metricsText(source: Source): Promise<{ readonly contentTyp
     if (kind === "gauge") new Gauge({ name, help, registers }).set(value);
     else new Counter({ name, help, registers }).inc(value);
   }
-  const { name, help, labels } = METRICS.refusals;
-  const refusals = new Counter({ name, help, labelNames: [...labels], registers });
-  for (const [code, count] of Object.entries(source.view.refusals)) refusals.inc({ code }, count);
+  for (const [key, read] of Object.entries(LABELLED)) {
+    const { name, help, kind, labels } = METRICS[key as LabelledKey];
+    const settings = { name, help, labelNames: [...labels], registers };
+    const metric = kind === "gauge" ? new Gauge(settings) : new Counter(settings);
+    for (const [label, value] of read(source)) metric.inc(label, value);
+  }
   registry.registerMetric(new StalenessMetric(source.view.staleness));
   return { contentType: registry.contentType, text: await registry.metrics() };
 }
