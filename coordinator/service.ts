@@ -15,6 +15,7 @@ import { Center, type Applier } from "./center/center.ts";
 import { Checkpointing } from "./checkpointing.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadDataset } from "./data/library.ts";
+import { mix } from "./data/mixing.ts";
 import { cutSamples } from "./data/samples.ts";
 import { cutShards } from "./data/shards.ts";
 import { RunExam } from "./exam/run_exam.ts";
@@ -23,6 +24,7 @@ import { Control } from "./operator/control.ts";
 import { operatorDesk } from "./operator/desk.ts";
 import { standingChanges } from "./operator/standing_changes.ts";
 import { operatorTokenOf } from "./operator/token.ts";
+import { restoredLeases } from "./leases/lease_journal.ts";
 import { Run } from "./run.ts";
 import { ConfigError, modelOf, settingsFor, solverSettingsOf, type RunConfig } from "./run_config.ts";
 import { nextIdentity } from "./run_identity.ts";
@@ -131,6 +133,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   });
   undo.push(() => center.close());
 
+  mix(dataset.train);
   const shards = cutShards(dataset);
   const samples = cutSamples(dataset);
   const data = {
@@ -147,6 +150,12 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
   // Computed while the rest starts.
   const exam = new RunExam({ settings, folder: folder.path, onFailure });
   undo.push(() => exam.close());
+  const examplesOfShards = shards.map(({ examples }) => examples);
+  const leases = await restoredLeases(
+    { shards: examplesOfShards, seed: config.seed },
+    log.events(),
+    restored?.ledger ?? [],
+  );
   const run = new Run({
     settings: { ...settings, exam: exam.path },
     layout,
@@ -156,6 +165,7 @@ async function assemble({ config, options, layout, dataset, folder, undo }: Asse
     incarnation,
     secret,
     ...(restored ? { restored } : {}),
+    leases,
     nowMs,
     nowIso,
     onFailure,
