@@ -7,11 +7,11 @@ import type { FailureKind, ReplicaProgress } from "../messages.ts";
 import { adviceFor, surroundings } from "./browser_advice.ts";
 import { Controls, type Wish } from "./controls.ts";
 import { DevicePanel } from "./device_panel.ts";
-import { byId, setText } from "./dom.ts";
+import { byId } from "./dom.ts";
 import { explainAssignment } from "./explanation.ts";
 import { ACTIONS, FAILURES, type FailureAction } from "./failures.ts";
 import { startForgetting } from "./forgetting.ts";
-import { counted, decimal, duration, percent, short, whole } from "./format.ts";
+import { counted, percent, short, whole } from "./format.ts";
 import { Introduction } from "./introduction.ts";
 import { startInvitation } from "./invitation.ts";
 import { latest } from "./latest.ts";
@@ -33,13 +33,12 @@ import { pageTitle, statusLine } from "./status_line.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { readStored } from "./stored.ts";
 import { Training } from "./training.ts";
+import { showCourtesy, watchTab, wordsOfSleep } from "./tab_lifecycle.ts";
 import { startTrial, type Trial } from "./trial/section.ts";
 import { isAtRest, Volunteering, type PagePhase } from "./volunteering.ts";
 
 const TICK_MS = 1000;
-/** A sleep that nobody would notice is not told. */
-const TOLD_SLEEP_SECONDS = 5;
-const TOLD_FOR_MS = 60_000;
+const SLEEP_TOLD_FOR_MS = 60_000;
 
 const OUT_OF_REACH =
   "The coordinator is out of reach. This page keeps trying and goes on by itself; what your machine learned is kept meanwhile. If it lasts, check your connection, or ask whoever sent you the link.";
@@ -68,10 +67,10 @@ export class VolunteerPage {
   #stopwatch = new Stopwatch();
   #progress: ReplicaProgress | undefined;
   #starts = 0;
-  #asleepSinceMs: number | undefined;
 
   readonly #showProgress = latest((newest: ReplicaProgress) => {
     this.#own.show(newest, this.#seconds);
+    showCourtesy(newest.periodFactor);
     this.#showAssignment();
   });
 
@@ -125,6 +124,7 @@ export class VolunteerPage {
     startInvitation(() => this.#settings?.data.title ?? "Drove");
     startForgetting(() => this.#forget());
     this.#watchLifecycle();
+    showCourtesy(1);
     setInterval(() => this.#tick(), TICK_MS);
     void this.#watch.feel().then((senses) => this.#panel.sense(senses));
     this.#settings = await requestRunSettings((problem, isUnreadable) => {
@@ -377,42 +377,19 @@ export class VolunteerPage {
   }
 
   #watchLifecycle(): void {
-    document.addEventListener("visibilitychange", () => {
-      this.#volunteering?.training?.visibility(document.hidden);
-      this.#showCourtesy();
-      this.#showStatus();
+    watchTab({
+      visibility: () => {
+        this.#volunteering?.training?.visibility(document.hidden);
+        this.#showStatus();
+      },
+      // The worker says goodbye, so that the place is freed at once and not after its lease.
+      left: () => this.#volunteering?.stop(),
+      slept: (seconds) => {
+        if (isAtRest(this.#controls.phase)) return;
+        this.#notices.show("sleep", "advice", wordsOfSleep(seconds));
+        setTimeout(() => this.#notices.clear("sleep"), SLEEP_TOLD_FOR_MS);
+      },
     });
-    this.#showCourtesy();
-    // The worker says goodbye, so that the place is freed at once and not after its lease.
-    window.addEventListener("pagehide", () => this.#volunteering?.stop());
-    document.addEventListener("freeze", () => {
-      this.#asleepSinceMs = Date.now();
-    });
-    document.addEventListener("resume", () => this.#wake());
-  }
-
-  /** The browser had the tab sleep; the worker comes back by itself. */
-  #wake(): void {
-    const seconds = this.#asleepSinceMs === undefined ? 0 : (Date.now() - this.#asleepSinceMs) / 1000;
-    this.#asleepSinceMs = undefined;
-    if (seconds < TOLD_SLEEP_SECONDS || isAtRest(this.#controls.phase)) return;
-    this.#notices.show(
-      "sleep",
-      "advice",
-      `The browser had this tab sleep for ${duration(seconds)}; training goes on now. To avoid that, keep the tab in a window of its own, or except this address from the browser's energy saver.`,
-    );
-    setTimeout(() => this.#notices.clear("sleep"), TOLD_FOR_MS);
-  }
-
-  #showCourtesy(): void {
-    const factor = this.#progress?.periodFactor ?? 1;
-    const longer = factor > 1 ? ` It exchanges ${decimal(factor, 0)} times less often meanwhile.` : "";
-    setText(
-      byId("courtesy", HTMLElement),
-      document.hidden
-        ? `This tab is hidden. Training goes on until you stop it or close the tab.${longer}`
-        : "You may switch to another tab or window: training goes on, with fewer exchanges while this tab is hidden, until you press Stop or close it.",
-    );
   }
 
   #forget(): void {
