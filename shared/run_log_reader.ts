@@ -6,7 +6,6 @@
 import * as v from "valibot";
 import { leaseSchema } from "./lease.ts";
 import type { RunEvent, RunEventKind, ViewedRun } from "./run_log.ts";
-import { readRunSettings, type RunSettings } from "./run_settings.ts";
 import {
   changeSchema,
   decisionSchema,
@@ -14,9 +13,36 @@ import {
   runStateSchema,
   viewedRunSchema,
 } from "./run_view_schema.ts";
+import { SOLVER_NAMES } from "./solver/catalogue.ts";
+import { CODEC_NAMES } from "./wire/codec/codec.ts";
+
+/** Of a run's settings what a replay shows; so that logs of earlier versions stay readable, nothing else of them is looked at. */
+const settingsSchema = v.object({
+  run: v.string(),
+  model: v.object({ name: v.string() }),
+  data: v.object({ name: v.string(), trainExamples: v.number() }),
+  solver: v.picklist(SOLVER_NAMES),
+  exchange: v.string(),
+  batch: v.number(),
+  communicationPeriod: v.number(),
+  learningRate: v.number(),
+  momentum: v.number(),
+  weightDecay: v.number(),
+  optimizer: v.object({ kind: v.string() }),
+  seed: v.number(),
+  targetAccuracy: v.nullable(v.number()),
+  codecUp: v.picklist(CODEC_NAMES),
+  codecDown: v.picklist(CODEC_NAMES),
+  fragments: v.number(),
+  transport: v.string(),
+});
+
+export type LoggedSettings = v.InferOutput<typeof settingsSchema>;
+
+type Began = Omit<Extract<RunEvent, { readonly kind: "began" }>, "settings"> & { readonly settings: LoggedSettings };
 
 /** Everything but a view. */
-export type PlainEvent = Exclude<RunEvent, { readonly kind: "viewed" }>;
+export type PlainEvent = Exclude<RunEvent, { readonly kind: "viewed" | "began" }> | Began;
 
 /** A view that was not read yet. */
 export interface LoggedView {
@@ -29,21 +55,11 @@ const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const replica = v.string();
 
-const settings = v.pipe(
-  v.unknown(),
-  v.rawTransform(({ dataset, addIssue, NEVER }): RunSettings => {
-    const read = readRunSettings(dataset.value);
-    if (!("problem" in read)) return read;
-    addIssue({ message: read.problem });
-    return NEVER;
-  }),
-);
-
 const head = { at: v.string(), seconds: amount } as const;
 const kind = <K extends RunEventKind>(name: K) => ({ kind: v.literal(name), ...head });
 
 const schema: v.GenericSchema<unknown, PlainEvent> = v.variant("kind", [
-  v.object({ ...kind("began"), incarnation: count, settings }),
+  v.object({ ...kind("began"), incarnation: count, settings: settingsSchema }),
   v.object({ ...kind("joined"), replica, backend: v.string(), device: v.string() }),
   v.object({ ...kind("left"), replica, forGood: v.boolean() }),
   v.object({ ...kind("named"), replica, name: v.nullable(v.string()) }),

@@ -6,11 +6,10 @@
  * the clock has passed, and what was recorded after the checkpoint and lost is forgotten, as the run itself forgot it.
  */
 
-import type { LoggedView, PlainEvent } from "./run_log_reader.ts";
+import type { LoggedSettings, LoggedView, PlainEvent } from "./run_log_reader.ts";
 import { readLoggedEvent, readLoggedView } from "./run_log_reader.ts";
 import type { AutotuneDecision, HistoryPoint, RunChange, RunView } from "./run_view.ts";
 import { firstView, play, type DraftView } from "./run_replay_view.ts";
-import type { RunSettings } from "./run_settings.ts";
 
 /** Something that the run collects, in order, each with the event that brought it. */
 class Growing<T extends { readonly seconds: number }> {
@@ -58,7 +57,7 @@ export class RunReplay {
   readonly #notable: number[] = [];
   readonly #incarnations: Incarnation[] = [];
   readonly #beginnings: number[] = [];
-  #settings: RunSettings | undefined;
+  #settings: LoggedSettings | undefined;
   #malformed = 0;
 
   constructor({ keepsViews = true }: ReplayOptions = {}) {
@@ -102,7 +101,7 @@ export class RunReplay {
   }
 
   /** Of the run as it last began; undefined for a log without a beginning, which shows nothing. */
-  get settings(): RunSettings | undefined {
+  get settings(): LoggedSettings | undefined {
     return this.#settings;
   }
 
@@ -187,7 +186,7 @@ export class RunReplay {
   }
 
   /** The newest view that can be read; before the first one, the run as it began. */
-  #lastViewAt(event: number, settings: RunSettings): { readonly from: number; readonly draft: DraftView } {
+  #lastViewAt(event: number, settings: LoggedSettings): { readonly from: number; readonly draft: DraftView } {
     for (let at = firstAfter(this.#views, event) - 1; at >= 0; at--) {
       const from = this.#views[at] ?? 0;
       const logged = this.#events[from];

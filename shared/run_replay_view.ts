@@ -2,8 +2,7 @@
 
 import { REPORTED_BACKENDS, type ReportedBackend } from "./backends.ts";
 import type { ViewedRun } from "./run_log.ts";
-import type { PlainEvent } from "./run_log_reader.ts";
-import type { RunSettings } from "./run_settings.ts";
+import type { LoggedSettings, PlainEvent } from "./run_log_reader.ts";
 import type { ReplicaView } from "./run_view.ts";
 import { DEFAULT_ELASTIC_RATE } from "./solver/rule.ts";
 
@@ -13,7 +12,7 @@ export type DraftView = { -readonly [K in keyof ViewedRun]: ViewedRun[K] };
 const NO_STALENESS = { mean: 0, p50: 0, p99: 0, max: 0, counts: [] } as const;
 
 /** A run that nobody has joined yet. */
-export function firstView(settings: RunSettings): DraftView {
+export function firstView(settings: LoggedSettings): DraftView {
   const { learningRate, momentum, communicationPeriod, codecUp, codecDown } = settings;
   return {
     run: settings.run,

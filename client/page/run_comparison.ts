@@ -1,6 +1,6 @@
 /** Settings and results of several runs as a table's rows, with those marked in which the runs differ. */
 
-import type { RunSettings } from "../../shared/run_settings.ts";
+import type { LoggedSettings } from "../../shared/run_log_reader.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import { bytes, decimal, duration, figure, loss, percent, short, whole } from "./format.ts";
 import { STATES } from "./run_states.ts";
@@ -10,7 +10,7 @@ export interface ComparedRun {
   readonly name: string;
   readonly view: RunView;
   /** As it last began; undefined where only the view is known. */
-  readonly settings: RunSettings | undefined;
+  readonly settings: LoggedSettings | undefined;
 }
 
 export interface ComparisonRow {
@@ -26,7 +26,7 @@ type Told = (run: ComparedRun) => string;
 
 const unknown = "–";
 const setting =
-  (tell: (settings: RunSettings) => string): Told =>
+  (tell: (settings: LoggedSettings) => string): Told =>
   ({ settings }) =>
     settings === undefined ? unknown : tell(settings);
 
