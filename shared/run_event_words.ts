@@ -50,12 +50,6 @@ export function wordsOf(event: PlainEvent): string {
       return `Autotune (${event.decision.phase}): ${event.decision.reason}`;
     case "evaluated":
       return `Held-out accuracy ${(100 * event.point.accuracy).toFixed(2)} %, loss ${event.point.testLoss.toFixed(4)}`;
-    case "leased":
-      return `${event.replica} got lease ${event.lease.id}`;
-    case "returned":
-      return `Lease ${event.lease} came back`;
-    case "used":
-      return `Lease ${event.lease} was used`;
     case "epoch":
       return `Epoch ${event.epoch} is complete: all ${event.examples.toLocaleString("en")} examples were used once`;
     case "ended":

@@ -1,10 +1,9 @@
 /**
  * The door for event logs: one line of `events.jsonl` becomes an event, or nothing. Views, of which a long run has a hundred thousand,
- * stay text until somebody looks at one (`readLoggedView`).
+ * stay text until somebody looks at one (`readLoggedView`); leases, of which it has more, are only counted as moments.
  */
 
 import * as v from "valibot";
-import { leaseSchema } from "./lease.ts";
 import type { RunEvent, RunEventKind, ViewedRun } from "./run_log.ts";
 import {
   changeSchema,
@@ -41,8 +40,18 @@ export type LoggedSettings = v.InferOutput<typeof settingsSchema>;
 
 type Began = Omit<Extract<RunEvent, { readonly kind: "began" }>, "settings"> & { readonly settings: LoggedSettings };
 
-/** Everything but a view. */
-export type PlainEvent = Exclude<RunEvent, { readonly kind: "viewed" | "began" }> | Began;
+/** What a run does all the time, and nobody steps through. */
+const QUIET_KINDS = ["leased", "returned", "used"] as const;
+
+export interface QuietEvent {
+  readonly kind: "quiet";
+  readonly seconds: number;
+}
+
+/** Everything but views and leases. */
+export type PlainEvent =
+  | Exclude<RunEvent, { readonly kind: "viewed" | "began" | (typeof QUIET_KINDS)[number] }>
+  | Began;
 
 /** A view that was not read yet. */
 export interface LoggedView {
@@ -70,24 +79,22 @@ const schema: v.GenericSchema<unknown, PlainEvent> = v.variant("kind", [
   v.object({ ...kind("changed"), change: changeSchema }),
   v.object({ ...kind("decided"), decision: decisionSchema }),
   v.object({ ...kind("evaluated"), point: historyPointSchema }),
-  v.object({ ...kind("leased"), replica, lease: leaseSchema }),
-  v.object({ ...kind("returned"), lease: count, from: count }),
-  v.object({ ...kind("used"), lease: count }),
   v.object({ ...kind("epoch"), epoch: count, examples: count }),
   v.object({ ...kind("ended"), state: runStateSchema, reason: v.string() }),
 ]);
 
-const viewHead = v.object({
-  ...kind("viewed"),
-  // Looked into when it is shown.
-  view: v.custom<object>((value) => typeof value === "object" && value !== null),
-});
-
 /** Undefined where a crash cut the line off, or a newer coordinator wrote something that this reader does not know. */
-export function readLoggedEvent(line: string): PlainEvent | LoggedView | undefined {
+export function readLoggedEvent(line: string): PlainEvent | LoggedView | QuietEvent | undefined {
   const value = parsed(line);
-  const view = v.safeParse(viewHead, value);
-  if (view.success) return { kind: "viewed", seconds: view.output.seconds, line };
+  if (typeof value !== "object" || value === null) return undefined;
+  const { kind: name, seconds, view } = value as Readonly<Record<string, unknown>>;
+  // The many are looked at by hand: a schema would take thirty times as long for each.
+  const isTimed = typeof seconds === "number" && seconds >= 0;
+  if (name === "viewed") {
+    const isView = isTimed && typeof view === "object" && view !== null;
+    return isView ? { kind: "viewed", seconds, line } : undefined;
+  }
+  if (QUIET_KINDS.some((quiet) => quiet === name)) return isTimed ? { kind: "quiet", seconds } : undefined;
   const event = v.safeParse(schema, value);
   return event.success ? event.output : undefined;
 }

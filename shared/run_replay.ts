@@ -6,7 +6,7 @@
  * the clock has passed, and what was recorded after the checkpoint and lost is forgotten, as the run itself forgot it.
  */
 
-import type { LoggedSettings, LoggedView, PlainEvent } from "./run_log_reader.ts";
+import type { LoggedSettings, LoggedView, PlainEvent, QuietEvent } from "./run_log_reader.ts";
 import { readLoggedEvent, readLoggedView } from "./run_log_reader.ts";
 import type { AutotuneDecision, HistoryPoint, RunChange, RunView } from "./run_view.ts";
 import { firstView, play, type DraftView } from "./run_replay_view.ts";
@@ -50,7 +50,7 @@ export class RunReplay {
   readonly #keepsViews: boolean;
   /** Of the replay's clock, never going back. */
   readonly #seconds: number[] = [];
-  readonly #events: (PlainEvent | LoggedView)[] = [];
+  readonly #events: (PlainEvent | LoggedView | QuietEvent)[] = [];
   /** The events that are views. */
   #views: number[] = [];
   /** Those that people want to step through: not views, not leases. */
@@ -83,7 +83,7 @@ export class RunReplay {
     this.#events.push(event);
     this.#seconds.push(Math.max(event.seconds, this.#seconds.at(-1) ?? 0));
     if (event.kind === "viewed") this.#addView(index);
-    else this.#addPlain(event, index);
+    else if (event.kind !== "quiet") this.#addPlain(event, index);
   }
 
   get events(): number {
@@ -111,7 +111,7 @@ export class RunReplay {
 
   eventAt(event: number): PlainEvent | undefined {
     const found = this.#events[event];
-    return found === undefined || found.kind === "viewed" ? undefined : found;
+    return found === undefined || found.kind === "viewed" || found.kind === "quiet" ? undefined : found;
   }
 
   /** The last event until then; -1 where the log is empty. */
@@ -140,8 +140,8 @@ export class RunReplay {
     if (incarnation === undefined || this.#settings === undefined) return undefined;
     const { from, draft } = this.#lastViewAt(event, this.#settings);
     for (let index = from + 1; index <= event; index++) {
-      const next = this.#events[index];
-      if (next !== undefined && next.kind !== "viewed") play(draft, next);
+      const next = this.eventAt(index);
+      if (next !== undefined) play(draft, next);
     }
     const history = incarnation.points.upTo(event);
     const newest = history.at(-1);
@@ -171,7 +171,7 @@ export class RunReplay {
     if (event.kind === "evaluated") incarnation?.points.add(event.point, index);
     if (event.kind === "changed") incarnation?.changes.add(event.change, index);
     if (event.kind === "decided") incarnation?.decisions.add(event.decision, index);
-    if (event.kind !== "leased" && event.kind !== "returned" && event.kind !== "used") this.#notable.push(index);
+    this.#notable.push(index);
   }
 
   #begin({ settings, seconds }: Extract<PlainEvent, { kind: "began" }>, index: number): void {

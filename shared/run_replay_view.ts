@@ -99,9 +99,6 @@ export function play(view: DraftView, event: PlainEvent): void {
       break;
     case "changed":
     case "decided":
-    case "leased":
-    case "returned":
-    case "used":
       // In lists of their own, or in the next view.
       break;
     default:
