@@ -102,7 +102,7 @@ function operatorLines({ autotune, changes, replicas }: RunView): string[] {
 
 function publicLines({ connected, left, leaderboard }: PublicView): string[] {
   return [
-    `${connected} replicas connected, ${left} left; with the operator's token (--token) each of them is shown`,
+    `${connected} ${connected === 1 ? "replica" : "replicas"} connected, ${left} left; with the operator's token (--token) each of them is shown`,
     ...leaderboard.map(({ name, samples, share }) => `  ${name}: ${thousands(samples)} samples, ${percent(share)}`),
   ];
 }
