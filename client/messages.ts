@@ -29,6 +29,8 @@ export type ToWorker =
       readonly allowsPeers: boolean;
       /** That the volunteer offers for the leaderboard and the model card; undefined: none. */
       readonly name?: string | undefined;
+      /** From an earlier visit: it goes on as that replica. */
+      readonly identity?: ReplicaIdentity | undefined;
     }
   /** Of the peer connections that the page owns for the worker. */
   | { readonly kind: "peer"; readonly report: FromPeerOwner }
@@ -43,6 +45,12 @@ export type ToWorker =
   /** Whether the tab is in the background: its period is longer there. */
   | { readonly kind: "visibility"; readonly isHidden: boolean }
   | { readonly kind: "name"; readonly name: string | undefined };
+
+/** Who a replica is to its coordinator, and what proves it. */
+export interface ReplicaIdentity {
+  readonly replica: string;
+  readonly token: string;
+}
 
 export type Phase =
   | "idle"
@@ -157,5 +165,7 @@ export type FromWorker =
   | { readonly kind: "tuning"; readonly tuning: Tuning }
   | { readonly kind: "progress"; readonly progress: ReplicaProgress }
   | { readonly kind: "peer"; readonly request: ToPeerOwner }
+  /** At every welcome. */
+  | { readonly kind: "identity"; readonly identity: ReplicaIdentity }
   /** A sentence with the fix. The worker has stopped. */
   | { readonly kind: "failed"; readonly failure: FailureKind; readonly sentence: string };

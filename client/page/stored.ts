@@ -4,18 +4,15 @@
  * Storage may be forbidden or full; then nothing is remembered, and nothing else depends on it.
  */
 
+import type { ReplicaIdentity } from "../messages.ts";
+
 const KEY = "drove";
 const MOST_CHARACTERS = 64;
 const BYTES_OF_UNIT = 1e5;
 
-export interface Identity {
-  readonly replica: string;
-  readonly token: string;
-}
-
 export interface Stored {
   readonly theme: "light" | "dark" | undefined;
-  readonly identity: Identity | undefined;
+  readonly identity: ReplicaIdentity | undefined;
   /** Up and down on `day` (days since 1970, local), in steps of 0.1 MB. */
   readonly usage: { readonly day: number; readonly bytes: number } | undefined;
 }

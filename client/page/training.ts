@@ -3,7 +3,16 @@
  * where the worker does not answer: it is terminated.
  */
 
-import type { BackendChoice, FailureKind, FromWorker, Phase, ReplicaProgress, ToWorker, Tuning } from "../messages.ts";
+import type {
+  BackendChoice,
+  FailureKind,
+  FromWorker,
+  Phase,
+  ReplicaIdentity,
+  ReplicaProgress,
+  ToWorker,
+  Tuning,
+} from "../messages.ts";
 import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { pagePeers } from "./page_peers.ts";
@@ -19,6 +28,8 @@ export interface VolunteerWish {
   readonly allowsPeers: boolean;
   /** For the leaderboard and the model card; undefined: none. */
   readonly name: string | undefined;
+  /** From an earlier visit. */
+  readonly identity: ReplicaIdentity | undefined;
 }
 
 /** The volunteer sees an end within 250 ms; the rest of that is for the browser to draw it. */
@@ -30,6 +41,7 @@ export interface TrainingListener {
   backend(choice: BackendChoice): void;
   tuning(tuning: Tuning): void;
   progress(progress: ReplicaProgress): void;
+  identity(identity: ReplicaIdentity): void;
   /** A sentence with the fix; the phase `failed` follows. */
   failed(failure: FailureKind, sentence: string): void;
 }
@@ -120,6 +132,9 @@ export class Training {
         return;
       case "progress":
         this.#listener.progress(message.progress);
+        return;
+      case "identity":
+        this.#listener.identity(message.identity);
         return;
       case "peer":
         this.#peers.take(message.request);

@@ -3,7 +3,7 @@
 import type { BackendWish } from "../../shared/backends.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { PublicView } from "../../shared/run_view.ts";
-import type { FailureKind, ReplicaProgress } from "../messages.ts";
+import type { FailureKind, ReplicaIdentity, ReplicaProgress } from "../messages.ts";
 import { adviceFor, surroundings } from "./browser_advice.ts";
 import { Controls, type Wish } from "./controls.ts";
 import { DevicePanel } from "./device_panel.ts";
@@ -31,7 +31,7 @@ import { RunCard } from "./run_card.ts";
 import { requestRunSettings } from "./run_settings_request.ts";
 import { pageTitle, statusLine } from "./status_line.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { readStored } from "./stored.ts";
+import { readStored, store } from "./stored.ts";
 import { Training } from "./training.ts";
 import { showCourtesy, watchTab, wordsOfSleep } from "./tab_lifecycle.ts";
 import { startTrial, type Trial } from "./trial/section.ts";
@@ -67,6 +67,8 @@ export class VolunteerPage {
   #stopwatch = new Stopwatch();
   #progress: ReplicaProgress | undefined;
   #starts = 0;
+  /** Since the last Start. */
+  #isForgotten = false;
 
   readonly #showProgress = latest((newest: ReplicaProgress) => {
     this.#own.show(newest, this.#seconds);
@@ -197,6 +199,7 @@ export class VolunteerPage {
     this.#stopwatch = new Stopwatch();
     this.#progress = undefined;
     this.#starts++;
+    this.#isForgotten = false;
     this.#own.begin();
     this.#devicePanel.clear();
     const volunteering = new Volunteering({
@@ -225,6 +228,8 @@ export class VolunteerPage {
         dutyCycle,
         allowsPeers: this.#consent.isGiven,
         name: this.#name.name,
+        // Headless volunteers share no past.
+        identity: this.#link.isUnattended ? undefined : readStored().identity,
       },
       {
         phase: (phase, detail) => volunteering?.phase(phase, detail),
@@ -238,10 +243,9 @@ export class VolunteerPage {
           this.#watch.used(source, newest.bytesUp + newest.bytesDown + newest.bytesFetched);
           if (!isCurrent()) return;
           this.#progress = newest;
-          this.#replica = newest.replica ?? this.#replica;
-          this.#feed.follow(this.#replica);
           this.#showProgress(newest);
         },
+        identity: (identity) => this.#remember(identity),
         failed: (failure, sentence) => this.#showFailure(failure, sentence),
       },
     );
@@ -264,6 +268,8 @@ export class VolunteerPage {
 
   #showFailure(failure: FailureKind, sentence: string): void {
     if (failure === "old-client" && renewOnce()) return;
+    // It does not come back as that replica.
+    if (failure === "kicked") store({ identity: undefined });
     const { heading, actions } = FAILURES[failure];
     const acts: Record<FailureAction, () => void> = {
       retry: () => this.#start(),
@@ -392,7 +398,15 @@ export class VolunteerPage {
     });
   }
 
+  /** So that a reload goes on as the same replica. */
+  #remember(identity: ReplicaIdentity): void {
+    this.#replica = identity.replica;
+    this.#feed.follow(identity.replica);
+    if (!this.#link.isUnattended && !this.#isForgotten) store({ identity });
+  }
+
   #forget(): void {
+    this.#isForgotten = true;
     this.#name.clear();
     this.#replica = undefined;
     this.#volunteering?.training?.name(undefined);

@@ -7,7 +7,7 @@ import type { BackendWish } from "../../shared/backends.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
-import type { FirstStep, FromWorker, Phase } from "../messages.ts";
+import type { FirstStep, FromWorker, Phase, ReplicaIdentity } from "../messages.ts";
 import type { Device } from "../replica/local_training.ts";
 import { Replica, sentenceOf, type Ending } from "../replica/replica.ts";
 import { Devices } from "./devices.ts";
@@ -29,6 +29,8 @@ export interface ParticipationOptions {
   readonly dutyCycle?: number | undefined;
   /** That the volunteer offers for the leaderboard and the model card. */
   readonly name?: string | undefined;
+  /** From an earlier visit: its replica goes on as that one. */
+  readonly identity?: ReplicaIdentity | undefined;
   /** The volunteer allows connections to other volunteers. */
   readonly allowsPeers?: boolean | undefined;
   readonly surroundings: Surroundings;
@@ -173,6 +175,8 @@ export class Participation {
       dutyCycle: this.#dutyCycle,
       isHidden: this.#isHidden,
       name: this.#name,
+      identity: this.#options.identity,
+      onIdentity: (identity) => this.#tell({ kind: "identity", identity }),
       replaceDevice: (whatHappened) => this.#replaceDevice(devices, whatHappened),
       wordsOfReplacement: () => devices.wordsOfReplacement,
       elsewhere: () => ({ bytesFetched: this.#bytesFetched, firstStep: this.#firstStep }),

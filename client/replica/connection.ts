@@ -25,7 +25,7 @@ import {
   type VectorWire,
 } from "../../shared/wire/vectors.ts";
 import type { Random } from "../../shared/random.ts";
-import type { FailureKind } from "../messages.ts";
+import type { FailureKind, ReplicaIdentity } from "../messages.ts";
 import { ChannelPath, type Travel } from "./channel_path.ts";
 import { FrameBudget } from "./frame_budget.ts";
 import { RecentCount } from "./recent_count.ts";
@@ -70,6 +70,8 @@ export interface ConnectionOptions {
   readonly nowMs: () => number;
   /** For the jitter: a thousand replicas must not come back at once. */
   readonly random: Random;
+  /** Of an earlier participation, to go on as the same replica. */
+  readonly identity?: ReplicaIdentity | undefined;
   /** Of this run's layout. */
   readonly elements: number;
   /** Of this run (SPEC X17). */
@@ -141,6 +143,8 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    // It holds no base any more, so the welcome brings the center (SPEC H5).
+    if (options.identity) this.#identity = { ...options.identity, incarnation: NO_INCARNATION };
     this.#vectors = { ...plainVectors(options.elements), fragments: options.fragments };
     this.#budget = new FrameBudget(options.nowMs());
   }

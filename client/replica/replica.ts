@@ -8,7 +8,7 @@ import type { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import { replicaRuleOf, type ReplicaRule } from "../../shared/solver/replica_rule.ts";
 import type { Header } from "../../shared/wire/messages.ts";
-import type { FailureKind, Phase, ReplicaProgress } from "../messages.ts";
+import type { FailureKind, Phase, ReplicaIdentity, ReplicaProgress } from "../messages.ts";
 import type { Clock } from "./clock.ts";
 import { Connection, type ConnectionEvent, type ConnectionOptions, type ConnectLink } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
@@ -53,6 +53,10 @@ export interface ReplicaOptions {
   readonly isHidden?: boolean;
   /** That the volunteer offers. */
   readonly name?: string | undefined;
+  /** Of an earlier participation, to go on as the same replica. */
+  readonly identity?: ReplicaIdentity | undefined;
+  /** At every welcome: who it is. */
+  readonly onIdentity?: (identity: ReplicaIdentity) => void;
   /** What others than the replica know of its progress. */
   readonly elsewhere?: () => Pick<ReplicaProgress, "bytesFetched" | "firstStep">;
   /** The first local step is done. */
@@ -99,6 +103,7 @@ export class Replica {
     this.#training = new LocalTraining(settings, this.#rule, device);
     this.#connection = new Connection({
       connect: options.connect,
+      identity: options.identity,
       nowMs,
       random: options.random,
       elements,
@@ -108,6 +113,7 @@ export class Replica {
         backend: this.#training.device.backend,
         device: this.#training.device.description,
         samplesPerSecond: this.#training.device.samplesPerSecond * this.#pace.dutyCycle.share,
+        shards: this.#training.shards,
         ...(this.#peers ? { allowsPeers: true } : {}),
         ...this.#conversation.offer,
       }),
@@ -261,11 +267,16 @@ export class Replica {
     for (let event = this.#events.shift(); event; event = this.#events.shift()) this.#handle(event);
   }
 
+  #introduce({ replica, token }: ReplicaIdentity): void {
+    this.#options.onIdentity?.({ replica, token });
+  }
+
   #handle(event: ConnectionEvent): void {
     switch (event.kind) {
       case "welcomed":
         this.#standing.isHeld = false;
         this.#conversation.welcomed(event.message);
+        this.#introduce(event.message.header);
         this.#sayWhereWeAre();
         break;
       case "received":
