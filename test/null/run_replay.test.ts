@@ -39,6 +39,10 @@ function connectedAfter(index: number): Set<string> {
 
 const replay = RunReplay.of(LINES);
 
+function isPausedAfter(index: number): boolean | undefined {
+  return replay.viewAfter(index)?.isPaused;
+}
+
 describe("A replay of a real run", () => {
   test("has every line of the log, and its length is that of the run", () => {
     expect(replay.events).toBe(LINES.length);
@@ -74,7 +78,6 @@ describe("A replay of a real run", () => {
 
   test("shows a pause between its two events, and not before or after", () => {
     const [paused, resumed] = [indexOf("paused"), indexOf("resumed")];
-    const isPausedAfter = (index: number): boolean | undefined => replay.viewAfter(index)?.isPaused;
     expect(isPausedAfter(paused - 1)).toBe(false);
     expect(isPausedAfter(paused)).toBe(true);
     expect(isPausedAfter(resumed - 1)).toBe(true);
@@ -115,8 +118,8 @@ describe("A replay of a real run", () => {
   test("steps through the events that are neither views nor leases, forwards and back, each with words of its own", () => {
     const steps: number[] = [];
     for (let at = replay.notableAfter(-1); at !== undefined; at = replay.notableAfter(at)) steps.push(at);
-    const quiet: readonly Kind[] = ["viewed", "leased", "returned", "used"];
-    expect(steps).toEqual(EVENTS.flatMap(({ kind }, index) => (quiet.includes(kind) ? [] : [index])));
+    const quiet = new Set<Kind>(["viewed", "leased", "returned", "used"]);
+    expect(steps).toEqual(EVENTS.flatMap(({ kind }, index) => (quiet.has(kind) ? [] : [index])));
     const back: number[] = [];
     for (let at = replay.notableBefore(replay.events); at !== undefined; at = replay.notableBefore(at)) back.push(at);
     expect(back).toEqual(steps.toReversed());
