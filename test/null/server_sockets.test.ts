@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { connect, type AddressInfo, type Socket } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { networkOf } from "../../coordinator/server/origin.ts";
 import { SocketLink } from "../../coordinator/server/socket_link.ts";
 import { Random } from "../../shared/random.ts";
 import { LIMITS, REFUSALS, ruleOf, type RefusalCode } from "../../shared/wire/codes.ts";
@@ -75,14 +76,15 @@ async function join(socket: WebSocket): Promise<FromCoordinator & { kind: "welco
   return message;
 }
 
+const UPGRADE =
+  "GET /ws HTTP/1.1\r\nHost: coordinator\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+  "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
 /** A connection below `ws`, past its handshake, to send bytes that no library would. */
 async function rawConnection(): Promise<Socket> {
   const socket = connect(harness.server.port, "127.0.0.1");
   socket.on("error", () => {});
-  socket.write(
-    "GET /ws HTTP/1.1\r\nHost: coordinator\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-  );
+  socket.write(UPGRADE);
   const [answer] = (await once(socket, "data")) as [Buffer];
   expect(answer.toString()).toContain("101 Switching Protocols");
   return socket;
@@ -356,4 +358,69 @@ test("[X12] Head and payload arrive as one message, unchanged, without a copy of
 
 test("Nothing of all this was a failure of the coordinator", () => {
   expect(harness.failures).toEqual([]);
+});
+
+describe("Connections from one address", () => {
+  const crowd = async (url: string, count: number): Promise<WebSocket[]> => {
+    const sockets = Array.from({ length: count }, () => new WebSocket(url));
+    await Promise.all(sockets.map((socket) => once(socket, "open")));
+    return sockets;
+  };
+
+  test("[L2] A classroom behind one router joins, and one beyond the limit is told why; who leaves makes room", async () => {
+    const crowded = await startHarness({ networkOf: () => "203.0.113.7" });
+    const sockets = await crowd(crowded.socketUrl, LIMITS.socketsPerAddress);
+    const late = new WebSocket(crowded.socketUrl);
+    const refused = once(late, "message");
+    const [code] = (await once(late, "close")) as [number];
+    const message = readFromCoordinator((await refused)[0] as Buffer, plainVectors(crowded.payloadBytes / 4));
+    expect(message).toMatchObject({
+      kind: "refusal",
+      header: { code: "CROWDED", sentence: REFUSALS.CROWDED.sentence },
+    });
+    expect(code).toBe(REFUSALS.CROWDED.closeCode);
+    expect(crowded.run.view().refusals).toEqual({ CROWDED: 1 });
+    sockets[0]?.close();
+    await once(sockets[0]!, "close");
+    const [next] = await crowd(crowded.socketUrl, 1);
+    next?.send(encodeHead(TYPE.hello, { ...HELLO, layoutHash: crowded.layoutHash }, 0));
+    const [welcome] = (await once(next!, "message")) as [Buffer];
+    expect(readFromCoordinator(welcome, plainVectors(crowded.payloadBytes / 4))).toMatchObject({ kind: "welcome" });
+    for (const socket of [...sockets, next!]) socket.terminate();
+    await crowded.close();
+  });
+
+  test("[L2] A flood from one address is cut off before its handshake, and another address is let in", async () => {
+    let network = "203.0.113.7";
+    const flooded = await startHarness({ networkOf: () => network });
+    // They never answer the goodbye of whoever refuses them.
+    const silent = Array.from({ length: LIMITS.socketsPerAddress + 40 }, () =>
+      connect(flooded.server.port, "127.0.0.1"),
+    );
+    const answers = await Promise.all(
+      silent.map(async (socket) => {
+        socket.on("error", () => {}).write(UPGRADE);
+        const [answer] = (await once(socket, "data")) as [Buffer];
+        return answer.toString("latin1").split(" ", 2)[1];
+      }),
+    );
+    expect(answers.filter((status) => status === "101").length).toBeGreaterThanOrEqual(LIMITS.socketsPerAddress);
+    expect(answers).toContain("429");
+    network = "203.0.113.8";
+    const [other] = await crowd(flooded.socketUrl, 1);
+    expect(other?.readyState).toBe(WebSocket.OPEN);
+    for (const socket of silent) socket.destroy();
+    other?.terminate();
+    await flooded.close();
+  });
+
+  test("IPv6 counts by household, IPv4 by address, and this machine, where a proxy may be, not at all", () => {
+    expect(networkOf("198.51.100.4")).toBe("198.51.100.4");
+    expect(networkOf("::ffff:198.51.100.4")).toBe("198.51.100.4");
+    expect(networkOf("2001:db8:1:2:3:4:5:6")).toBe("2001:db8:1:2");
+    expect(networkOf("2001:db8::6")).toBe("2001:db8:0:0");
+    expect(networkOf("fe80::1%eth0")).toBe("fe80:0:0:0");
+    for (const own of ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1", undefined])
+      expect(networkOf(own)).toBeUndefined();
+  });
 });
