@@ -32,7 +32,9 @@ function open(path: string, problems: string[] = []): Promise<EventLog> {
 }
 
 async function allOf(log: EventLog): Promise<RunEvent[]> {
-  return Array.fromAsync(log.events());
+  const events: RunEvent[] = [];
+  for await (const event of log.events()) events.push(event);
+  return events;
 }
 
 test("An event is in the file when append returns, with its time, and is read back", async () => {
