@@ -1,6 +1,7 @@
 /**
  * What computes in a browser, from Linux's /proc: the threads of its Web Workers (WASM), and its GPU process (WebGPU in software). Not
- * the page's own thread, which draws. Processor time in milliseconds, to the nanosecond.
+ * the page's own thread, which draws. Busy is a thread while it computes and while it waits for a core, so that a machine with other
+ * work too does not look like one that rests; in milliseconds, to the nanosecond.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -35,16 +36,16 @@ export class DeviceMeter {
   }
 }
 
-/** What was computed between two readings, by threads that are there at the second. */
-export function computedMs(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
+/** How long threads were busy between two readings, by threads that are there at the second. */
+export function busyMs(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
   let sum = 0;
   for (const [path, ms] of after) sum += ms - (before.get(path) ?? 0);
   return sum;
 }
 
 function addTime(times: Map<string, number>, path: string): void {
-  const [nanoseconds = ""] = textOf(`${path}/schedstat`).split(" ");
-  if (nanoseconds !== "") times.set(path, Number(nanoseconds) / 1e6);
+  const [computed, waited] = textOf(`${path}/schedstat`).split(" ");
+  if (computed !== undefined && waited !== undefined) times.set(path, (Number(computed) + Number(waited)) / 1e6);
 }
 
 function groupOf(pid: string): number {

@@ -1,7 +1,7 @@
 /** What is measured of the volunteer's page: the way to the first step, long tasks, the end, the duty cycle, and its weight. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { computedMs, DeviceMeter } from "./device_meter.ts";
+import { busyMs, DeviceMeter } from "./device_meter.ts";
 import { nowMs, type Report, type Stage, type Visit } from "./stage.ts";
 
 /** Milliseconds from opening the link. */
@@ -23,7 +23,7 @@ export interface LongTasks {
 
 export interface DutyRow {
   readonly asked: number;
-  /** Computing, against that at full power. */
+  /** Of the time in which it computes at full power. */
   readonly computed: number;
   /** Local steps, likewise. */
   readonly steps: number;
@@ -46,7 +46,7 @@ const STOP_WATCHED_MS = 1500;
 const IDLE_SHARE = 0.2;
 
 export async function measureFirstStep(stage: Stage, backend: string): Promise<FirstStep> {
-  const visit = await stage.visit({ start: "1", backend });
+  const visit = await stage.visit({ backend });
   try {
     const { opened, pressed, firstStep } = await begun(visit);
     const startMs = pressed.atMs - opened.atMs;
@@ -59,7 +59,7 @@ export async function measureFirstStep(stage: Stage, backend: string): Promise<F
 
 /** One visit from Start to Stop, at several powers. */
 export async function measureSession(stage: Stage, backend: string, trainMs: number): Promise<Session> {
-  const visit = await stage.visit({ start: "1", backend, threads: "1" });
+  const visit = await stage.visit({ backend, threads: "1" });
   try {
     const { pressed } = await begun(visit);
     // All shards have come, and the charts are there.
@@ -104,13 +104,16 @@ interface Begun {
 
 async function begun(visit: Visit): Promise<Begun> {
   const opened = await visit.until("it is opened", ({ kind }) => kind === "opened");
-  const pressed = await visit.until("Start", ({ kind }) => kind === "worker");
+  // As a person does: whoever asks for it in the link has no rules of power.
+  await visit.until("Start can be pressed", ({ kind }) => kind === "startable");
+  visit.press("#start");
+  const pressed = await visit.until("Start is pressed", ({ kind }) => kind === "worker");
   const { firstStep } = await visit.until("the first local step", (report) => report.firstStep !== undefined);
   if (!firstStep) throw new Error("invariant violation: a report was found for what it lacks");
   return { opened, pressed, firstStep };
 }
 
-/** Of a stretch of time: cores that compute, and local steps a second. */
+/** Of a stretch of time: threads that compute, and local steps a second. */
 async function rateOf(visit: Visit, meter: DeviceMeter, forMs: number): Promise<{ computing: number; steps: number }> {
   const steps = (): number => visit.reports.findLast(({ kind }) => kind === "progress")?.localSteps ?? 0;
   const begunAtMs = nowMs();
@@ -118,7 +121,7 @@ async function rateOf(visit: Visit, meter: DeviceMeter, forMs: number): Promise<
   const stepsBefore = steps();
   await sleep(forMs);
   const tookMs = nowMs() - begunAtMs;
-  const computing = computedMs(before, meter.read()) / tookMs;
+  const computing = busyMs(before, meter.read()) / tookMs;
   return { computing, steps: ((steps() - stepsBefore) * 1000) / tookMs };
 }
 
@@ -133,7 +136,7 @@ async function measureStop(visit: Visit, meter: DeviceMeter): Promise<{ stopShow
     await sleep(SAMPLE_MS);
     const after = meter.read();
     const afterMs = nowMs();
-    if (computedMs(before, after) / (afterMs - beforeMs) > IDLE_SHARE) busyUntilMs = afterMs;
+    if (busyMs(before, after) / (afterMs - beforeMs) > IDLE_SHARE) busyUntilMs = afterMs;
     before = after;
     beforeMs = afterMs;
   }

@@ -20,7 +20,7 @@ import { startService } from "../../../coordinator/service.ts";
 
 /** As `probe/probe.ts` tells it; times in milliseconds since 1970. */
 export interface Report {
-  readonly kind: "opened" | "worker" | "phase" | "shown" | "progress" | "pressed" | "long-task";
+  readonly kind: "opened" | "startable" | "worker" | "phase" | "shown" | "progress" | "pressed" | "long-task";
   readonly atMs: number;
   readonly phase?: string;
   readonly durationMs?: number;

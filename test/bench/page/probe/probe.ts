@@ -53,6 +53,12 @@ function show(): void {
 
 document.addEventListener("DOMContentLoaded", () => {
   new MutationObserver(show).observe(document.body, { attributes: true, attributeFilter: ["data-phase"] });
+  const start = document.querySelector("#start");
+  if (start === null) return;
+  const watch = new MutationObserver(() => {
+    if (start.matches(":enabled")) tell({ kind: "startable" });
+  });
+  watch.observe(start, { attributes: true, attributeFilter: ["disabled"] });
 });
 
 interface Order {
