@@ -110,7 +110,11 @@ export class Run implements RunPort {
     });
     this.#roster = new Roster(options.secret, options.incarnation);
     this.#tally = new Tally(this.#roster, this.clock.runMs, options.restored);
-    this.#leases = new RunLeases({ ...leasesOf(options), log: (event) => this.#log(event) });
+    this.#leases = new RunLeases({
+      ...leasesOf(options),
+      log: (event) => this.#log(event),
+      nowMs: this.clock.runMs,
+    });
     this.#solver = options.solver;
     const { changes = [], retuned = {}, kicked = [] } = options.restored ?? {};
     this.#changes = new RunChanges(options.solver, { changes, retuned });
@@ -181,7 +185,7 @@ export class Run implements RunPort {
       replica.connection?.refuse("LEASE_EXPIRED");
       this.#places.free(replica);
     }
-    for (const replica of this.#roster) this.#leases.takeFromIdle(replica, this.clock.runMs());
+    this.#leases.tick();
   }
 
   async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {

@@ -20,7 +20,7 @@ interface InHand {
   settled: number;
 }
 
-/** A coordinator gives fewer; those that it took back without a word are among them. */
+/** A coordinator gives fewer, and of more the oldest were taken back without a word. */
 const MOST_IN_HAND = 4 * MOST_LEASES;
 
 export class LeasedSampler {
@@ -51,7 +51,8 @@ export class LeasedSampler {
         length <= this.#examples &&
         lease.from < length &&
         lease.ranges.every(({ first, count }) => first + count <= this.#examples);
-      if (!isSound || this.#leases.has(lease.id) || this.#leases.size >= MOST_IN_HAND) continue;
+      if (!isSound || this.#leases.has(lease.id)) continue;
+      for (const old of this.#leases.keys()) if (this.#leases.size >= MOST_IN_HAND) this.#leases.delete(old);
       const { from } = lease;
       const isLoaded = this.#isLoaded(lease);
       this.#leases.set(lease.id, { lease, length, order: undefined, isLoaded, drawn: from, settled: from });

@@ -32,6 +32,10 @@ interface Holder {
   readonly leases: Map<number, Held>;
   /** Shards that it has, or was given examples of. */
   readonly shards: Set<number>;
+  /** The last one that it did not have when it was given examples of it, until it has used some. */
+  coming: number | undefined;
+  /** Examples that it has used since it was given that one. */
+  usedSince: number;
 }
 
 interface Epoch {
@@ -73,8 +77,10 @@ export class LeaseBook {
     for (const shard of shards) holder.shards.add(shard);
   }
 
-  holds(replica: string): boolean {
-    return (this.#holders.get(replica)?.leases.size ?? 0) > 0;
+  /** What the replica holds, each from where it was used up to. */
+  heldBy(replica: string): Lease[] {
+    const held = this.#holders.get(replica)?.leases.values() ?? [];
+    return [...held].map(({ lease, at }) => ({ ...lease, from: at }));
   }
 
   /** What the replica is given now, so that it has examples for the next periods of `periodExamples` each. */
@@ -90,9 +96,12 @@ export class LeaseBook {
     );
     const given: Lease[] = [];
     while (this.examples > 0 && holder.leases.size < MOST_LEASES && aheadOf(holder) < wanted) {
-      const lease = { id: ++this.#lastId, ...this.#next(holder, size) };
-      this.#hold(holder, lease);
-      given.push(lease);
+      given.push(this.#hold(holder, { id: ++this.#lastId, ...this.#next(holder, size) }).lease);
+    }
+    const shard = this.#nextShard(holder, wanted);
+    if (shard !== undefined) {
+      const id = ++this.#lastId;
+      given.push(this.#hold(holder, { id, ...this.#ofShard(shard, size) }).lease);
     }
     return given;
   }
@@ -106,17 +115,18 @@ export class LeaseBook {
     claims: readonly LeaseClaim[],
     samples: number,
   ): { readonly accepted: readonly LeaseClaim[]; readonly events: readonly LeaseEvent[] } {
+    const holder = this.#holders.get(replica);
     const accepted: LeaseClaim[] = [];
     const events: LeaseEvent[] = [];
     let left = samples;
     for (const { lease, upTo } of claims) {
-      const held = this.#holders.get(replica)?.leases.get(lease);
-      if (!held || upTo > held.length) continue;
+      const held = holder?.leases.get(lease);
+      if (!holder || !held || upTo > held.length) continue;
       const used = Math.min(upTo - held.at, left);
       if (used <= 0) continue;
       left -= used;
       accepted.push({ lease, upTo: held.at + used });
-      events.push(...this.#use(replica, held, used));
+      events.push(...this.#use(holder, held, used));
     }
     return { accepted, events };
   }
@@ -207,13 +217,33 @@ export class LeaseBook {
   #fromNewest(holder: Holder, size: number): Remnant {
     const epoch = this.#newestEpoch;
     const pool = this.#pool;
-    if (pool?.has(holder.shards)) return this.#newLease(pool.take(size, holder.shards));
+    const known = pool?.take(size, holder.shards) ?? [];
+    if (known.length > 0) return this.#newLease(known);
     const remnant = this.#takeRemnant(epoch, 0);
     if (remnant) return remnant;
-    // One that it has to load first, and not many.
-    const shard = pool?.fullestShard;
-    if (!pool || shard === undefined) throw new Error("invariant violation: an epoch that began has nothing to give");
-    return this.#newLease(pool.take(size, new Set([shard])));
+    const shard = pool?.fullestBut(holder.shards);
+    if (shard === undefined) throw new Error("invariant violation: an epoch that began has nothing to give");
+    return this.#ofShard(shard, size);
+  }
+
+  /**
+   * A shard that the replica is given examples of although it does not have it, one at a time: early enough to load it before those
+   * of the others are used up, and whenever it has gone once more through those that it has, so that nobody trains on a few
+   * shards for ever.
+   */
+  #nextShard(holder: Holder, wanted: number): number | undefined {
+    const { coming, shards, leases, usedSince } = holder;
+    if (coming !== undefined || leases.size >= MOST_LEASES || !this.#pool || this.#pool.isEmpty) return undefined;
+    const isShort = this.#pool.freeIn(shards) + aheadOf(holder) < 2 * wanted;
+    return isShort || usedSince >= this.#examplesIn(shards) ? this.#pool.fullestBut(shards) : undefined;
+  }
+
+  #ofShard(shard: number, size: number): Remnant {
+    return this.#newLease(this.#pool?.take(size, new Set([shard])) ?? []);
+  }
+
+  #examplesIn(shards: ReadonlySet<number>): number {
+    return this.#units.reduce((sum, { shard, count }) => sum + (shards.has(shard) ? count : 0), 0);
   }
 
   #newLease(ranges: Lease["ranges"]): Remnant {
@@ -233,16 +263,25 @@ export class LeaseBook {
   #hold(holder: Holder, lease: Lease): Held {
     const held = { lease, length: leaseLength(lease), at: lease.from };
     holder.leases.set(lease.id, held);
-    for (const { first } of lease.ranges) holder.shards.add(this.#shardOf(first));
+    for (const { first } of lease.ranges) this.#expect(holder, this.#shardOf(first));
     return held;
   }
 
-  #use(replica: string, held: Held, used: number): LeaseEvent[] {
+  #expect(holder: Holder, shard: number): void {
+    if (holder.shards.has(shard)) return;
+    holder.shards.add(shard);
+    holder.coming = shard;
+    holder.usedSince = 0;
+  }
+
+  #use(holder: Holder, held: Held, used: number): LeaseEvent[] {
     const { lease, length } = held;
     held.at += used;
+    holder.usedSince += used;
+    if (lease.ranges.some(({ first }) => this.#shardOf(first) === holder.coming)) holder.coming = undefined;
     this.#epochOf(lease).used += used;
     if (held.at < length) return [];
-    this.#holders.get(replica)?.leases.delete(lease.id);
+    holder.leases.delete(lease.id);
     return [{ kind: "used", lease: lease.id }, ...this.#completed(lease.epoch)];
   }
 
@@ -287,7 +326,7 @@ export class LeaseBook {
   #holderOf(replica: string): Holder {
     const known = this.#holders.get(replica);
     if (known) return known;
-    const holder = { leases: new Map<number, Held>(), shards: new Set<number>() };
+    const holder: Holder = { leases: new Map(), shards: new Set(), coming: undefined, usedSince: 0 };
     this.#holders.set(replica, holder);
     return holder;
   }

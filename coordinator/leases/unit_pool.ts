@@ -50,16 +50,22 @@ export class UnitPool {
     return this.#free === 0;
   }
 
-  has(shards: ReadonlySet<number>): boolean {
-    return this.#units.some(({ shard }, index) => this.#isFree[index] === 1 && shards.has(shard));
+  /** Examples of these shards that are still here. */
+  freeIn(shards: ReadonlySet<number>): number {
+    let examples = 0;
+    for (const [index, { shard, count }] of this.#units.entries()) {
+      if (this.#isFree[index] === 1 && shards.has(shard)) examples += count;
+    }
+    return examples;
   }
 
-  /** The shard with the most free units; of several the one whose turn in the order is first. */
-  get fullestShard(): number | undefined {
+  /** The shard with the most free units, but for these; of several the one whose turn in the order is first. */
+  fullestBut(known: ReadonlySet<number>): number | undefined {
     const free = new Map<number, number>();
     for (const index of this.#order) {
       const unit = this.#units[index];
-      if (unit && this.#isFree[index] === 1) free.set(unit.shard, (free.get(unit.shard) ?? 0) + 1);
+      if (!unit || this.#isFree[index] === 0 || known.has(unit.shard)) continue;
+      free.set(unit.shard, (free.get(unit.shard) ?? 0) + 1);
     }
     let fullest: number | undefined;
     for (const [shard, units] of free) {

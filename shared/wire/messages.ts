@@ -34,7 +34,7 @@ const signal = v.pipe(v.string(), v.maxLength(LIMITS.signalCharacters));
 /** Of a lossy push; more parts than this, and nothing of it counts. */
 const lostParts = v.pipe(v.array(count), v.maxLength(LIMITS.lossyParts), v.readonly());
 
-/** Newly given; none where left out. */
+/** None where left out. */
 const leases = v.optional(v.pipe(v.array(leaseSchema), v.maxLength(MOST_LEASES), v.readonly()));
 /** What an operator asks of all replicas, or of one. */
 const ORDERS = ["pause", "resume", "drain"] as const;
@@ -128,6 +128,7 @@ const schemas = {
     assignment: assignmentSchema,
     /** Agreed on for this connection (H8); f32 both ways where left out. */
     codecs: v.optional(v.strictObject({ up: codec, down: codec })),
+    /** All that the replica holds; what else it had was given back (K2). */
     leases,
   }),
   /** Answers a push (X3). The payload is the vector that the replica is pulled towards, or empty for content `difference`. */
@@ -149,6 +150,7 @@ const schemas = {
     lost: v.optional(lostParts),
     /** The next exchange may be averaged among the members of this epoch; so long after this answer it may be no longer (G8). */
     average: v.optional(v.strictObject({ epoch: count, deadlineMs: amount })),
+    /** Newly given. */
     leases,
   }),
   /** Answers a pull. The payload is the center, or the changes since the version that the replica holds. */
