@@ -15,11 +15,14 @@ import {
 import { SOLVER_NAMES } from "./solver/catalogue.ts";
 import { CODEC_NAMES } from "./wire/codec/codec.ts";
 
-/** Of a run's settings what a replay shows; so that logs of earlier versions stay readable, nothing else of them is looked at. */
-const settingsSchema = v.object({
+/**
+ * Of a run's settings what a replay shows. So that logs of earlier versions stay readable nothing else is looked at; it is kept for
+ * whoever wants all (`readRunSettings`).
+ */
+const settingsSchema = v.looseObject({
   run: v.string(),
-  model: v.object({ name: v.string() }),
-  data: v.object({ name: v.string(), trainExamples: v.number() }),
+  model: v.looseObject({ name: v.string() }),
+  data: v.looseObject({ name: v.string(), trainExamples: v.number() }),
   solver: v.picklist(SOLVER_NAMES),
   exchange: v.string(),
   batch: v.number(),
@@ -27,7 +30,7 @@ const settingsSchema = v.object({
   learningRate: v.number(),
   momentum: v.number(),
   weightDecay: v.number(),
-  optimizer: v.object({ kind: v.string() }),
+  optimizer: v.looseObject({ kind: v.string() }),
   seed: v.number(),
   targetAccuracy: v.nullable(v.number()),
   codecUp: v.picklist(CODEC_NAMES),

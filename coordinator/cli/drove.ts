@@ -14,6 +14,7 @@ import { addExport } from "./export.ts";
 import { addJoin } from "./join.ts";
 import { Output } from "./output.ts";
 import { CHECKOUT } from "./places.ts";
+import { addReplay } from "./replay.ts";
 import { addReproduce } from "./reproduce.ts";
 import { addRuns } from "./runs.ts";
 import { addServe } from "./serve.ts";
@@ -54,6 +55,7 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
     addData,
     addEval,
     addExport,
+    addReplay,
     addSimulate,
     addAutotune,
     addReproduce,

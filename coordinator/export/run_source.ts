@@ -11,7 +11,7 @@ import type { Normalisation } from "../../shared/engine/plan.ts";
 import { layoutOf, type ParameterLayout } from "../../shared/model/layout.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
 import { RunReplay } from "../../shared/run_replay.ts";
-import type { RunSettings } from "../../shared/run_settings.ts";
+import { readRunSettings, type RunSettings } from "../../shared/run_settings.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { DataError } from "../data/idx.ts";
@@ -111,8 +111,9 @@ async function storyOf(folder: string, state: unknown): Promise<RunStory> {
   const replay = new RunReplay({ keepsViews: false });
   for await (const line of linesOf(eventsPath(folder))) replay.add(line);
   const record = state === undefined ? undefined : readRunRecord(state);
+  const settings = replay.settings && readRunSettings(replay.settings);
   return {
-    settings: replay.settings,
+    settings: settings && "problem" in settings ? undefined : settings,
     view: replay.events === 0 ? undefined : replay.viewAfter(replay.events - 1),
     // We wrote it; what an older version left out is looked for elsewhere.
     result: (await readJson(join(folder, "result.json"))) as Partial<RunResult> | undefined,

@@ -29,12 +29,12 @@ export function operatorDesk({ token, run, runsFolder, control, toExport }: Desk
     token,
     obey: (request) => control.obey(request),
     runs: () => listRuns(runsFolder, run.view()),
-    eventsOf: (name) => eventsOf(runsFolder, name),
-    export: (format) => exported(format, toExport),
+    eventsOf: (name) => eventsOfRun(runsFolder, name),
+    export: (format) => exportedAs(format, toExport),
   };
 }
 
-async function exported(format: string, toExport: () => ExportRequest): Promise<Exported> {
+export async function exportedAs(format: string, toExport: () => ExportRequest): Promise<Exported> {
   if (!isExportFormat(format)) {
     return { status: 404, problem: `There is no export as "${format}"; accepted is ${EXPORT_FORMATS.join(", ")}.` };
   }
@@ -47,7 +47,7 @@ async function exported(format: string, toExport: () => ExportRequest): Promise<
 }
 
 /** A name is one folder in `runsFolder`, whatever it says. */
-async function eventsOf(runsFolder: string, name: string): ReturnType<OperatorPort["eventsOf"]> {
+export async function eventsOfRun(runsFolder: string, name: string): ReturnType<OperatorPort["eventsOf"]> {
   if (!isRunName(name)) return undefined;
   const path = runFiles(join(runsFolder, name)).eventsPath;
   const found = await stat(path).catch(() => undefined);

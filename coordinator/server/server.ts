@@ -54,7 +54,7 @@ export interface RunningServer {
 /** A replica's socket, and for as many pages again a few requests each. */
 const MAX_CONNECTIONS = 4 * LIMITS.replicas;
 
-const TIMEOUTS = {
+export const TIMEOUTS = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 10_000,
@@ -116,7 +116,7 @@ export async function start(options: ServerOptions): Promise<RunningServer> {
   };
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
+export function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(new ConfigError(listenSentence(error, host, port))));
     server.listen(port, host, () => {
