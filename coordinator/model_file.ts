@@ -8,10 +8,12 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as v from "valibot";
 import { layoutOf } from "../shared/model/layout.ts";
-import { ModelError, type ModelDescription } from "../shared/model/model.ts";
+import { describeShape, ModelError, shapeLayers, type ModelDescription } from "../shared/model/model.ts";
 import { modelSchema } from "../shared/model/schema.ts";
-import { ConfigError } from "./run_config.ts";
+import { ConfigError } from "./config_error.ts";
+import { modelIssueInWords } from "./model_issue.ts";
 
+export const MODEL_FILE_ENDINGS = [".json", ".ts", ".mts", ".js", ".mjs"];
 const JSON_ENDING = /\.json$/i;
 const MODULE_ENDING = /\.(ts|mts|js|mjs)$/i;
 
@@ -60,36 +62,33 @@ async function defaultExport(path: string, file: string): Promise<unknown> {
 }
 
 function modelFrom(path: string, value: unknown): ModelDescription {
-  const checked = v.safeParse(modelSchema, value);
-  if (!checked.success) throw new ConfigError(`The model file ${path}: ${inWords(checked.issues[0], value)}`);
+  if (Array.isArray(value)) throw new ConfigError(`The model file ${path} holds a list; accepted is an object.`);
+  const description = withoutSchema(value);
+  const checked = v.safeParse(modelSchema, description);
+  if (!checked.success)
+    throw new ConfigError(`The model file ${path}: ${modelIssueInWords(checked.issues[0], description)}`);
   try {
     layoutOf(checked.output);
   } catch (error) {
-    if (error instanceof ModelError) throw new ConfigError(`The model file ${path}: ${error.message}`);
+    if (error instanceof ModelError)
+      throw new ConfigError(`The model file ${path}: ${error.message}${placeOf(error, checked.output)}`);
     throw error;
   }
   return checked.output;
 }
 
-/** "layer 3 ("conv2"), field "kernel": Invalid type: Expected number but received "five"." */
-function inWords(issue: v.BaseIssue<unknown>, value: unknown): string {
-  const keys = (issue.path ?? []).map(({ key }) => key);
-  const [first, index, ...rest] = keys;
-  const isLayer = first === "layers" && typeof index === "number";
-  const fields = isLayer ? rest : keys;
-  const where = [
-    ...(isLayer ? [`layer ${index + 1}${nameOfLayer(value, index)}`] : []),
-    ...(fields.length > 0 ? [`field "${fields.map(String).join(".")}"`] : []),
-  ].join(", ");
-  const what =
-    issue.type === "strict_object" && issue.expected === "never"
-      ? `there is no such field${isLayer ? " in this kind of layer" : ""}; leave it out or correct its name`
-      : `expected ${issue.expected ?? issue.requirement?.toString() ?? "something else"}, got ${issue.received}`;
-  return `${where || "the whole"}: ${what}.`;
+/** Editors complete a model file by the schema that it names. */
+function withoutSchema(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).filter(([field]) => field !== "$schema"));
 }
 
-function nameOfLayer(value: unknown, index: number): string {
-  const layer = (value as { readonly layers: readonly unknown[] }).layers[index];
-  const name = typeof layer === "object" && layer !== null && "name" in layer ? layer.name : undefined;
-  return typeof name === "string" ? ` ("${name}")` : "";
+/** Which layer it is, and what reaches it, where that can be said. */
+function placeOf({ layer: index }: ModelError, { input, layers }: ModelDescription): string {
+  const layer = index === undefined ? undefined : layers[index];
+  if (index === undefined || layer === undefined) return "";
+  const place = ` It is layer ${index + 1} of ${layers.length}, of kind ${layer.kind}`;
+  if (layer.from !== undefined) return `${place}.`;
+  const reaches = shapeLayers(input, layers.slice(0, index)).at(-1)?.output ?? input;
+  return `${place}, and gets ${describeShape(reaches)}.`;
 }

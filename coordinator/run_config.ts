@@ -18,6 +18,7 @@ import { batchPartsOf } from "../shared/solver/groups.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
 import { codecsFor } from "./codec_defaults.ts";
 import { refuseContradictions } from "./run_contradictions.ts";
+import { didYouMean } from "./closest.ts";
 import { ConfigError, shown } from "./config_error.ts";
 import { FIELDS, flagOf, isFieldName, type FieldName } from "./run_fields.ts";
 
@@ -95,7 +96,10 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
     const wrong = (checked.issues as readonly v.BaseIssue<unknown>[])[0];
     const at = wrong && v.getDotPath(wrong);
     const inside = at === null || at === undefined ? "" : ` (at "${at}")`;
-    throw new ConfigError(`${found?.source ?? field} is ${shown(found?.value)}${inside}; accepted is ${accepted}.`);
+    const near = didYouMean(found?.value, field === "model" ? Object.keys(MODELS) : picksOf(schema));
+    throw new ConfigError(
+      `${found?.source ?? field} is ${shown(found?.value)}${inside}; accepted is ${accepted}.${near}`,
+    );
   };
 
   const model = read("model");
@@ -251,9 +255,14 @@ function fieldsOfFile(file: { readonly path: string; readonly value: unknown }):
   return fields.map(([field, content]): [FieldName, unknown] => {
     if (isFieldName(field)) return [field, content];
     throw new ConfigError(
-      `${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.`,
+      `${path} has the field "${field}", which no run has; accepted are ${Object.keys(FIELDS).join(", ")}.${didYouMean(field, Object.keys(FIELDS))}`,
     );
   });
+}
+
+/** The names that a field chooses among, where it does. */
+function picksOf(schema: v.GenericSchema): readonly string[] {
+  return v.isOfType("picklist", schema) ? (schema as v.PicklistSchema<readonly string[], undefined>).options : [];
 }
 
 export function listed(names: readonly string[]): string {

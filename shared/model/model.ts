@@ -8,7 +8,7 @@ import { describeShape, elementsOf, isCount, ModelError, type ImageShape, type S
 import { outputShape } from "./shapes.ts";
 
 export type { Layer } from "./layer.ts";
-export { elementsOf, ModelError, type ImageShape } from "./shape.ts";
+export { describeShape, elementsOf, ModelError, type ImageShape } from "./shape.ts";
 
 type LossKind = "softmax-cross-entropy" | "mean-squared-error";
 
@@ -41,27 +41,42 @@ export interface ShapedLayer {
 
 /** Infers every shape, or throws a `ModelError` that names the layer. A dense layer flattens its input (h, w, c order). */
 export function inferShapes(model: ModelDescription): readonly ShapedLayer[] {
+  const shaped = shapeLayers(checkedInput(model), model.layers);
+  requireOutputs(model, shaped);
+  return shaped;
+}
+
+/** Of layers that need not be a whole model: what reaches each, and what it gives. Throws as `inferShapes` does. */
+export function shapeLayers(input: ImageShape, layers: readonly Layer[]): readonly ShapedLayer[] {
   const shaped: ShapedLayer[] = [];
   const indices = new Map<string, number>([[INPUT, -1]]);
-  const input = checkedInput(model);
   const shapeAt = (index: number): ImageShape => (index < 0 ? input : shaped[index]!.output);
-  for (const layer of model.layers) {
-    if (indices.has(layer.name)) throw new ModelError(nameTaken(layer.name));
+  for (const [place, layer] of layers.entries()) {
+    if (indices.has(layer.name)) throw new ModelError(nameTaken(layer.name), place);
     const sources = sourceNames(layer, shaped.at(-1)?.layer.name ?? INPUT).map((name): Source => {
       const index = indices.get(name);
       if (index === undefined) {
         throw new ModelError(
           `Layer "${layer.name}" reads "${name}", but no layer before it has that name; accepted are ${[...indices.keys()].join(", ")}.`,
+          place,
         );
       }
       return { index, shape: shapeAt(index) };
     });
-    const shape = outputShape(layer, sources);
-    indices.set(layer.name, shaped.length);
-    shaped.push({ layer, sources, input: sources[0]!.shape, output: shape });
+    const output = placed(place, () => outputShape(layer, sources));
+    indices.set(layer.name, place);
+    shaped.push({ layer, sources, input: sources[0]!.shape, output });
   }
-  requireOutputs(model, shaped);
   return shaped;
+}
+
+/** What a layer by itself refuses gets the layer's place. */
+function placed<T>(place: number, shape: () => T): T {
+  try {
+    return shape();
+  } catch (error) {
+    throw error instanceof ModelError ? new ModelError(error.message, place) : error;
+  }
 }
 
 function nameTaken(name: string): string {

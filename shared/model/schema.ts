@@ -26,7 +26,7 @@ const windowed = {
   ceil: v.exactOptional(v.boolean()),
 };
 
-const layer = v.variant("kind", [
+export const layerSchema = v.variant("kind", [
   v.strictObject({
     kind: v.literal("conv2d"),
     ...named,
@@ -76,5 +76,5 @@ export const modelSchema = v.strictObject({
   classes: whole,
   loss: v.exactOptional(v.picklist(["softmax-cross-entropy", "mean-squared-error"])),
   initialisation: v.exactOptional(v.picklist(["xavier", "he"])),
-  layers: v.pipe(v.array(layer), v.minLength(1), v.maxLength(MAX_LAYERS), v.readonly()),
+  layers: v.pipe(v.array(layerSchema), v.minLength(1), v.maxLength(MAX_LAYERS), v.readonly()),
 });

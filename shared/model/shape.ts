@@ -16,6 +16,13 @@ export interface Source {
 /** A model that does not fit together: the layer's name, what it got and what it needs. */
 export class ModelError extends Error {
   override readonly name = "ModelError";
+  /** The layer's place in the model, from 0, where it is one layer's fault. */
+  readonly layer: number | undefined;
+
+  constructor(message: string, layer?: number) {
+    super(message);
+    this.layer = layer;
+  }
 }
 
 export function elementsOf(shape: ImageShape): number {

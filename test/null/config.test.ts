@@ -158,7 +158,7 @@ test.for<[Flags, RegExp]>([
   [{ targetAccuracy: "98" }, /^--target-accuracy is 98; accepted is a share above 0 and up to 1, such as 0\.98/],
   [
     { model: "resnet" },
-    /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50, or the path of a model file such as \.\/my_model\.json\.$/,
+    /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50, or the path of a model file such as \.\/my_model\.json\. Did you mean "resnet-20"\?$/,
   ],
   [{ data: "../etc" }, /^--data is "\.\.\/etc"; accepted is "mnist", "cifar10" or/],
   [{ name: ".hidden" }, /^--name is "\.hidden"; accepted is 1 to 64/],
@@ -167,7 +167,10 @@ test.for<[Flags, RegExp]>([
   [{ staleness: "bound:-1" }, /^--staleness is \{"kind":"bound","limit":-1\} \(at "limit"\); accepted/],
   [{ staleness: "scale:0" }, /^--staleness .* \(at "halfRateStaleness"\); accepted/],
   [{ backend: "cuda" }, /^--backend is "cuda"; accepted is "auto", "webgpu", "wasm" or "hybrid"\.$/],
-  [{ optimizer: "adam" }, /^--optimizer is "adam"; accepted is "momentum" .*"nesterov", "lars" or "adamw"\.$/],
+  [
+    { optimizer: "adam" },
+    /^--optimizer is "adam"; accepted is "momentum" .*"nesterov", "lars" or "adamw"\. Did you mean "adamw"\?$/,
+  ],
   [{ clipNorm: "0" }, /^--clip-norm is 0; accepted is a number above 0/],
   [{ schedule: "cosine" }, /^--schedule is "cosine"; accepted is "constant", "step:EVERY:FACTOR"/],
   [{ schedule: "step:0:0.1" }, /^--schedule is .* \(at "every"\); accepted/],
@@ -207,7 +210,10 @@ test.for<[Flags, RegExp]>([
 });
 
 test.for<[unknown, RegExp]>([
-  [{ lerningRate: 0.1 }, /^drove\.run\.json has the field "lerningRate", which no run has; accepted are name, model, /],
+  [
+    { lerningRate: 0.1 },
+    /^drove\.run\.json has the field "lerningRate", which no run has; accepted are name, model, .*\. Did you mean "learningRate"\?$/,
+  ],
   [{ batch: "64" }, /^drove\.run\.json: "batch" is "64"; accepted is a whole number/],
   [
     { tls: { certificate: "a.pem" } },
