@@ -127,14 +127,26 @@ export class OperatorRoutes {
   async #sendEvents(run: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const events = await this.#port.eventsOf(run);
     if (!events) return sendText(response, 404, "There is no run of this name here, or it has no event log.\n");
+    const { path, bytes } = events;
+    // Who follows a run that goes on asks for what it does not have yet.
+    const start = startOf(request.headers.range);
     response.setHeader("Cache-Control", NOT_KEPT);
-    response.writeHead(200, { "Content-Type": "application/x-ndjson; charset=utf-8", "Content-Length": events.bytes });
-    if (request.method === "HEAD" || events.bytes === 0) {
+    if (start !== undefined && start >= bytes) {
+      response.setHeader("Content-Range", `bytes */${bytes}`);
+      return sendText(response, 416, "There are no events beyond those yet.\n");
+    }
+    if (start !== undefined) response.setHeader("Content-Range", `bytes ${start}-${bytes - 1}/${bytes}`);
+    const from = start ?? 0;
+    response.writeHead(start === undefined ? 200 : 206, {
+      "Content-Type": "application/x-ndjson; charset=utf-8",
+      "Content-Length": bytes - from,
+    });
+    if (request.method === "HEAD" || bytes === 0) {
       response.end();
       return;
     }
     // Whoever reads may go away in the middle.
-    await pipeline(createReadStream(events.path, { end: events.bytes - 1 }), response).catch(() => response.destroy());
+    await pipeline(createReadStream(path, { start: from, end: bytes - 1 }), response).catch(() => response.destroy());
   }
 
   async #sendExport(format: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -155,6 +167,12 @@ export class OperatorRoutes {
 function isOperator({ headers }: IncomingMessage, token: string): boolean {
   const [, given] = /^Bearer +([A-Za-z0-9._~+/=-]{1,200})$/i.exec(headers.authorization ?? "") ?? [];
   return given !== undefined && isSameToken(given, token);
+}
+
+/** Of "bytes=N-", the one kind of range that is answered by a part; any other by all. */
+function startOf(range: string | undefined): number | undefined {
+  const [, start] = /^bytes=(\d{1,15})-$/.exec(range ?? "") ?? [];
+  return start === undefined ? undefined : Number(start);
 }
 
 function parsed(text: string): unknown {
