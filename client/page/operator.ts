@@ -12,6 +12,7 @@ import { ControlPanel } from "./control_panel.ts";
 import { byId, setText } from "./dom.ts";
 import { ExportPanel } from "./export_panel.ts";
 import { percent } from "./format.ts";
+import { startInvitation } from "./invitation.ts";
 import { latest } from "./latest.ts";
 import { Notices } from "./notices.ts";
 import { OperatorApi } from "./operator_api.ts";
@@ -26,11 +27,10 @@ import { RunLog } from "./run_log.ts";
 import { LivePoints, pointsOf, type RunPoint } from "./run_series.ts";
 import { RunsPanel } from "./runs_panel.ts";
 import { SettingsForm } from "./settings_form.ts";
-import { startShareLink } from "./share_link.ts";
 import { startTheme } from "./theme.ts";
 
 startTheme();
-startShareLink();
+startInvitation(() => `Train along: ${document.title}`);
 
 const notices = new Notices();
 const api = new OperatorApi(askAgain);
@@ -151,7 +151,7 @@ async function openReplay(name: string): Promise<void> {
   panels.forget();
   replicas.control(false);
   replayBar.open(name, log.replay);
-  byId("replay", HTMLElement).scrollIntoView({ block: "start" });
+  scrollTo({ top: 0 });
 }
 
 let ends = new WeakMap<RunReplay, RunPoint | undefined>();

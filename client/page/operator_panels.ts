@@ -107,7 +107,7 @@ export class OperatorPanels {
     this.#fields.write("epoch", whole(epoch));
     this.#fields.write(
       "epoch-done",
-      `${percent(share(used), 0)} of ${short(examples)} used, ${percent(share(leased), 0)} given out`,
+      `${percent(share(used), 0)} of ${short(examples)}, ${percent(share(leased), 0)} given out`,
     );
     this.#epochUsed.style.width = `${share(used) * 100}%`;
     this.#epochLeased.style.width = `${Math.min(1 - share(used), share(leased)) * 100}%`;

@@ -163,7 +163,7 @@ export class ReplicaTable {
     }
     const orders = make("th");
     orders.scope = "col";
-    orders.append(make("span", "", "Orders"));
+    orders.textContent = "Orders";
     this.#head.append(orders);
   }
 

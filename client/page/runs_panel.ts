@@ -230,7 +230,7 @@ export class RunsPanel {
     byId("comparison-head", HTMLTableRowElement).replaceChildren(...heads);
     byId("comparison-rows", HTMLTableSectionElement).replaceChildren(
       ...rows.map(({ title, kind, values, isDifferent }) => {
-        const row = make("tr", `${kind}${isDifferent ? " different" : ""}`);
+        const row = make("tr", `of-${kind}${isDifferent ? " different" : ""}`);
         const head = make("th", "", title);
         head.scope = "row";
         if (isDifferent) head.append(make("span", "differs", "differs"));
