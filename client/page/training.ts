@@ -148,9 +148,10 @@ export class Training {
   }
 
   #takePhase(phase: Phase, detail: string | undefined): void {
-    if (phase === "stopped") {
+    if (phase === "stopped" && this.#deadline !== 0) {
+      // As was asked for.
       this.#end(phase, detail);
-    } else if (phase === "finished" || phase === "failed") {
+    } else if (phase === "stopped" || phase === "finished" || phase === "failed") {
       // The last numbers, or the sentence, may still be on their way.
       this.#endBy(phase, detail);
     } else if (this.#deadline === 0) {

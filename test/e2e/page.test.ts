@@ -1,86 +1,49 @@
 /**
- * Both pages against a real coordinator, in a real browser: nothing runs before Start, Start trains, Pause pauses, Stop
- * stops, and what goes wrong is said in words. On the processor, because here it is the pages that are looked at.
+ * The volunteer's page against a real coordinator, in a real browser: nothing runs before Start, Start trains, Pause pauses, Finish
+ * finishes, Stop stops, and a coordinator that goes is missed. On the processor, because here it is the page that is looked at.
  */
 
-import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { locateBrowser } from "../../coordinator/browser/find.ts";
 import { startCoordinator, type CoordinatorProcess } from "../support/coordinator_process.ts";
+import {
+  knowsTheRun,
+  overflowPx,
+  PageVisits,
+  reaches,
+  REACTION_TIMEOUT_MS,
+  type Visit,
+  type VisitOptions,
+} from "../support/page_visits.ts";
 import { pressStart } from "../support/volunteer_browser.ts";
 
-const REACTION_TIMEOUT_MS = 90_000;
 /** Long enough for an exchange that was in flight to arrive. */
-const SETTLE_MS = 3000;
-const WATCHED_MS = 3000;
+const SETTLE_MS = 2000;
+const WATCHED_MS = 2000;
 const PHONE = { width: 360, height: 780 } as const;
-/** A name that is not the browser's own machine to it, and is to us. */
-const ELSEWHERE = "drove.example";
 
-let browser: Browser;
+let visits: PageVisits;
 let coordinator: CoordinatorProcess;
-const pages: Visit[] = [];
 
 beforeAll(async () => {
-  const executablePath = await locateBrowser();
-  if (!executablePath) throw new Error("There is no browser; run `npx drove doctor --install`.");
-  const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  [browser, coordinator] = await Promise.all([
-    chromium.launch({ executablePath, args: [...sandbox, `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`] }),
-    startCoordinator({ args: ["--name", "page", "--backend", "wasm", "--batch", "16", "--communication-period", "2"] }),
+  [visits, coordinator] = await Promise.all([
+    PageVisits.open(),
+    startCoordinator({
+      args: ["--name", "page", "--model", "mlp", "--backend", "wasm", "--batch", "16", "--communication-period", "2"],
+    }),
   ]);
 });
 
 afterEach(async () => {
-  await Promise.all(pages.splice(0).map(({ page }) => page.context().close()));
+  await visits.leave();
 });
 
 afterAll(async () => {
-  await browser.close();
+  await visits.close();
   await coordinator.stop();
 });
 
-/** An opened page and everything that it made and said. */
-interface Visit {
-  readonly page: Page;
-  readonly workers: string[];
-  readonly sockets: string[];
-  readonly errors: string[];
-  readonly origins: Set<string>;
-}
-
-async function visit(
-  path: string,
-  { url = coordinator.url, context = {}, prepare }: VisitOptions = {},
-): Promise<Visit> {
-  const page = await (await browser.newContext(context)).newPage();
-  const made: Visit = { page, workers: [], sockets: [], errors: [], origins: new Set() };
-  pages.push(made);
-  page.on("worker", (worker) => made.workers.push(worker.url()));
-  page.on("websocket", (socket) => made.sockets.push(socket.url()));
-  page.on("pageerror", (error) => made.errors.push(error.message));
-  page.on("console", (message) => {
-    if (message.type() === "error") made.errors.push(message.text());
-  });
-  page.on("request", (request) => made.origins.add(new URL(request.url()).origin));
-  await prepare?.(page);
-  await page.goto(new URL(path, url).href);
-  return made;
-}
-
-interface VisitOptions {
-  readonly url?: string;
-  readonly context?: BrowserContextOptions;
-  readonly prepare?: (page: Page) => Promise<unknown>;
-}
-
-async function reaches(page: Page, phase: string, timeout = REACTION_TIMEOUT_MS): Promise<void> {
-  await page.locator(`body[data-phase="${phase}"]`).waitFor({ timeout });
-}
-
-/** Start can be pressed once the page knows the run. */
-async function knowsTheRun(page: Page): Promise<void> {
-  await page.locator("#start:enabled").waitFor({ timeout: REACTION_TIMEOUT_MS });
+function visit(path: string, options: VisitOptions = {}, url = coordinator.url): Promise<Visit> {
+  return visits.visit(new URL(path, url).href, options);
 }
 
 /** What the coordinator counts over a while. */
@@ -90,16 +53,16 @@ async function samplesGrowth(): Promise<number> {
   return (await coordinator.view()).samples - samples;
 }
 
-function overflowPx(page: Page): Promise<number> {
-  return page.evaluate<number>("document.documentElement.scrollWidth - document.documentElement.clientWidth");
-}
-
 test("[E4] Before Start the page says what is trained, and neither a worker nor a socket exists", async () => {
   const { page, workers, sockets, errors, origins } = await visit("/");
   await knowsTheRun(page);
   const { data } = (await (await fetch(`${coordinator.url}/api/run`)).json()) as { data: { title: string } };
   expect(await page.locator("h1").textContent()).toBe(data.title.replace(/\.$/, ""));
-  expect(await page.locator("#network").textContent()).toContain("431,080 parameters");
+  expect(await page.locator("#network").textContent()).toMatch(/^mlp, [\d,]+ parameters$/);
+  expect(await page.locator("#for-whom").textContent()).toContain("“page”");
+  expect(await page.locator("#costs").textContent()).toMatch(
+    /MB to download before the first step.*an hour up and down/,
+  );
   await page.waitForTimeout(WATCHED_MS);
   expect(await page.locator("#accuracy").textContent()).toMatch(/ %$/);
   expect({ workers, sockets, errors }).toEqual({ workers: [], sockets: [], errors: [] });
@@ -147,6 +110,7 @@ test("[E4] Start trains, Pause pauses, Resume resumes and Stop stops", async () 
   await page.waitForTimeout(SETTLE_MS);
   expect(await samplesGrowth()).toBe(0);
   expect(await page.locator("#phase-detail").textContent()).toContain("Thank you");
+  expect(await page.title()).toMatch(/^\d+\.\d % · Drove$/);
   expect(errors).toEqual([]);
   expect([...origins].filter((origin) => origin !== "null")).toEqual([new URL(coordinator.url).origin]);
 });
@@ -185,95 +149,97 @@ test("The controls are operable by keyboard, and the focus stays with them", asy
   await page.keyboard.press("Enter");
   expect(await focused()).toBe("pause");
   await page.keyboard.press("Tab");
+  expect(await focused()).toBe("finish");
+  await page.keyboard.press("Tab");
   expect(await focused()).toBe("stop");
   await page.keyboard.press("Space");
   await reaches(page, "stopped", 5000);
   expect(await focused()).toBe("start");
 });
 
-test("An address over plain http is told why the GPU is closed to it, and that training works all the same", async () => {
-  const { port } = coordinator;
-  const { page } = await visit("/?backend=auto", { url: `http://${ELSEWHERE}:${port}` });
+test("Finish completes the exchange that is begun, says so, and then stops", async () => {
+  const { page, errors } = await visit("/?backend=wasm");
   await knowsTheRun(page);
-  const told = page.locator(".notice");
-  // The run asks for WASM, so there is nothing to say; a link that asks for WebGPU has to be told.
-  expect(await told.count()).toBe(0);
-  await page.goto(`http://${ELSEWHERE}:${port}/?backend=webgpu`);
-  await knowsTheRun(page);
-  expect(await told.textContent()).toContain(`plain http from ${ELSEWHERE}`);
-  expect(await told.textContent()).toContain(`http://localhost:${port}`);
+  await pressStart(page);
+  await expect.poll(() => page.locator("#verdicts").textContent(), { timeout: REACTION_TIMEOUT_MS }).toMatch(/^[1-9]/);
+  const { exchanges } = await coordinator.view();
+  await page.evaluate(`window.phases = []; new MutationObserver(() => window.phases.push(document.body.dataset.phase))
+    .observe(document.body, { attributes: true })`);
+  await page.getByRole("button", { name: "Finish" }).click();
+  await reaches(page, "stopped", 20_000);
+  expect(await page.evaluate<string[]>("window.phases")).toContain("finishing");
+  expect(await page.locator("#phase-detail").textContent()).toContain("Thank you");
+  const view = await coordinator.until("it left", ({ replicas }) => replicas.every((one) => !one.connected), 5000);
+  expect(view.exchanges).toBeGreaterThan(exchanges);
+  // Nothing that it trained on was thrown away: its own count is the coordinator's.
+  const own = await page.locator("#samples").textContent();
+  expect(Number(own?.split(" ")[0]?.replaceAll(",", ""))).toBe(view.replicas.at(-1)?.samples);
+  expect(errors).toEqual([]);
 });
 
-test("A coordinator that is gone is missed on both pages, and greeted when it is back", async () => {
-  const ours = await startCoordinator({ args: ["--name", "gone", "--backend", "wasm"] });
-  const { url } = ours;
-  const volunteer = await visit("/", { url });
-  const operator = await visit("/operator", { url });
-  await knowsTheRun(volunteer.page);
-  await operator.page.locator("#state", { hasText: "waiting for replicas" }).waitFor();
+test("What goes on is always to be seen: in the title and in the controls, renewed every second", async () => {
+  const { page } = await visit("/?backend=wasm");
+  await knowsTheRun(page);
+  await pressStart(page);
+  await reaches(page, "training");
+  const detail = page.locator("#phase-detail");
+  await expect.poll(() => detail.textContent(), { timeout: 20_000 }).toMatch(/images\/s · .* · \d+ s · .*[MkG]B/);
+  expect(await page.title()).toMatch(/training · Drove$/);
+  const told = new Set<string | null>();
+  for (let seconds = 0; seconds < 4; seconds++) {
+    told.add(await detail.textContent());
+    await page.waitForTimeout(1100);
+  }
+  expect(told.size).toBe(4);
+  // A screen reader is told of phases, not of every number.
+  expect(await page.locator("[aria-live] #phase-detail, [role=status] #phase-detail").count()).toBe(0);
+});
+
+test("A coordinator that is gone is missed, and greeted when it is back", async () => {
+  const ours = await startCoordinator({ args: ["--name", "gone", "--model", "mlp", "--backend", "wasm"] });
+  const { page } = await visit("/", {}, ours.url);
+  await knowsTheRun(page);
   await ours.kill();
-  const missing = "The coordinator does not answer";
-  await volunteer.page.locator(".notice.trouble", { hasText: missing }).waitFor();
-  await operator.page.locator(".notice.trouble", { hasText: missing }).waitFor();
-  const state = operator.page.locator("#state");
-  await expect.poll(() => state.textContent(), { timeout: REACTION_TIMEOUT_MS }).toBe("coordinator gone");
-  const back = await startCoordinator({ args: ["--name", "gone", "--backend", "wasm"], port: ours.port });
+  await page.locator(".notice.trouble", { hasText: "The coordinator does not answer" }).waitFor();
+  await expect.poll(() => page.locator("#run-state").textContent(), { timeout: 20_000 }).toBe("out of reach");
+  const back = await startCoordinator({
+    args: ["--name", "gone", "--model", "mlp", "--backend", "wasm"],
+    port: ours.port,
+  });
   try {
-    await volunteer.page.locator(".notice").waitFor({ state: "detached", timeout: REACTION_TIMEOUT_MS });
-    await operator.page.locator(".notice").waitFor({ state: "detached", timeout: REACTION_TIMEOUT_MS });
-    await operator.page.locator("#state", { hasText: "waiting for replicas" }).waitFor();
+    await page.locator(".notice").waitFor({ state: "detached", timeout: REACTION_TIMEOUT_MS });
   } finally {
     await back.stop();
   }
 });
 
-test("The operator's page shows the run and its replicas, and the link to share", async () => {
-  const volunteer = await visit("/?backend=wasm");
-  await knowsTheRun(volunteer.page);
-  await pressStart(volunteer.page);
-  const { page, errors, origins } = await visit("/operator");
-  await page.locator("#rows tr:not(.left)").first().waitFor({ timeout: REACTION_TIMEOUT_MS });
-  expect(await page.locator("#run").textContent()).toBe("page");
-  expect(await page.locator("#link").textContent()).toBe(`${new URL(coordinator.url).origin}/`);
-  expect(await page.locator("#rows tr").count()).toBe((await coordinator.view()).replicas.length);
-  expect(await page.locator("#learning-rate").textContent()).toBe("0.03");
-  expect(await page.locator("#period").textContent()).toBe("2");
-  expect(await page.locator("#groups").textContent()).toBe("every replica its own");
-  // Without compute groups and an autotuner nothing speaks of them.
-  expect(await page.locator(".if-groups:visible, #autotune:visible").count()).toBe(0);
-  expect(errors).toEqual([]);
-  expect([...origins].filter((origin) => origin !== "null")).toEqual([new URL(coordinator.url).origin]);
+test.each(["light", "dark"] as const)("The page is not wider than a phone of 360 px, in %s", async (colorScheme) => {
+  const { page } = await visit("/?backend=wasm", { context: { viewport: PHONE, colorScheme } });
+  await knowsTheRun(page);
+  expect(await overflowPx(page)).toBe(0);
+  await pressStart(page);
+  await reaches(page, "training");
+  await page.locator("#device").waitFor();
+  expect(await overflowPx(page)).toBe(0);
+  // However far one has scrolled, the controls are in reach.
+  await page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)");
+  await page.waitForTimeout(100);
+  const box = await page.locator("#stop").boundingBox();
+  expect(box?.y).toBeGreaterThanOrEqual(0);
+  expect(box?.y).toBeLessThan(PHONE.height);
 });
 
-test.each(["light", "dark"] as const)("No page is wider than a phone of 360 px, in %s", async (colorScheme) => {
-  const context = { viewport: PHONE, colorScheme };
-  const volunteer = await visit("/?backend=wasm", { context });
-  await knowsTheRun(volunteer.page);
-  expect(await overflowPx(volunteer.page)).toBe(0);
-  await pressStart(volunteer.page);
-  await reaches(volunteer.page, "training");
-  expect(await overflowPx(volunteer.page)).toBe(0);
-  const operator = await visit("/operator", { context });
-  await operator.page.locator("#rows tr").first().waitFor({ timeout: REACTION_TIMEOUT_MS });
-  expect(await overflowPx(operator.page)).toBe(0);
-});
-
-test("Members of a compute group read on their page and on the operator's which group they are in", async () => {
+test("Members of a compute group read which group they are in", async () => {
   const args = ["--solver", "async-sgd", "--groups", "1", "--backend", "wasm", "--batch", "16"];
   const ours = await startCoordinator({ args: ["--name", "grouped", "--model", "mlp", ...args] });
   try {
-    const volunteer = await visit("/", { url: ours.url, context: { viewport: PHONE } });
-    await knowsTheRun(volunteer.page);
-    await pressStart(volunteer.page);
-    const assigned = volunteer.page.locator("#assigned:visible");
+    const { page } = await visit("/", { context: { viewport: PHONE } }, ours.url);
+    await knowsTheRun(page);
+    await pressStart(page);
+    const assigned = page.locator("#assigned:visible");
     await assigned.waitFor({ timeout: REACTION_TIMEOUT_MS });
-    expect(await assigned.textContent()).toContain("compute group 1 of 1");
-    expect(await overflowPx(volunteer.page)).toBe(0);
-    const operator = await visit("/operator", { url: ours.url });
-    const group = operator.page.locator("td.if-groups:visible");
-    await group.first().waitFor({ timeout: REACTION_TIMEOUT_MS });
-    expect(await group.first().textContent()).toBe("1");
-    expect(await operator.page.locator("#groups").textContent()).toBe("1");
+    await expect.poll(() => assigned.textContent(), { timeout: 20_000 }).toContain("compute group 1 of 1");
+    expect(await overflowPx(page)).toBe(0);
   } finally {
     await ours.stop();
   }
