@@ -38,6 +38,8 @@ const STEP_SETTINGS = { learningRate: 1e-4, momentum: 0, weightDecay: 0 };
 /** Enough steps that the clock's and the event loop's grain disappear. */
 const ENOUGH_MS = 700;
 const MOST_STEPS_AT_ONCE = 64;
+/** Of steps that are queued together: what is queued runs on after Stop. */
+const QUEUED_MS = 100;
 
 /** Rejects only with what `between` throws. */
 export async function measure(backend: Backend, options: MeasurementOptions): Promise<Measured> {
@@ -100,7 +102,7 @@ class Stopwatch {
       passedMs += await this.#millisecondsOf(atOnce);
       steps += atOnce;
       // A GPU is fast when its queue is full; a WASM step ends before it returns, and messages must get in between.
-      if (this.#backend.name === "webgpu") atOnce = Math.min(2 * atOnce, MOST_STEPS_AT_ONCE);
+      if (this.#backend.name === "webgpu") atOnce = Math.min(2 * atOnce, MOST_STEPS_AT_ONCE, stepsIn(passedMs / steps));
     } while (passedMs < enoughMs && this.#leftMs > 0);
     return passedMs / steps;
   }
@@ -121,6 +123,10 @@ class Stopwatch {
     const begin = this.#steps++ * plan.batch;
     return Uint32Array.from({ length: plan.batch }, (_, index) => shard.first + ((begin + index) % shard.count));
   }
+}
+
+function stepsIn(msPerStep: number): number {
+  return Math.max(1, Math.floor(QUEUED_MS / Math.max(msPerStep, 0.001)));
 }
 
 /** `work`, or a rejection where it takes longer than `boundMs`. */

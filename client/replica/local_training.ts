@@ -25,7 +25,7 @@ export interface Device {
   readonly program: Program;
   /** Resolves with a sentence when the device is lost. */
   readonly lost: Promise<string>;
-  /** At most twice as many steps are queued on the device: few where a step is slow, so that Stop is prompt. */
+  /** At most twice as many steps are queued on the device; with 0 one at most, where a step is slow, so that Stop is prompt. */
   readonly stepsPerLook: number;
   /** The examples in the program, shard by shard; grows while shards arrive, and holds at least one. */
   readonly loaded: readonly ExampleRange[];
@@ -244,11 +244,13 @@ export class LocalTraining {
     this.#steps++;
     this.#samples += samples;
     this.#stepsSinceLook++;
-    if (this.#stepsSinceLook < this.#device.stepsPerLook) return;
+    const { stepsPerLook } = this.#device;
+    if (this.#stepsSinceLook < stepsPerLook) return;
     this.#stepsSinceLook = 0;
+    const look = this.#program.idle();
     // The look before this one: while it is waited for, the device has the newer steps to do.
-    this.#room = this.#look;
-    this.#look = this.#program.idle();
+    this.#room = stepsPerLook === 0 ? look : this.#look;
+    this.#look = look;
     // Whoever waits for it sees the failure; nobody may be waiting.
     this.#look.catch(() => {});
   }
