@@ -25,6 +25,11 @@ export type ConfigOptions = Readonly<Partial<Record<Exclude<FieldName, Switch>, 
 
 export function addConfigFlags(command: Command, defaults: ConfigSources["defaults"] = {}): void {
   command.option("--config <FILE>", `run file to read before the flags (default: ${RUN_FILE}, where there is one)`);
+  addFieldFlags(command, defaults);
+}
+
+/** A flag for each field of a run. */
+export function addFieldFlags(command: Command, defaults: ConfigSources["defaults"] = {}): void {
   for (const field of Object.keys(FIELDS).filter(isFieldName)) {
     if (field === "tls") continue;
     const { placeholder, help } = FIELDS[field];
@@ -43,16 +48,22 @@ export function addConfigFlags(command: Command, defaults: ConfigSources["defaul
 }
 
 export async function configFrom(options: ConfigOptions, defaults: ConfigSources["defaults"] = {}): Promise<RunConfig> {
-  const flags: Partial<Record<FieldName, unknown>> = {};
-  for (const field of Object.keys(FIELDS).filter(isFieldName)) if (field !== "tls") flags[field] = options[field];
-  flags.tls = tlsOf(options);
+  const flags = flagsFrom(options);
   const file = await findRunFile(options.config);
   flags.model = await withModel(flags.model, ".");
   return readConfig({ defaults, flags, ...(file ? { file: await withModelIn(file) } : {}) });
 }
 
+/** What the command line said of each field, as it was written; undefined where it said nothing. */
+export function flagsFrom(options: ConfigOptions): Partial<Record<FieldName, unknown>> {
+  const flags: Partial<Record<FieldName, unknown>> = {};
+  for (const field of Object.keys(FIELDS).filter(isFieldName)) if (field !== "tls") flags[field] = options[field];
+  flags.tls = tlsOf(options);
+  return flags;
+}
+
 /** A path in the place of a model's name becomes the model that the file describes. */
-async function withModel(model: unknown, folder: string): Promise<unknown> {
+export async function withModel(model: unknown, folder: string): Promise<unknown> {
   return typeof model === "string" && isModelPath(model) ? loadModelFile(model, folder) : model;
 }
 

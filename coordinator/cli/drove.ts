@@ -12,6 +12,8 @@ import { addEval } from "./eval.ts";
 import { describeFailure, EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from "./exit_codes.ts";
 import { addExport } from "./export.ts";
 import { addJoin } from "./join.ts";
+import { addModel } from "./model.ts";
+import { addNew } from "./new.ts";
 import { Output } from "./output.ts";
 import { CHECKOUT } from "./places.ts";
 import { addReplay } from "./replay.ts";
@@ -45,6 +47,7 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
     exitCode = code;
   };
   for (const add of [
+    addNew,
     addTrain,
     addServe,
     addJoin,
@@ -53,6 +56,7 @@ async function main(argumentsGiven: readonly string[]): Promise<ExitCode> {
     addDoctor,
     addBench,
     addData,
+    addModel,
     addEval,
     addExport,
     addReplay,
