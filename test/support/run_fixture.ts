@@ -6,6 +6,7 @@
 import { Center, type Applier } from "../../coordinator/center/center.ts";
 import { Run, type RunOptions } from "../../coordinator/run.ts";
 import type { LedgerEntry } from "../../coordinator/store/ledger.ts";
+import type { RestoredLeases } from "../../coordinator/leases/lease_journal.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import type { Session } from "../../coordinator/session.ts";
 import { streamOptionsFor } from "../../coordinator/stream.ts";
@@ -37,6 +38,7 @@ export interface FixtureOptions {
   readonly ledger?: LedgerEntry[];
   /** In place of the tiny one. */
   readonly layout?: ParameterLayout;
+  readonly leases?: RestoredLeases;
   /** Published versions, in place of as many as there is room for. */
   readonly keep?: number;
 }
@@ -102,6 +104,7 @@ export class RunFixture {
       onFailure: (error) => this.failures.push(error),
       log: (event) => this.logged.push(event),
       ...(options.restored ? { restored: options.restored } : {}),
+      ...(options.leases ? { leases: options.leases } : {}),
     };
     this.run = new Run(runOptions);
   }
