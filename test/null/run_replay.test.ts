@@ -10,7 +10,7 @@ import type { RunEvent } from "../../shared/run_log.ts";
 import { RunReplay } from "../../shared/run_replay.ts";
 import { Random } from "../../shared/random.ts";
 
-const TEXT = readFileSync(new URL("../support/replay/killed_and_resumed.events.jsonl", import.meta.url), "utf8");
+const TEXT = readFileSync(new URL("../support/replay/replayed/events.jsonl", import.meta.url), "utf8");
 const LINES = TEXT.trimEnd().split("\n");
 const EVENTS = LINES.map((line) => JSON.parse(line) as RunEvent);
 
