@@ -7,9 +7,9 @@ import type { RunChange } from "./run_view.ts";
 export const SETTING_WORDS: Readonly<Record<RunChange["setting"], string>> = {
   learningRate: "learning rate",
   momentum: "momentum",
-  communicationPeriod: "steps between exchanges (τ)",
-  movingRate: "moving rate (α)",
-  elasticRate: "elastic rate (β)",
+  communicationPeriod: "period τ",
+  movingRate: "moving rate α",
+  elasticRate: "elastic rate β",
   staleness: "staleness policy",
   groups: "compute groups",
 };

@@ -14,7 +14,7 @@ export class TokenRefused extends Error {
 const answerSchema = v.union([v.object({ done: v.string() }), v.object({ problem: v.string() })]);
 
 export interface AskOptions {
-  readonly method?: "GET" | "POST";
+  readonly method?: "GET" | "HEAD" | "POST";
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;

@@ -30,13 +30,10 @@ export class RunLog {
    */
   async read(progress: (share: number) => void, signal: AbortSignal): Promise<string | undefined> {
     try {
+      const path = `api/operator/runs/${encodeURIComponent(this.name)}/events`;
+      if (this.#bytes > 0 && !(await this.#hasGrown(path, signal))) return undefined;
       const headers = this.#bytes === 0 ? {} : { Range: `bytes=${this.#bytes}-` };
-      const response = await this.#api.ask(`api/operator/runs/${encodeURIComponent(this.name)}/events`, {
-        headers,
-        signal,
-      });
-      // Nothing beyond what was read.
-      if (response.status === 416) return undefined;
+      const response = await this.#api.ask(path, { headers, signal });
       if (response.status === 404) return `The run ${this.name} has no event log.`;
       if (!response.ok || response.body === null)
         return `The coordinator did not give the event log of ${this.name} (HTTP ${response.status}).`;
@@ -48,6 +45,12 @@ export class RunLog {
       signal.throwIfAborted();
       return `The event log of ${this.name} did not come through; try again when the coordinator answers.`;
     }
+  }
+
+  /** Asked first, because browsers complain of a range that is empty. */
+  async #hasGrown(path: string, signal: AbortSignal): Promise<boolean> {
+    const { headers } = await this.#api.ask(path, { method: "HEAD", signal });
+    return Number(headers.get("content-length") ?? 0) !== this.#bytes;
   }
 
   #restart(): void {

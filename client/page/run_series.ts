@@ -8,7 +8,7 @@ import type { AxisKind } from "./chart_axis.ts";
 
 const MOST_LIVE_POINTS = 2000;
 /** Between two evaluations, to make a speed of them: shorter ones say more about the clock. */
-const LEAST_SECONDS = 0.5;
+const LEAST_SECONDS = 2;
 
 export interface RunPoint {
   readonly seconds: number;

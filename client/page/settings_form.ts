@@ -1,7 +1,8 @@
 /** The form by which settings are changed while the run trains: what is filled in is checked here, sent at once, and answered beside it. */
 
 import type { OperatorAnswer, OperatorChanges, OperatorRequest } from "../../shared/operator.ts";
-import type { RunView } from "../../shared/run_view.ts";
+import { SETTING_WORDS } from "../../shared/run_event_words.ts";
+import type { RunChange, RunView } from "../../shared/run_view.ts";
 import { byId, make, setText } from "./dom.ts";
 import { say } from "./said_answer.ts";
 import { readSetting, SETTING_FIELDS, type SettingField } from "./setting_fields.ts";
@@ -157,7 +158,17 @@ export class SettingsForm {
     this.#apply.disabled = true;
     const answer = await this.#send({ kind: "retune", changes });
     this.#apply.disabled = false;
-    say(this.#answer, answer);
+    say(this.#answer, inWords(answer));
     if (!("problem" in answer)) for (const row of this.#rows) row.clear();
   }
+}
+
+/** The coordinator speaks of settings as the run file names them; people here know them by their labels. */
+function inWords(answer: OperatorAnswer): OperatorAnswer {
+  const names = new RegExp(`"?\\b(${SETTING_FIELDS.map(({ setting }) => setting).join("|")})\\b"?`, "g");
+  const replaced = (text: string): string => {
+    const words = text.replaceAll(names, (_found, name: RunChange["setting"]) => SETTING_WORDS[name]);
+    return words.charAt(0).toUpperCase() + words.slice(1);
+  };
+  return "problem" in answer ? { problem: replaced(answer.problem) } : { done: replaced(answer.done) };
 }
