@@ -10,11 +10,17 @@ import { findNodeAdapter } from "../node/adapter.ts";
 import { locateBrowser } from "../browser/find.ts";
 import { installBrowser } from "../browser/install.ts";
 import { probeBrowser } from "../browser/probe.ts";
-import { loadMnist } from "../data/mnist.ts";
+import { layoutOf } from "../../shared/model/layout.ts";
+import { misfitOf } from "../data/dataset.ts";
+import type { DatasetDescription } from "../data/description.ts";
+import { describeDataset } from "../data/library.ts";
+import { modelOf } from "../run_config.ts";
 import { readClientFiles } from "../server/client_files.ts";
+import { configFrom } from "./config_flags.ts";
+import { sizeInWords } from "./data_words.ts";
 import { describeFailure } from "./exit_codes.ts";
 import { thousands } from "./output.ts";
-import { CHECKOUT, CLIENT_FOLDER, NODE_CLIENT } from "./places.ts";
+import { CHECKOUT, CLIENT_FOLDER, dataRoot, NODE_CLIENT } from "./places.ts";
 
 export interface Check {
   readonly name: string;
@@ -29,6 +35,8 @@ export interface CheckRequest {
   readonly install: boolean;
   readonly port: number;
   readonly runsFolder: string;
+  /** Its path; undefined where there is none to check. */
+  readonly runFile: string | undefined;
   /** Told what takes long. */
   readonly onStep: (sentence: string) => void;
 }
@@ -64,7 +72,9 @@ export async function runChecks(request: CheckRequest): Promise<Check[]> {
   await look("node", true, nodeVersion);
   await look("wasm builds", true, wasmBuilds);
   await look("pages", true, pages);
-  await look("data", true, data);
+  const { runFile } = request;
+  if (runFile === undefined) await look("data", true, async () => inWords(await describeDataset("", "mnist")));
+  else await look("run file", true, () => checkedRunFile(runFile));
   await look("browser", true, async () => {
     browser = (await locateBrowser()) ?? (request.install ? await installBrowser(request.onStep) : undefined);
     if (!browser)
@@ -105,9 +115,19 @@ async function pages(): Promise<string> {
   return `${new Set(files.values()).size} files in ${CLIENT_FOLDER}`;
 }
 
-async function data(): Promise<string> {
-  const { train, test } = await loadMnist();
-  return `MNIST, ${thousands(train.count)} training and ${thousands(test.count)} test images`;
+/** Its fields, its model file, and that the data set is there and fits. */
+async function checkedRunFile(path: string): Promise<string> {
+  const config = await configFrom({ config: path });
+  const model = modelOf(config);
+  const { parameters } = layoutOf(model);
+  const data = await describeDataset(dataRoot(config.runsFolder), config.data);
+  const misfit = misfitOf(model, data);
+  if (misfit !== undefined) throw new Missing(`${path}: ${misfit}`);
+  return `${path}: ${model.name} (${thousands(parameters)} parameters) with ${config.solver} on ${inWords(data)}`;
+}
+
+function inWords(data: DatasetDescription): string {
+  return `${data.name}, ${sizeInWords(data)}`;
 }
 
 async function webGpu(browser: string): Promise<string> {

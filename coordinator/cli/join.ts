@@ -15,12 +15,14 @@ import { ConfigError } from "../run_config.ts";
 import { FIELDS } from "../run_fields.ts";
 import { findNodeAdapter } from "../node/adapter.ts";
 import { NodeSwarm } from "../node/node_swarm.ts";
-import { askCoordinator, coordinatorUrl, followCoordinator, TRUST_FLAG } from "./coordinator_api.ts";
+import { askCoordinator, followCoordinator, TRUST_FLAG } from "./coordinator_api.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from "./exit_codes.ts";
 import { JSON_FLAG, Output } from "./output.ts";
 import { NODE_CLIENT } from "./places.ts";
+import { addRunFileFlag, runUrl } from "./run_file.ts";
 
 interface JoinOptions {
+  readonly config?: string;
   readonly volunteers: string;
   readonly backend: string;
   readonly threads?: string;
@@ -70,10 +72,8 @@ const RETRY_MS = 2000;
 const SILENCE_ENDS_AFTER_MS = 300_000;
 
 export function addJoin(program: Command, done: (exitCode: ExitCode) => void): void {
-  program
-    .command("join")
-    .description("starts headless volunteers on this machine for a run")
-    .argument("<URL>", "the run's link, such as http://127.0.0.1:8080")
+  addRunFileFlag(program.command("join").description("starts headless volunteers on this machine for a run"))
+    .argument("[URL]", "the run's link, such as http://127.0.0.1:8080; the run file's where left out")
     .option("--volunteers <N>", "how many", "1")
     .option("--node", "without a browser: in Node, on this machine's GPU (Dawn) or on WASM")
     .option(
@@ -92,7 +92,9 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
       "after",
       `\nExample:\n  drove join http://127.0.0.1:8080 --volunteers 2\n  drove join https://192.168.1.7:8080 --node --trust HASH\n${EXIT_CODES_HELP}`,
     )
-    .action(async (url: string, options: JoinOptions) => done(await joinRun(coordinatorUrl(url), options)));
+    .action(async (url: string | undefined, options: JoinOptions) =>
+      done(await joinRun(await runUrl(url, options), options)),
+    );
 }
 
 async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {

@@ -3,6 +3,7 @@
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { Option, type Command } from "commander";
+import { misfitOf } from "../data/dataset.ts";
 import { DataError } from "../data/idx.ts";
 import { describeDataset, isBuiltIn } from "../data/library.ts";
 import { MODEL_SCHEMA_FILE, modelFileSchema, RUN_SCHEMA_FILE, runFileSchema } from "../file_schemas.ts";
@@ -117,15 +118,9 @@ async function hintsFor(file: string, config: RunConfig): Promise<string[]> {
   const flag = file === RUN_FILE ? "" : ` --config ${file}`;
   const hints = [`  Next: drove train${flag}, or drove serve${flag} for volunteers who come by themselves.`];
   try {
-    const { shape, classes } = await describeDataset(dataRoot(config.runsFolder), config.data);
-    const { input, classes: outputs, name } = modelOf(config);
-    const isFit = input.height === shape.height && input.width === shape.width && input.channels === shape.channels;
-    if (isFit && classes <= outputs) return hints;
-    const words = `${shape.height}x${shape.width}x${shape.channels} in ${classes} classes`;
-    return [
-      `  Beware: ${config.data} has images of ${words}, and ${name} takes ${input.height}x${input.width}x${input.channels} in up to ${outputs}; change one of them.`,
-      ...hints,
-    ];
+    const data = await describeDataset(dataRoot(config.runsFolder), config.data);
+    const misfit = misfitOf(modelOf(config), data);
+    return misfit === undefined ? hints : [`  Beware: ${misfit}`, ...hints];
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     const how = isBuiltIn(config.data) ? `drove data get ${config.data}` : `drove data import ${config.data} FOLDER`;

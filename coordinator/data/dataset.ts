@@ -4,7 +4,7 @@
  */
 
 import type { Normalisation } from "../../shared/engine/plan.ts";
-import type { ImageShape } from "../../shared/model/model.ts";
+import { describeShape, type ImageShape, type ModelDescription } from "../../shared/model/model.ts";
 import { DataError, type Idx } from "./idx.ts";
 import { ChannelHistogram } from "./normalisation.ts";
 
@@ -81,6 +81,18 @@ export function assembleDataset(words: DatasetWords, files: DatasetFiles): Datas
   return { name, title, shape, classes, ...(classNames ? { classNames } : {}), train, test, normalisation };
 }
 
+/** Why a model cannot be trained on images of this shape in so many classes, in a sentence; undefined where it can. */
+export function misfitOf(
+  model: Pick<ModelDescription, "name" | "input" | "classes">,
+  { name, shape, classes }: Pick<Dataset, "name" | "shape" | "classes">,
+): string | undefined {
+  if (describeShape(model.input) === describeShape(shape) && classes <= model.classes) return undefined;
+  return (
+    `${name} has images of ${describeShape(shape)} in ${classes} classes, but ${model.name} takes ` +
+    `${describeShape(model.input)} in up to ${model.classes}; choose a model and a data set that fit.`
+  );
+}
+
 /** How often each label occurs; its length is the highest label + 1. */
 export function classCounts(labels: Uint8Array): number[] {
   const counts = new Uint32Array(256);
@@ -110,10 +122,6 @@ function imageShape({ file, dimensions }: NamedIdx): ImageShape {
     );
   }
   return { height, width, channels };
-}
-
-function describeShape({ height, width, channels }: ImageShape): string {
-  return `${height}x${width}x${channels}`;
 }
 
 function normalisationOf(images: Uint8Array, channels: number): Normalisation {
