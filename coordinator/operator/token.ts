@@ -43,6 +43,9 @@ export async function keptToken(path: string): Promise<string | undefined> {
 
 /** In a time that says nothing about how much of it was right. */
 export function isSameToken(given: string, token: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(given), digest(token));
+  return timingSafeEqual(digestOf(given), digestOf(token));
+}
+
+function digestOf(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
 }

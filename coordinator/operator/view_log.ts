@@ -4,7 +4,7 @@
  */
 
 import type { LoggedEvent, ViewedRun } from "../../shared/run_log.ts";
-import type { ReplicaView, RunView } from "../../shared/run_view.ts";
+import type { RunView } from "../../shared/run_view.ts";
 
 export interface ViewLogOptions {
   readonly view: () => RunView;
@@ -54,8 +54,7 @@ export class ViewLog {
 
 function viewedOf({ history: _history, autotune: _autotune, changes: _changes, ...view }: RunView): ViewedRun {
   if (view.replicas.length <= MOST_REPLICAS) return view;
-  const rank = ({ connected, samples }: ReplicaView): number => (connected ? Infinity : samples);
-  const replicas = view.replicas.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+  const replicas = view.replicas.toSorted((a, b) => Number(b.connected) - Number(a.connected) || b.samples - a.samples);
   return { ...view, replicas: replicas.slice(0, MOST_REPLICAS) };
 }
 

@@ -26,8 +26,11 @@ export function networkOf(address: string | undefined): string | undefined {
 function firstGroups(address: string, count: number): string {
   const [withoutZone = ""] = address.split("%", 1);
   const [head = "", tail] = withoutZone.split("::");
-  const groupsOf = (text: string): string[] => (text === "" ? [] : text.split(":"));
   const [before, after] = [groupsOf(head), groupsOf(tail ?? "")];
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
   return [...before, ...Array.from({ length: zeros }, () => "0"), ...after].slice(0, count).join(":");
+}
+
+function groupsOf(text: string): string[] {
+  return text === "" ? [] : text.split(":");
 }

@@ -360,13 +360,13 @@ test("Nothing of all this was a failure of the coordinator", () => {
   expect(harness.failures).toEqual([]);
 });
 
-describe("Connections from one address", () => {
-  const crowd = async (url: string, count: number): Promise<WebSocket[]> => {
-    const sockets = Array.from({ length: count }, () => new WebSocket(url));
-    await Promise.all(sockets.map((socket) => once(socket, "open")));
-    return sockets;
-  };
+async function crowd(url: string, count: number): Promise<WebSocket[]> {
+  const sockets = Array.from({ length: count }, () => new WebSocket(url));
+  await Promise.all(sockets.map((socket) => once(socket, "open")));
+  return sockets;
+}
 
+describe("Connections from one address", () => {
   test("[L2] A classroom behind one router joins, and one beyond the limit is told why; who leaves makes room", async () => {
     const crowded = await startHarness({ networkOf: () => "203.0.113.7" });
     const sockets = await crowd(crowded.socketUrl, LIMITS.socketsPerAddress);
@@ -382,11 +382,11 @@ describe("Connections from one address", () => {
     expect(crowded.run.view().refusals).toEqual({ CROWDED: 1 });
     sockets[0]?.close();
     await once(sockets[0]!, "close");
-    const [next] = await crowd(crowded.socketUrl, 1);
-    next?.send(encodeHead(TYPE.hello, { ...HELLO, layoutHash: crowded.layoutHash }, 0));
-    const [welcome] = (await once(next!, "message")) as [Buffer];
+    const [another] = await crowd(crowded.socketUrl, 1);
+    another?.send(encodeHead(TYPE.hello, { ...HELLO, layoutHash: crowded.layoutHash }, 0));
+    const [welcome] = (await once(another!, "message")) as [Buffer];
     expect(readFromCoordinator(welcome, plainVectors(crowded.payloadBytes / 4))).toMatchObject({ kind: "welcome" });
-    for (const socket of [...sockets, next!]) socket.terminate();
+    for (const socket of [...sockets, another!]) socket.terminate();
     await crowded.close();
   });
 
