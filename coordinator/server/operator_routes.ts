@@ -111,7 +111,6 @@ export class OperatorRoutes {
   }
 
   async #obey(request: IncomingMessage): Promise<{ readonly status: number; readonly answer: OperatorAnswer }> {
-    const refused = (status: number, problem: string) => ({ status, answer: { problem } }) as const;
     if (!isOwnPage(request)) return refused(403, "Only this coordinator's own pages may control the run.");
     if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? "")) {
       return refused(415, "The request has another Content-Type than application/json; send JSON.");
@@ -173,6 +172,10 @@ function isOperator({ headers }: IncomingMessage, token: string): boolean {
 function startOf(range: string | undefined): number | undefined {
   const [, start] = /^bytes=(\d{1,15})-$/.exec(range ?? "") ?? [];
   return start === undefined ? undefined : Number(start);
+}
+
+function refused(status: number, problem: string): { readonly status: number; readonly answer: OperatorAnswer } {
+  return { status, answer: { problem } };
 }
 
 function parsed(text: string): unknown {
