@@ -10,6 +10,7 @@ import type { Device } from "../../client/replica/local_training.ts";
 import type { OpenPeer } from "../../client/replica/peer_port.ts";
 import { Replica, type Ending } from "../../client/replica/replica.ts";
 import type { ModelDescription } from "../../shared/model/model.ts";
+import type { ExampleRange } from "../../shared/sampler.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { Assignment } from "../../shared/solver/assignment.ts";
@@ -70,6 +71,9 @@ export class ReplicaStage {
   /** What the replica told of its volunteer; apart, because it comes at any time. */
   readonly profiles: Header<"profile">[] = [];
   readonly phases: { readonly phase: Phase; readonly detail: string | undefined }[] = [];
+  /** Examples in the device, and those that were asked for. */
+  readonly loaded: ExampleRange[] = [{ first: 0, count: EXAMPLES }];
+  readonly wanted: ExampleRange[] = [];
   readonly program: QuadraticProgram;
   readonly replica: Replica;
   /** Comes with every welcome, answer and center from now on. */
@@ -102,7 +106,7 @@ export class ReplicaStage {
       ...(openPeer ? { openPeer } : {}),
       name,
       ...(held ? { held } : {}),
-      device: deviceOf(this.program, promise),
+      device: this.#deviceOf(this.program, promise),
       clock: this.clock,
       random: new Random(3),
       connect: this.#connect,
@@ -112,11 +116,24 @@ export class ReplicaStage {
         if (!program) throw new Error("no other device");
         const lost = Promise.withResolvers<string>();
         this.loseDevice = lost.resolve;
-        return deviceOf(program, lost.promise);
+        return this.#deviceOf(program, lost.promise);
       },
       onPhase: (phase, detail) => this.phases.push({ phase, detail }),
       onProgress: (progress) => (this.progress = progress),
     });
+  }
+
+  #deviceOf(program: QuadraticProgram, lost: Promise<string>): Device {
+    return {
+      backend: "wasm",
+      description: "paper and pencil",
+      samplesPerSecond: 5,
+      program,
+      lost,
+      stepsPerLook: 1,
+      loaded: this.loaded,
+      load: (wanted) => this.wanted.push(...wanted),
+    };
   }
 
   readonly #connect: ConnectLink = (events) => {
@@ -275,17 +292,4 @@ function bytesOf({ buffer, byteOffset, byteLength }: Payload): Uint8Array {
 
 export function vectorIn(message: FromReplica): Float32Array<ArrayBuffer> {
   return new Float32Array(message.payload.slice().buffer);
-}
-
-function deviceOf(program: QuadraticProgram, lost: Promise<string>): Device {
-  return {
-    backend: "wasm",
-    description: "paper and pencil",
-    samplesPerSecond: 5,
-    program,
-    lost,
-    stepsPerLook: 1,
-    loaded: [{ first: 0, count: EXAMPLES }],
-    load: () => {},
-  };
 }
