@@ -5,6 +5,9 @@ import { decimal, duration } from "./format.ts";
 
 /** A sleep that nobody would notice is not told. */
 const TOLD_SLEEP_SECONDS = 5;
+/** Timers of hidden tabs come once a minute at worst: without one for longer, the whole machine slept. */
+const MACHINE_SLEEP_SECONDS = 150;
+const PULSE_MS = 10_000;
 
 export interface TabListener {
   visibility(): void;
@@ -17,18 +20,26 @@ export function watchTab(listener: TabListener): void {
   let asleepSinceMs: number | undefined;
   document.addEventListener("visibilitychange", () => listener.visibility());
   window.addEventListener("pagehide", () => listener.left());
+  let pulseMs = Date.now();
   document.addEventListener("freeze", () => {
     asleepSinceMs = Date.now();
   });
   document.addEventListener("resume", () => {
-    const seconds = asleepSinceMs === undefined ? 0 : (Date.now() - asleepSinceMs) / 1000;
+    pulseMs = Date.now();
+    const seconds = asleepSinceMs === undefined ? 0 : (pulseMs - asleepSinceMs) / 1000;
     asleepSinceMs = undefined;
     if (seconds >= TOLD_SLEEP_SECONDS) listener.slept(seconds);
   });
+  setInterval(() => {
+    const nowMs = Date.now();
+    const seconds = (nowMs - pulseMs) / 1000;
+    pulseMs = nowMs;
+    if (seconds >= MACHINE_SLEEP_SECONDS && asleepSinceMs === undefined) listener.slept(seconds);
+  }, PULSE_MS);
 }
 
 export function wordsOfSleep(seconds: number): string {
-  return `The browser had this tab sleep for ${duration(seconds)}; training goes on now. To avoid that, keep the tab in a window of its own, or except this address from the browser's energy saver.`;
+  return `This tab slept for ${duration(seconds)}, because the browser or the machine saved energy; training goes on now. To avoid that, keep the tab in a window of its own, and except this address from the browser's energy saver.`;
 }
 
 /** `periodFactor` is by how much its exchanges are further apart than asked for, 1 or more. */
