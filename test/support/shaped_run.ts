@@ -16,7 +16,7 @@ export interface ShapedRunOptions {
   readonly line: LineShape;
   /** Of `drove serve`. */
   readonly args: readonly string[];
-  /** Measured over so many exchanges, after the first few and after all data has come. */
+  /** Measured over so many exchanges, after the first few. Now and then another shard comes down the same line meanwhile. */
   readonly exchanges: number;
   readonly timeoutMs: number;
   readonly onProgress?: (progress: ReplicaProgress) => void;
@@ -97,18 +97,16 @@ async function watch(url: string, { exchanges, timeoutMs, onProgress }: ShapedRu
     timeoutMs,
   );
   let first: Told | undefined;
-  let isLoaded = false;
   let beganMs = 0;
   createInterface({ input: child.stdout }).on("line", (line) => {
     const message = JSON.parse(line) as FromWorker;
     if (message.kind === "failed") measured.reject(new Error(`${message.sentence}\n${log}`));
     if (message.kind === "phase" && message.phase === "training") beganMs = performance.now();
-    if (message.kind === "loading") isLoaded = message.loadedExamples === message.examples;
     if (message.kind !== "progress") return;
     const { progress } = message;
     onProgress?.(progress);
     const told = { progress, ms: performance.now() - beganMs };
-    if (isLoaded && progress.applied >= FIRST_EXCHANGES) first ??= told;
+    if (progress.applied >= FIRST_EXCHANGES) first ??= told;
     if (first && progress.exchanges >= first.progress.exchanges + exchanges) measured.resolve([first, told]);
   });
   void exited.then(() => measured.reject(new Error(`The volunteer ended before it was measured.\n${log}`)));
