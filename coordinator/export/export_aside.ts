@@ -9,7 +9,7 @@ import type { ExportTask, ExportWorkerAnswer } from "./export_worker.ts";
 import { ExportError, type ExportedFile, type ExportFormat } from "./formats.ts";
 
 /** Requests that wait, and the one that is answered. */
-const MOST_AT_ONCE = 8;
+const MOST_AT_ONCE = 4;
 
 let waiting = 0;
 let last: Promise<unknown> = Promise.resolve();

@@ -11,7 +11,7 @@ import { recordOf } from "./record_file.ts";
 import type { SourceRun } from "./run_source.ts";
 
 const FILE_VERSION = "brain.Event:2";
-/** A histogram has up to 257 buckets; one every so many views is more than a chart shows. */
+/** A histogram has up to 257 buckets; one every so many views, and the last, is more than a chart shows. */
 const VIEWS_PER_HISTOGRAM = 10;
 
 /** A scalar or histogram under its name. */
@@ -34,17 +34,26 @@ export async function tensorboardOf(run: SourceRun): Promise<ExportedFile> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   const write = (event: object): void => void parts.push(recordOf(encode(event)));
   let firstSeconds: number | undefined;
-  let views = 0;
+  let viewsWithout = VIEWS_PER_HISTOGRAM;
+  let unwritten: (Measurement & { readonly kind: "view" }) | undefined;
+  const writeSummary = (measurement: Measurement, value: readonly SummaryValue[]): void =>
+    write({ wallTime: wallSecondsOf(measurement), step: samplesOf(measurement), summary: { value } });
   for await (const measurement of measurementsOf(run)) {
     const wallTime = wallSecondsOf(measurement);
     if (firstSeconds === undefined) write({ wallTime, fileVersion: FILE_VERSION });
     firstSeconds ??= wallTime;
     const value = [...scalarsOf(measurement)];
-    if (measurement.kind === "view" && views++ % VIEWS_PER_HISTOGRAM === 0) {
-      value.push(...histogramOf(measurement.view.staleness));
+    if (measurement.kind === "view") {
+      const isDue = ++viewsWithout >= VIEWS_PER_HISTOGRAM && measurement.view.applied > 0;
+      if (isDue) value.push(...histogramOf(measurement.view.staleness));
+      unwritten = isDue ? undefined : measurement;
+      if (isDue) viewsWithout = 0;
     }
-    if (value.length > 0) write({ wallTime, step: samplesOf(measurement), summary: { value } });
+    writeSummary(measurement, value);
   }
+  // The last one is what the run was like on the whole.
+  const rest = unwritten ? histogramOf(unwritten.view.staleness) : [];
+  if (unwritten && rest.length > 0) writeSummary(unwritten, rest);
   if (firstSeconds === undefined) write({ wallTime: 0, fileVersion: FILE_VERSION });
   const name = `events.out.tfevents.${Math.floor(firstSeconds ?? 0)}.drove`;
   return exportedFile(name, "application/octet-stream", parts);

@@ -41,6 +41,7 @@ export const TRAINING: Readonly<Record<ModelName, Training>> = {
   "resnet-50": { batch: 8, steps: 3, learningRate: 0.01 },
 };
 const MOMENTUM = 0.9;
+const BRANCH_SCALE = 0.2;
 
 /** `training` in the place of what the table says, for tests that are in a hurry. */
 export async function subjectOf(name: ModelName, training: Training = TRAINING[name]): Promise<Subject> {
@@ -66,7 +67,7 @@ async function trained(
   const backend = await createWasmBackend(await readWasmSources());
   const plan = compilePlan(statisticsAtOnce(model), { batch, datasetExamples: batch, normalisation });
   const program = await backend.compile(plan);
-  program.writeParameters(offTheirStart(plan.layout));
+  program.writeParameters(offTheirStart(model, plan.layout));
   const examples = Uint32Array.from({ length: batch }, (_, index) => index);
   for (let step = 0; step <= steps; step++) {
     const first = (step * batch) % (train.count - batch);
@@ -89,17 +90,28 @@ function statisticsAtOnce(model: ModelDescription): ModelDescription {
   };
 }
 
-/** Initial parameters where nothing is exactly 0 or 1: an export that mixes two of them up is noticed. */
-function offTheirStart(layout: ParameterLayout): Float32Array<ArrayBuffer> {
+/**
+ * Initial parameters where nothing is exactly 0 or 1, so that an export that mixes two of them up is noticed. Norms that end a residual
+ * branch begin small, as is usual where deep networks are trained (Goyal et al. 2017, section 5.1): with the identity's full size in
+ * every branch, fifty untrained layers magnify rounding several hundred times.
+ */
+function offTheirStart(model: ModelDescription, layout: ParameterLayout): Float32Array<ArrayBuffer> {
   const parameters = initialParameters(layout, 5);
   const random = new Random(6);
+  const branchEnds = new Set(branchEndsOf(model).map((name) => `${name}.scale`));
   for (const { name, offset, elements } of layout.tensors) {
+    const size = branchEnds.has(name) ? BRANCH_SCALE : 1;
     for (let at = offset; at < offset + elements; at++) {
-      if (name.endsWith(".scale")) parameters[at]! *= Math.exp(0.2 * random.normal());
+      if (name.endsWith(".scale")) parameters[at]! *= size * Math.exp(0.2 * random.normal());
       if (name.endsWith(".shift") || name.endsWith(".bias")) parameters[at]! += 0.05 * random.normal();
     }
   }
   return parameters;
+}
+
+/** What a sum's branch ends with; its other source is the identity, or a projection. */
+function branchEndsOf({ layers }: ModelDescription): string[] {
+  return layers.flatMap((layer) => (layer.kind === "add" && Array.isArray(layer.from) ? [String(layer.from[0])] : []));
 }
 
 function imagesOf({ images, count }: Examples, first: number, length: number): Uint8Array<ArrayBuffer> {
