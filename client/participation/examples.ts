@@ -41,7 +41,7 @@ interface LoadedExamples {
   /** Shard by shard; grows. */
   readonly loaded: readonly ExampleRange[];
   /** Has the shards of these put into it too, one after the other, in this order. Never throws. */
-  load(wanted: readonly ExampleRange[]): void;
+  readonly load: (wanted: readonly ExampleRange[]) => void;
 }
 
 interface Loading {

@@ -80,7 +80,7 @@ export class LeaseBook {
   /** What the replica holds, each from where it was used up to. */
   heldBy(replica: string): Lease[] {
     const held = this.#holders.get(replica)?.leases.values() ?? [];
-    return [...held].map(({ lease, at }) => ({ ...lease, from: at }));
+    return Array.from(held, ({ lease, at }) => ({ ...lease, from: at }));
   }
 
   /** What the replica is given now, so that it has examples for the next periods of `periodExamples` each. */

@@ -195,8 +195,7 @@ test("[K2] A replica is given examples of shards that it has while the epoch has
   expect(exchange).toBeGreaterThan(2);
   expect(inShard).toBe(1000);
   const [first] = others;
-  const shardOf = (example: number): number => Math.floor(example / 1000);
-  expect(new Set(first?.ranges.map((range) => shardOf(range.first))).size).toBe(1);
+  expect(new Set(first?.ranges.map((range) => Math.floor(range.first / 1000))).size).toBe(1);
 });
 
 test("A replica has about three periods ahead, one with long periods too", () => {

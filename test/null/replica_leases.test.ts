@@ -26,7 +26,7 @@ async function joined(leases: readonly Lease[], changes: Header<"welcome"> | obj
 }
 
 function drawn({ program }: ReplicaStage, from = 0, steps = TAU): number[] {
-  return program.drawn.slice(from, from + steps).flatMap((batch) => [...batch]);
+  return program.drawn.slice(from, from + steps).flatMap((batch) => Array.from(batch));
 }
 
 test("[K3] [K4] A replica trains on its lease in order, and its push says how far, of the steps before it alone", async () => {

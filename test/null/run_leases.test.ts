@@ -38,6 +38,7 @@ afterEach(async () => {
 interface Pushed {
   readonly exchange: number;
   readonly baseVersion: number;
+  readonly incarnation?: number;
   readonly samples?: number;
   readonly leased?: Header<"push">["leased"];
 }
@@ -258,7 +259,7 @@ describe("After a restart", () => {
     for (const { id } of given) expect(held.map((one) => one.id)).not.toContain(id);
     // Of the incarnation before.
     const stale = [{ lease: lease.id, upTo: 50 }];
-    await answered(back.peer, { exchange: 2, baseVersion: 1, ...{ incarnation: 2 }, leased: stale });
+    await answered(back.peer, { exchange: 2, baseVersion: 1, incarnation: 2, leased: stale });
     expect(after.ledger.at(-1)).not.toHaveProperty("leased");
     const audit = auditLeases(EXAMPLES, [...before.logged, ...after.logged], after.ledger);
     expect(audit).toMatchObject({ duplicates: 0, problems: [], used: 33 });
