@@ -147,14 +147,14 @@ async function* logged(events: readonly LeaseEvent[]): AsyncGenerator<RunEvent> 
 
 test("[K1] [K5] [K6] Whoever comes, leaves, is refused or killed: every example of every complete epoch is used exactly once", async () => {
   let epochs = 0;
-  for (let seed = 1; seed <= 60; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     const churn = new Churn(seed);
     for (let event = 0; event < 300; event++) await churn.happen();
     const audit = auditLeases(EXAMPLES, churn.log, churn.ledger);
     expect(audit, `seed ${seed}`).toMatchObject({ duplicates: 0, missing: 0, problems: [] });
     epochs += audit.epochs;
   }
-  expect(epochs).toBeGreaterThan(200);
+  expect(epochs).toBeGreaterThan(120);
 });
 
 test("The audit sees an example that is used twice, one that is lost, and a claim that nobody may make", () => {
