@@ -109,6 +109,8 @@ export interface ReplicaProgress {
   readonly samplesPerSecond: number;
   /** Of the time since training began, the rest of a duty cycle and pauses left out: the share that was spent in steps. */
   readonly busyShare: number | undefined;
+  /** Of the last seconds, the rest of a duty cycle included and pauses not: the share that was spent in steps; what `power` sets. */
+  readonly computingShare: number;
   readonly exchanges: number;
   /** Local steps, on average; more than the communication period where an exchange takes longer than that. */
   readonly stepsPerExchange: number | undefined;

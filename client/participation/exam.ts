@@ -41,6 +41,12 @@ export class Exam {
     this.#options = options;
   }
 
+  /** Has the answers come while something else is done; whoever takes the exam waits for them, and hears what is wrong with them. */
+  prefetch(plan: Plan): void {
+    const { exam } = this.#options.settings;
+    if (exam !== undefined) this.#answersTo(plan, exam).catch(() => {});
+  }
+
   /** Undefined where the run holds no exam. Rejects with a sentence where there are no answers, or the device breaks. */
   async take(program: Program): Promise<Verdict | undefined> {
     const { settings, clock } = this.#options;

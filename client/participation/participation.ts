@@ -135,6 +135,9 @@ export class Participation {
       onProblem: warn,
       onLoaded: (loadedExamples, all) => this.#tell({ kind: "loading", loadedExamples, examples: all }),
     });
+    const exam = new Exam({ settings, fetch, clock, random, signal: abort.signal });
+    // Nearly every device does the batch at once.
+    exam.prefetch(plan);
     const { count } = await examples.first().catch(as("out-of-reach"));
     this.#tell({ kind: "loading", loadedExamples: count, examples: examplesOf(settings) });
     this.#prepare("measuring");
@@ -146,7 +149,7 @@ export class Participation {
       clock,
       openBackend,
       advice,
-      exam: new Exam({ settings, fetch, clock, random, signal: abort.signal }),
+      exam,
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),

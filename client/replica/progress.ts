@@ -88,6 +88,8 @@ interface Reported extends Pick<
 
 export class Progress {
   readonly #speed = new Speed();
+  /** Milliseconds in steps, in place of samples. */
+  readonly #computing = new Speed();
   readonly #busy = new BusyTime();
   readonly #staleness = new StalenessHistogram();
   #localSteps = 0;
@@ -115,6 +117,7 @@ export class Progress {
     this.#localSteps++;
     this.#samples += samples;
     this.#speed.add(samples, nowMs);
+    this.#computing.add(nowMs - beganMs, nowMs);
     this.#busy.worked(beganMs, nowMs);
   }
 
@@ -126,10 +129,12 @@ export class Progress {
   /** The duty cycle is so many times what it was. */
   accelerated(factor: number): void {
     this.#speed.scale(factor);
+    this.#computing.scale(factor);
   }
 
   interrupted(): void {
     this.#speed.interrupt();
+    this.#computing.interrupt();
     this.#busy.interrupt();
   }
 
@@ -165,6 +170,7 @@ export class Progress {
       samples: this.#samples,
       samplesPerSecond: this.#speed.perSecond,
       busyShare: this.#busy.shareAt(nowMs),
+      computingShare: this.#computing.perSecond / 1000,
       exchanges: this.#exchanges,
       stepsPerExchange: this.#exchanges === 0 ? undefined : this.#stepsTold / this.#exchanges,
       applied: this.#applied,

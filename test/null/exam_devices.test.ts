@@ -11,6 +11,7 @@ import type { Device } from "../../client/replica/local_training.ts";
 import type { Backend } from "../../shared/engine/backend.ts";
 import { answerExam } from "../../shared/engine/exam/examine.ts";
 import type { Plan } from "../../shared/engine/plan.ts";
+import { flopsPerSample } from "../../shared/engine/work.ts";
 import { planOf } from "../../shared/engine/run_plan.ts";
 import { createWasmBackend } from "../../shared/engine/wasm/wasm_backend.ts";
 import { MODELS } from "../../shared/model/catalogue.ts";
@@ -141,7 +142,10 @@ describe("Admission", () => {
     const play = stage({});
     await chosen(play);
     expect(play.choices).toHaveLength(1);
-    expect(play.choices[0]!.exam).toMatch(/^The exam is passed: \d+ operations and one whole gradient/);
+    const [choice] = play.choices;
+    expect(choice!.exam).toMatch(/^The exam is passed: \d+ operations and one whole gradient/);
+    const { samplesPerSecond = 0 } = choice!.measured.find(({ backend }) => backend === choice!.backend)!;
+    expect(choice!.gflops).toBeCloseTo((samplesPerSecond * flopsPerSample(PLAN)) / 1e9, 9);
     expect(play.asked.filter((path) => path.startsWith(SETTINGS.exam!))).toEqual([WHOLE]);
   });
 
@@ -181,7 +185,9 @@ describe("Admission", () => {
       webgpu: ZEROS,
       wasm: { gradient: true, becomes: () => Number.NaN },
     });
-    await expect(devices.choose()).rejects.toThrow(
+    const refusal = devices.choose();
+    await expect(refusal).rejects.toMatchObject({ kind: "exam-failed" });
+    await expect(refusal).rejects.toThrow(
       /^Nothing here can train\. .*the wasm of a test: .* samples\/s\. It failed the exam at the whole gradient: .*WebGPU on the webgpu of a test: .* samples\/s\. It failed the exam at fc1 filter gradient: fc1\.weights is zero everywhere\. Try another machine\.$/,
     );
     expect(choices).toEqual([]);
@@ -195,12 +201,31 @@ describe("Admission", () => {
     expect(play.choices.at(-1)).toMatchObject({ backend: "wasm", exam: expect.stringContaining("passed") });
   });
 
+  test("A GPU is built anew three times within a minute, then WASM takes its place; where that cannot, the loss is final", async () => {
+    const play = stage({});
+    await chosen(play);
+    const names: string[] = [];
+    for (let loss = 0; loss < 4; loss++) names.push((await play.devices.replace("The GPU was lost.")).backend);
+    expect(names).toEqual(["webgpu", "webgpu", "webgpu", "wasm"]);
+    expect(play.devices.wordsOfReplacement).toBe(
+      "The GPU was lost. Training goes on with the wasm of a test, from the last center.",
+    );
+    const alone = stage({ wasm: ZEROS });
+    await chosen(alone);
+    for (let loss = 0; loss < 3; loss++) await alone.devices.replace("The GPU was lost.");
+    const last = alone.devices.replace("The GPU was lost.");
+    await expect(last).rejects.toMatchObject({ kind: "device-lost" });
+    await expect(last).rejects.toThrow(/^The GPU was lost\. No other device can train: .* Start again\.$/);
+  });
+
   test("[E11] Answers that are still being computed are asked for again; others that do not come end in a sentence", async () => {
     const computing = stage({}, (asked) => (asked < 3 ? { status: 503 } : { body: answers }));
     await chosen(computing);
     expect(computing.asked.filter((path) => path === WHOLE)).toHaveLength(3);
     const missing = stage({}, () => ({ status: 404 }));
-    await expect(missing.devices.choose()).rejects.toThrow(
+    const refusal = missing.devices.choose();
+    await expect(refusal).rejects.toMatchObject({ kind: "out-of-reach" });
+    await expect(refusal).rejects.toThrow(
       /^The answers to the entrance exam did not come \(HTTP 404\)\. Start again; .*restart the coordinator\.$/,
     );
   });

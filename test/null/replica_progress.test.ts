@@ -52,6 +52,7 @@ test("Progress tells exchanges, answers, refusals and staleness apart", () => {
     samplesPerSecond: 640,
     // 100 and 75 of 220 ms.
     busyShare: 175 / 220,
+    computingShare: 0.75,
     exchanges: 2,
     stepsPerExchange: 20,
     applied: 1,

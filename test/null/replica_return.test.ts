@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { retryDelayMs } from "../../client/replica/connection.ts";
 import { Random } from "../../shared/random.ts";
 import { LIMITS, REFUSALS } from "../../shared/wire/codes.ts";
+import { encodeHead } from "../../shared/wire/frame.ts";
+import { TYPE } from "../../shared/wire/messages.ts";
 import { settled } from "../support/hand_clock.ts";
 import { filled, ReplicaStage, spareProgram, TAU, vectorIn } from "../support/replica_stage.ts";
 
@@ -200,6 +202,23 @@ describe("Refusals that end the participation", () => {
       expect(stage.pairs).toHaveLength(1);
     });
   }
+
+  test("Unreadable messages are taken for cut ones at first, and for a coordinator of another version the third time in a minute", async () => {
+    const stage = new ReplicaStage();
+    await stage.join();
+    for (let time = 1; time <= 3; time++) {
+      expect(stage.ending).toBeUndefined();
+      const message = encodeHead(TYPE.group, { epoch: 1 } as never, 0);
+      stage.pair.far.send(message);
+      stage.pair.deliverToNear();
+      await stage.turn();
+      if (time === 3) break;
+      await stage.reconnected();
+      await stage.welcome(undefined, { resumed: true });
+    }
+    await stage.turn();
+    expect(stage.ending).toMatchObject({ kind: "failed", failure: "old-client" });
+  });
 
   test("RUN_OVER finishes, and the close code says so where the refusal was lost", async () => {
     const stage = await joined();

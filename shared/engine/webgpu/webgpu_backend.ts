@@ -37,7 +37,7 @@ export async function createWebGpuBackend(
 ): Promise<Backend<StepOwner>> {
   const watch = new DeviceWatch(device);
   // Programs share it: a model compiled again, with another batch say, finds some of its pipelines made.
-  const kernels = new Kernels(device, shaders);
+  const kernels = new Kernels(device, shaders, info.isFallback);
   const traits = {
     isFallback: info.isFallback,
     hasSubgroups: device.features.has("subgroups"),
