@@ -8,7 +8,8 @@ export function didYouMean(found: unknown, names: readonly string[]): string {
 
 /** One that begins so, else one of which at most a third of the letters are wrong, capitals and dashes aside. */
 export function closest(found: string, names: readonly string[]): string | undefined {
-  if (found.length > 100) return undefined;
+  // A number is no misspelt number.
+  if (found.length > 100 || !/[a-z]/i.test(found)) return undefined;
   const plain = plainly(found);
   const begun = plain.length >= 3 ? names.find((name) => plainly(name).startsWith(plain)) : undefined;
   if (begun !== undefined) return begun;

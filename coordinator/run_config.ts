@@ -34,7 +34,7 @@ export interface RunConfig extends SolverSettings {
   readonly name: string | null;
   /** Of the catalogue, or a user's own. */
   readonly model: ModelName | ModelDescription;
-  /** "mnist", "cifar10", or the name of an imported data set. */
+  /** "mnist", "fashion-mnist", "cifar10", or the name of an imported data set. */
   readonly data: string;
   readonly clipNorm: number | null;
   /** Samples of the center's step that the learning rate was found for (`learningRateOf`). null: it is taken as it is. */

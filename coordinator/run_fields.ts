@@ -84,9 +84,9 @@ export const FIELDS = {
     schema: folderName,
     initial: "mnist",
     fromText: asIs,
-    accepted: `"mnist", "cifar10" or the name of an imported data set (see \`drove data list\`)`,
+    accepted: `"mnist", "fashion-mnist", "cifar10" or the name of an imported data set (see \`drove data list\`)`,
     placeholder: "NAME",
-    help: "what it is trained on: mnist, cifar10 or an imported data set",
+    help: "what it is trained on: mnist, fashion-mnist, cifar10 or an imported data set",
   },
   solver: {
     schema: v.picklist(SOLVER_NAMES),

@@ -43,7 +43,7 @@ export function addReplay(program: Command, done: (exitCode: ExitCode) => void):
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      `\nExamples:\n  drove replay lenet-mnist-ea-wild-1\n  drove replay lenet-mnist-ea-wild-1 --print --speed 100\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove replay lenet-mnist-ea-wild-1\n  drove replay lenet-mnist-ea-wild-1 --print --speed 100\n${EXIT_CODES_HELP}`,
     )
     .action(async (name: string | undefined, options: ReplayOptions) => {
       const output = new Output(options.json ?? false);

@@ -31,7 +31,7 @@ export function addStatus(program: Command, done: (exitCode: ExitCode) => void):
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      "\nExamples:\n  drove status http://127.0.0.1:8080\n  drove status https://192.168.1.7:8080 --trust HASH --token-file runs/mine/operator.token\n" +
+      "\nExample:\n  drove status http://127.0.0.1:8080\n  drove status https://192.168.1.7:8080 --trust HASH --token-file runs/mine/operator.token\n" +
         EXIT_CODES_HELP,
     )
     .action(async (link: string | undefined, options: StatusOptions) => {

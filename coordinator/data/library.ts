@@ -5,6 +5,7 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { didYouMean } from "../closest.ts";
 import type { CheckOptions } from "./checked_files.ts";
 import { describeCifar10, loadCifar10 } from "./cifar10.ts";
 import type { Dataset } from "./dataset.ts";
@@ -93,7 +94,7 @@ async function requireKnown(root: string, name: string): Promise<void> {
   const names = await datasetNames(root);
   if (names.includes(name)) return;
   throw new DataError(
-    `There is no data set named "${name}"; known here: ${names.join(", ")}. Import one with: drove data import`,
+    `There is no data set named "${name}"; known here: ${names.join(", ")}.${didYouMean(name, names)} Import one with \`drove data import\`.`,
   );
 }
 

@@ -160,7 +160,7 @@ test.for<[Flags, RegExp]>([
     { model: "resnet" },
     /^--model is "resnet"; accepted is one of logistic, mlp, lenet, cifar-quick, resnet-20, caffenet, densenet-40-12, resnet-50, or the path of a model file such as \.\/my_model\.json\. Did you mean "resnet-20"\?$/,
   ],
-  [{ data: "../etc" }, /^--data is "\.\.\/etc"; accepted is "mnist", "cifar10" or/],
+  [{ data: "../etc" }, /^--data is "\.\.\/etc"; accepted is "mnist", "fashion-mnist", "cifar10" or/],
   [{ name: ".hidden" }, /^--name is "\.hidden"; accepted is 1 to 64/],
   [{ solver: "adam" }, /^--solver is "adam"; accepted is one of sync-sgd, /],
   [{ staleness: "scale" }, /^--staleness is "scale"; accepted is "none", "scale:S0"/],

@@ -23,8 +23,8 @@ let isModelFile: ValidateFunction;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drove-new-"));
   const ajv = new Ajv({ allErrors: true });
-  isRunFile = ajv.compile(runFileSchema());
-  isModelFile = ajv.compile(modelFileSchema());
+  isRunFile = ajv.compile({ ...runFileSchema() });
+  isModelFile = ajv.compile({ ...modelFileSchema() });
 });
 afterAll(() => rm(folder, { recursive: true }));
 
