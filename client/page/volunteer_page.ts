@@ -227,7 +227,7 @@ export class VolunteerPage {
         threads: this.#link.threads,
         dutyCycle,
         allowsPeers: this.#consent.isGiven,
-        name: this.#name.name,
+        name: this.#link.name ?? this.#name.name,
         // Headless volunteers share no past.
         identity: this.#link.isUnattended ? undefined : readStored().identity,
       },
