@@ -66,12 +66,6 @@ const LEAST_SIDE = 8;
 /** A small convolutional net to begin from, which takes images of `input` and tells `classes` of them apart. */
 export function modelToBeginFrom(input: ImageShape, classes: number): ModelDescription {
   const isLarge = Math.min(input.height, input.width) >= LEAST_SIDE;
-  const stage = (number: number, channels: number): Layer[] => [
-    { kind: "conv2d", name: `conv${number}`, kernel: 3, channels, padding: 1, bias: false },
-    { kind: "batch-norm", name: `norm${number}` },
-    { kind: "relu", name: `relu${number}` },
-    { kind: "max-pool", name: `pool${number}`, size: 2, stride: 2 },
-  ];
   return {
     name: "my-model",
     input,
@@ -84,4 +78,13 @@ export function modelToBeginFrom(input: ImageShape, classes: number): ModelDescr
       { kind: "dense", name: "out", units: classes },
     ],
   };
+}
+
+function stage(number: number, channels: number): Layer[] {
+  return [
+    { kind: "conv2d", name: `conv${number}`, kernel: 3, channels, padding: 1, bias: false },
+    { kind: "batch-norm", name: `norm${number}` },
+    { kind: "relu", name: `relu${number}` },
+    { kind: "max-pool", name: `pool${number}`, size: 2, stride: 2 },
+  ];
 }

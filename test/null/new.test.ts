@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Ajv, type ValidateFunction } from "ajv";
+import { Ajv, type AnySchemaObject, type ValidateFunction } from "ajv";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { configFrom } from "../../coordinator/cli/config_flags.ts";
 import { placeOfRun, runUrl } from "../../coordinator/cli/run_file.ts";
@@ -23,8 +23,9 @@ let isModelFile: ValidateFunction;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drove-new-"));
   const ajv = new Ajv({ allErrors: true });
-  isRunFile = ajv.compile({ ...runFileSchema() });
-  isModelFile = ajv.compile({ ...modelFileSchema() });
+  // As editors read them.
+  isRunFile = ajv.compile(JSON.parse(JSON.stringify(runFileSchema())) as AnySchemaObject);
+  isModelFile = ajv.compile(JSON.parse(JSON.stringify(modelFileSchema())) as AnySchemaObject);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -37,8 +38,8 @@ test("A run file has what was asked for, names its schema beside it, and is the 
   const ended = await inProcess(
     "new",
     file,
-    ...["--model", "mlp", "--solver", "async-easgd", "--staleness", "scale:20", "--augmentation", "crop2"],
-    ...["--codec-up", "int8", "--peers", "--groups", "2", "--tls-self-signed", "--port", "0", "--json"],
+    ..."--model mlp --solver async-easgd --staleness scale:20 --augmentation crop2".split(" "),
+    ..."--codec-up int8 --peers --groups 2 --tls-self-signed --port 0 --json".split(" "),
   );
   expect(ended.exitCode).toBe(0);
   expect(await json("asked", "drove.run.json")).toEqual({
