@@ -14,14 +14,19 @@ const MOST_AT_ONCE = 4;
 let waiting = 0;
 let last: Promise<unknown> = Promise.resolve();
 
+/** A center may lie in memory that others write to. */
+interface AsideRequest extends Omit<ExportRequest, "center"> {
+  readonly center?: { readonly version: number; readonly parameters: Float32Array };
+}
+
 /** The center's parameters are copied at once. Rejects with an `ExportError`: a sentence for whoever asked. */
-export async function exportAside(format: ExportFormat, request: ExportRequest): Promise<ExportedFile> {
+export async function exportAside(format: ExportFormat, request: AsideRequest): Promise<ExportedFile> {
   if (waiting >= MOST_AT_ONCE) {
     throw new ExportError(`${MOST_AT_ONCE} exports are being made already; ask again when they are done.`);
   }
-  const { center } = request;
+  const { center, ...rest } = request;
   const copied = center && { version: center.version, parameters: new Float32Array(center.parameters) };
-  const task: ExportTask = { format, request: { ...request, ...(copied && { center: copied }) } };
+  const task: ExportTask = { format, request: { ...rest, ...(copied && { center: copied }) } };
   waiting++;
   const made = last.then(() => make(task));
   last = made.catch(() => undefined);
