@@ -31,7 +31,7 @@ export interface SplitOptions {
   readonly seed: number;
 }
 
-export const PICTURE_ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".avif"];
+const PICTURE_ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".avif"];
 const TEST_FOLDERS = ["test", "val", "validation"];
 /** A label is a byte. */
 const MOST_CLASSES = 256;

@@ -33,7 +33,7 @@ export interface ImageImport {
   readonly leftOut: ReadonlyMap<string, number>;
 }
 
-export interface BadPicture {
+interface BadPicture {
   /** Inside the source. */
   readonly file: string;
   readonly reason: string;

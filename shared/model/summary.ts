@@ -3,7 +3,7 @@
 import { layoutOf } from "./layout.ts";
 import { elementsOf, inferShapes, type ImageShape, type ModelDescription, type ShapedLayer } from "./model.ts";
 
-export interface LayerSummary {
+interface LayerSummary {
   readonly name: string;
   readonly kind: ShapedLayer["layer"]["kind"];
   /** Names of the layers that it reads; "input" is the model's input. */
