@@ -11,14 +11,13 @@ import type { Assignment } from "../shared/solver/assignment.ts";
 import { solverOf } from "../shared/solver/catalogue.ts";
 import { replicaRuleOf } from "../shared/solver/replica_rule.ts";
 import type { SolverSettings } from "../shared/solver/settings.ts";
-import type { CodecName } from "../shared/wire/codec/codec.ts";
-import { LIMITS, type RefusalCode } from "../shared/wire/codes.ts";
+import type { RefusalCode } from "../shared/wire/codes.ts";
 import type { Link } from "../shared/wire/link.ts";
 import type { Header } from "../shared/wire/messages.ts";
-import { agreedCodecs, type Codecs } from "../shared/wire/vectors.ts";
 import { assign } from "./assigner.ts";
-import type { Center, CenterState, PublishedVersion, Snapshot } from "./center/center.ts";
+import type { Center, CenterState, Snapshot } from "./center/center.ts";
 import { Exchanges, type LedgerPort, type Reply } from "./exchanges.ts";
+import { Membership } from "./membership.ts";
 import { RunChanges, type Retuning } from "./operator/run_changes.ts";
 import { StandingOrders } from "./operator/standing_orders.ts";
 import type { ExchangeOrder } from "./order/order.ts";
@@ -60,10 +59,6 @@ export interface RunOptions {
 }
 
 const EPOCHS_PER_INCARNATION = 2 ** 24;
-/** Of one replica, in the log. */
-const MOST_NAMES = 32;
-/** Of control characters, and of those that turn the direction of the text around them. */
-const UNSHOWN = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 export class Run implements RunPort {
   readonly settings: RunSettings;
@@ -84,6 +79,7 @@ export class Run implements RunPort {
   readonly #sessions = new Set<Session>();
   readonly #tally: Tally;
   readonly #leases: RunLeases;
+  readonly #membership: Membership;
   #solver: SolverSettings;
   readonly #changes: RunChanges;
   readonly #runOrder: RunOrder;
@@ -101,12 +97,13 @@ export class Run implements RunPort {
     this.payloadBytes = 4 * this.elements;
     this.#center = options.center;
     this.stream = new Stream(options.center, options.nowMs);
+    const isBarrier = solverOf(options.solver.solver).order === "barrier";
     this.#places = new Places({
       center: options.center,
       stream: this.stream,
       fragments: options.settings.fragments,
-      isBarrier: solverOf(options.solver.solver).order === "barrier",
-      freed: (replica) => this.#ended(replica),
+      isBarrier,
+      freed: (replica) => this.#membership.ended(replica),
     });
     this.#roster = new Roster(options.secret, options.incarnation);
     this.#tally = new Tally(this.#roster, this.clock.runMs, options.restored);
@@ -134,6 +131,24 @@ export class Run implements RunPort {
       vectorBytes: this.payloadBytes,
     };
     this.#runOrder = this.#newOrder();
+    this.#membership = new Membership({
+      settings: this.settings,
+      layoutHash: options.layout.hash,
+      incarnation: this.incarnation,
+      clock: this.clock,
+      roster: this.#roster,
+      places: this.#places,
+      stream: this.stream,
+      leases: this.#leases,
+      orders: this.orders,
+      order: () => this.#order,
+      isBarrier,
+      version: () => this.version,
+      isOver: () => this.isOver,
+      restored: () => this.#restoring,
+      assignmentOf: (replica) => this.assignmentOf(replica),
+      log: (event) => this.#log(event),
+    });
     this.#exchanges = this.#newExchanges(options);
   }
 
@@ -179,63 +194,12 @@ export class Run implements RunPort {
       session.tick();
       if (session.isClosed) this.#sessions.delete(session);
     }
-    for (const replica of this.#roster) {
-      if (!replica.isMember) continue;
-      if (this.nowMs() - replica.lastHeardMs <= LIMITS.leaseMs || replica.inFlight) continue;
-      replica.connection?.refuse("LEASE_EXPIRED");
-      this.#places.free(replica);
-    }
+    this.#membership.tick();
     this.#leases.tick();
   }
 
-  async join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
-    if (this.isOver) return "RUN_OVER";
-    if (hello.layoutHash !== this.#options.layout.hash) return "WRONG_LAYOUT";
-    const known = this.#roster.proven(hello.resume, this.clock.runMs());
-    const refusal = this.orders.refusalOf(known);
-    if (refusal) return refusal;
-    if (!known && this.#roster.connected().length >= LIMITS.replicas) return "RUN_FULL";
-    const replica = known ?? this.#roster.add(this.clock.runMs());
-    replica.connection?.refuse("REPLACED");
-    replica.connection = connection;
-    this.orders.greet(replica);
-    replica.backend = hello.backend;
-    replica.device = hello.device;
-    replica.allowsPeers = this.settings.peers && hello.allowsPeers === true;
-    if (hello.samplesPerSecond > 0) replica.speed = hello.samplesPerSecond;
-    this.heard(replica);
-    // Whoever joins meanwhile must not begin with the center that is given up.
-    await this.#restoring;
-    // An older connection's push may still be applied: its place must not change under it, and may be freed after it.
-    while (replica.inFlight) await replica.inFlight.settled;
-    replica.isMember = true;
-    const { id, backend, device } = replica;
-    this.#log({ kind: "joined", replica: id, backend, device });
-    const codecs = this.#codecsOf(replica, hello);
-    const isKnown = replica.place !== undefined && hello.resume?.incarnation === this.incarnation;
-    // Of the same codecs too: those of another device may be others.
-    const resumed = isKnown && isSame(codecs, replica.codecs);
-    const fetched = this.#fetched(hello.holds);
-    replica.codecs = codecs;
-    if (!resumed) await this.#places.open(replica, codecs, fetched);
-    this.#order.join(replica);
-    replica.freeSinceMs = this.clock.runMs();
-    replica.lastPushMs = replica.freeSinceMs;
-    const assignment = this.assignmentOf(replica);
-    const leases = this.#leases.welcomed(replica, hello.shards ?? [], resumed);
-    const welcome: Header<"welcome"> = {
-      replica: replica.id,
-      token: this.#roster.tokenOf(replica.id),
-      incarnation: this.incarnation,
-      version: replica.place?.baseVersion(0) ?? this.version,
-      resumed,
-      lastExchange: replica.lastExchange,
-      assignment,
-      codecs,
-      ...(leases.length === 0 ? {} : { leases }),
-    };
-    const isWithCenter = !resumed && !fetched;
-    return { replica, welcome, center: isWithCenter ? replica.place?.values() : undefined };
+  join(hello: Header<"hello">, connection: Connection): Promise<Joined | RefusalCode> {
+    return this.#membership.join(hello, connection);
   }
 
   /** The caller has seen that nothing is in flight. */
@@ -255,18 +219,12 @@ export class Run implements RunPort {
   }
 
   heard(replica: Replica): void {
-    replica.lastHeardMs = this.nowMs();
+    this.#membership.heard(replica);
   }
 
   /** What its volunteer chose to be called, and how the volunteer lets it compute. */
-  profiled(replica: Replica, { name: offered, isHidden, dutyCycle }: Header<"profile">): void {
-    replica.isHidden = isHidden;
-    replica.dutyCycle = dutyCycle;
-    const name = offered?.replaceAll(UNSHOWN, "").trim() || null;
-    if (name === replica.name || replica.timesNamed >= MOST_NAMES || this.orders.isKicked(replica)) return;
-    replica.name = name;
-    replica.timesNamed++;
-    this.#log({ kind: "named", replica: replica.id, name });
+  profiled(replica: Replica, header: Header<"profile">): void {
+    this.#membership.profiled(replica, header);
   }
 
   joined(replica: Replica, header: Header<"joined">): void {
@@ -279,11 +237,7 @@ export class Run implements RunPort {
 
   /** A connection ended: the place is kept for the lease, or freed at once when the replica left `forGood`. */
   leave(replica: Replica, connection: Connection, forGood: boolean): void {
-    if (replica.connection !== connection) return;
-    replica.connection = undefined;
-    this.#order.leave(replica);
-    if (forGood) this.#places.freeSoon(replica);
-    else this.#log({ kind: "left", replica: replica.id, forGood: false });
+    this.#membership.leave(replica, connection, forGood);
   }
 
   push(replica: Replica, header: Header<"push">, payload: Uint8Array): Promise<Reply> {
@@ -396,22 +350,6 @@ export class Run implements RunPort {
     return { ...this.#tally.record(), changes, retuned, kicked: this.orders.kicked };
   }
 
-  /** SPEC H8; the same again for who comes back and still has them. */
-  #codecsOf(replica: Replica, { codecs: known = [] }: Header<"hello">): Codecs {
-    const { up, down } = replica.codecs;
-    const has = (codec: CodecName): boolean => codec === "f32" || known.includes(codec);
-    if (replica.place && has(up) && has(down)) return replica.codecs;
-    return agreedCodecs({ up: this.settings.codecUp, down: this.settings.codecDown }, known);
-  }
-
-  /** SPEC D3. */
-  #fetched(holds: Header<"hello">["holds"]): PublishedVersion | undefined {
-    if (holds?.incarnation !== this.incarnation) return undefined;
-    // What a member of a barrier made of an older one would be too stale.
-    const isBarrier = solverOf(this.#solver.solver).order === "barrier";
-    return isBarrier && holds.version !== this.version ? undefined : this.stream.at(holds.version);
-  }
-
   get isOver(): boolean {
     return this.#state === "reached" || this.#state === "stopped";
   }
@@ -453,15 +391,6 @@ export class Run implements RunPort {
     });
   }
 
-  /** A membership ended for good: goodbye was said, its lease ran out, or it was kicked; nothing of it is in flight. */
-  #ended(replica: Replica): void {
-    if (!replica.isMember) return;
-    replica.isMember = false;
-    replica.isDraining = false;
-    this.#leases.ended(replica);
-    this.#log({ kind: "left", replica: replica.id, forGood: true });
-  }
-
   #record(changes: Retuning, by: RunChange["by"]): readonly RunChange[] {
     const { seconds, samples } = this.#tally;
     const recorded = this.#changes.record(changes, by, { seconds, samples });
@@ -482,8 +411,4 @@ export class Run implements RunPort {
 /** Of a new run, all of them. */
 function leasesOf({ leases, settings: { data, seed } }: RunOptions): RestoredLeases {
   return leases ?? newLeases({ shards: data.shards.map(({ examples }) => examples), seed });
-}
-
-function isSame(one: Codecs, other: Codecs): boolean {
-  return one.up === other.up && one.down === other.down;
 }
