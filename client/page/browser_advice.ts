@@ -38,14 +38,19 @@ export function adviceFor(around: Surroundings, backend: BackendWish): string | 
   return `${NO_WEBGPU[familyOf(around.userAgent)]} ${consequence}`;
 }
 
-type Family = "firefox" | "safari" | "chromium" | "other";
+type Family = "firefox" | "firefox-android" | "ios" | "safari" | "android" | "chromium-linux" | "chromium" | "other";
+
+const GRAPHICS_SWITCH = "switch on “Use graphics acceleration when available” in the browser's system settings";
 
 /** Where WebGPU is there by name but gives no adapter. */
 const NO_ADAPTER: Record<Family, string> = {
   firefox: "If this machine has a GPU, update its driver and Firefox, and look under about:support for “WebGPU”.",
+  "firefox-android": "Update Firefox and the phone's system, or use Chrome.",
+  ios: "Update the system: WebGPU needs iOS or iPadOS 26 or newer.",
   safari: "If this machine has a GPU, update the system; WebGPU needs Safari 26 or newer.",
-  chromium:
-    "If this machine has a GPU, switch on “Use graphics acceleration when available” in the browser's system settings, and look under chrome://gpu for “WebGPU”.",
+  android: "Update Chrome and the phone's system; WebGPU needs Android 12 or newer and a GPU that the browser trusts.",
+  "chromium-linux": `If this machine has a GPU, install its Vulkan driver, enable chrome://flags/#enable-unsafe-webgpu and chrome://flags/#enable-vulkan, ${GRAPHICS_SWITCH}, and look under chrome://gpu for “WebGPU”.`,
+  chromium: `If this machine has a GPU, update its driver, ${GRAPHICS_SWITCH}, and look under chrome://gpu for “WebGPU”.`,
   other: "If this machine has a GPU, update its driver and the browser.",
 };
 
@@ -53,9 +58,12 @@ const NO_ADAPTER: Record<Family, string> = {
 const NO_WEBGPU: Record<Family, string> = {
   firefox:
     "This Firefox offers no WebGPU. It is on from Firefox 141 on Windows and 145 on Macs with Apple silicon; elsewhere open about:config and set dom.webgpu.enabled to true, or use Chrome or Edge.",
-  safari: "This Safari offers no WebGPU. Update to Safari 26 (macOS 26, iOS 26) or newer.",
-  chromium:
-    "This browser offers no WebGPU. Update it (Chrome or Edge 113 or newer; 121 on Android), and switch on “Use graphics acceleration when available” in its system settings; on Linux also enable chrome://flags/#enable-unsafe-webgpu.",
+  "firefox-android": "Firefox for Android offers no WebGPU yet. Open this link in Chrome 121 or newer.",
+  ios: "This browser offers no WebGPU. On iPhones and iPads every browser gets it from the system: update to iOS or iPadOS 26 or newer.",
+  safari: "This Safari offers no WebGPU. Update to Safari 26 (macOS 26) or newer, or use Chrome.",
+  android: "This browser offers no WebGPU. Open this link in Chrome 121 or newer, on Android 12 or newer.",
+  "chromium-linux": `This browser offers no WebGPU. Update it, ${GRAPHICS_SWITCH}, and on Linux also enable chrome://flags/#enable-unsafe-webgpu and chrome://flags/#enable-vulkan; then restart the browser.`,
+  chromium: `This browser offers no WebGPU. Update it (Chrome or Edge 113 or newer), and ${GRAPHICS_SWITCH}.`,
   other: "This browser offers no WebGPU. Current versions of Chrome, Edge, Safari and Firefox do.",
 };
 
@@ -64,8 +72,13 @@ export function adapterAdvice(userAgent: string): string {
 }
 
 function familyOf(userAgent: string): Family {
-  if (/Firefox\//.test(userAgent)) return "firefox";
-  if (/Chrome\/|Chromium\//.test(userAgent)) return "chromium";
-  if (/Safari\//.test(userAgent)) return "safari";
-  return "other";
+  // All of them are WebKit there, whatever they call themselves.
+  if (/iPhone|iPad|iPod/.test(userAgent)) return "ios";
+  const isAndroid = /Android/.test(userAgent);
+  if (/Firefox\//.test(userAgent)) return isAndroid ? "firefox-android" : "firefox";
+  if (/Chrome\/|Chromium\//.test(userAgent)) {
+    if (isAndroid) return "android";
+    return /Linux|X11/.test(userAgent) && !/CrOS/.test(userAgent) ? "chromium-linux" : "chromium";
+  }
+  return /Safari\//.test(userAgent) ? "safari" : "other";
 }
