@@ -63,7 +63,8 @@ export class ReplayBar {
       replay.malformed === 0 ? "" : ` ${counted(replay.malformed, "line", "lines")} of the log could not be read.`;
     setText(this.#note, `From the event log: what you see was, and cannot be changed.${skipped}`);
     this.#scrub.max = String(replay.duration);
-    player.seek(0);
+    // Its first event, not all of those that came before the run's clock began.
+    player.step(0);
     this.#play.focus();
   }
 
