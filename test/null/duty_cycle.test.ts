@@ -39,6 +39,20 @@ describe("Accounts", () => {
     expect(cycle.owedMs).toBe(10);
   });
 
+  test("What is owed is reckoned anew when the share changes, and ends with the limit", () => {
+    const cycle = new DutyCycle(0.5);
+    cycle.worked(30);
+    cycle.set(0.25);
+    expect(cycle.owedMs).toBe(90);
+    cycle.set(1);
+    expect(cycle.owedMs).toBe(0);
+    expect(cycle.isLimited).toBe(false);
+    cycle.worked(30);
+    cycle.set(0.5);
+    expect(cycle.owedMs).toBe(0);
+    expect(() => cycle.set(0)).toThrow("a duty cycle of 0");
+  });
+
   test("The whole time is no limit, and none of it is none of ours", () => {
     expect(new DutyCycle(1).isLimited).toBe(false);
     for (const share of [0, -1, 1.5, Number.NaN]) expect(() => new DutyCycle(share)).toThrow("a duty cycle of");
@@ -86,5 +100,17 @@ describe("A throttled replica", () => {
     stage.replica.stop();
     await settled();
     expect(stage.ending).toEqual({ kind: "stopped" });
+  });
+
+  test("[L4] A machine that slept for a night sends one heartbeat when it wakes, and makes up for a second at most", async () => {
+    const stage = await throttled(0.5, { communicationPeriod: 1000 });
+    await shareOver(stage, 2000);
+    stage.pair.toFar.length = 0;
+    stage.clock.pass(8 * 3_600_000);
+    const share = await shareOver(stage, 5000);
+    expect(share).toBeLessThan(0.5 + 0.1 + 1 / 5);
+    stage.receive("heartbeat");
+    stage.expectSilence();
+    expect(stage.pairs).toHaveLength(1);
   });
 });

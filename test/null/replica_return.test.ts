@@ -208,7 +208,7 @@ describe("Refusals that end the participation", () => {
     await stage.join();
     for (let time = 1; time <= 3; time++) {
       expect(stage.ending).toBeUndefined();
-      const message = encodeHead(TYPE.group, { epoch: 1 } as never, 0);
+      const message = encodeHead(TYPE.group, { epoch: 1 }, 0);
       stage.pair.far.send(message);
       stage.pair.deliverToNear();
       await stage.turn();
