@@ -89,8 +89,8 @@ function announce(service: Service, config: RunConfig, output: Output): void {
     `The run "${service.folder.name}" is open: ${modelOf(config).name} on ${config.data} with ${config.solver}.`,
   );
   for (const link of service.links) output.say(`  Volunteers open  ${link}`);
-  output.say(`  You control it at  ${service.operatorLink}`);
-  output.say("  Keep that link to yourself: whoever has it controls the run.");
+  output.say(`  You watch it at  ${service.operatorLink}`);
+  output.say("  Keep that one to yourself: whoever has it controls the run.");
   if (!isLoopback(config.host) && config.tls === null) {
     output.say(
       "  On other machines browsers give WebGPU to https pages only: add --tls-self-signed, or volunteers there compute with WASM.",
