@@ -60,7 +60,7 @@ function frontMatter(run: SourceRun): string {
     "safetensors",
     config.solver,
   ];
-  const results = judged && [
+  const index = judged && [
     "model-index:",
     `  - name: ${JSON.stringify(name)}`,
     "    results:",
@@ -88,7 +88,7 @@ function frontMatter(run: SourceRun): string {
     `  - ${data}`,
     "metrics:",
     "  - accuracy",
-    ...(results ?? []),
+    ...(index ?? []),
     "---",
   ].join("\n");
 }
@@ -133,11 +133,14 @@ function dataSection({ run, normalisation, dataset }: CardSource): string {
   const counted = examples
     ? `: ${count(examples.trainExamples)} images to train on, ${count(examples.testExamples)} held out`
     : "";
-  const inWords = (values: readonly number[]): string => values.map((value) => value.toFixed(6)).join(", ");
   const normalised = model.layers.some(({ kind }) => kind === "embedding")
     ? "Bytes are tokens and go in as they are."
-    : `Pixels go in as (x / 255 - mean) / deviation, with the mean ${inWords(normalisation.mean)} and the deviation ${inWords(normalisation.deviation)} of the training images${normalisation.mean.length > 1 ? ", by channel" : ""}.`;
+    : `Pixels go in as (x / 255 - mean) / deviation, with the mean ${numbers(normalisation.mean)} and the deviation ${numbers(normalisation.deviation)} of the training images${normalisation.mean.length > 1 ? ", by channel" : ""}.`;
   return [`${quoted(config.data)}${counted}. ${normalised}`, balance(run, dataset)].join("\n\n");
+}
+
+function numbers(values: readonly number[]): string {
+  return values.map((value) => value.toFixed(6)).join(", ");
 }
 
 /** How often each class occurs. */

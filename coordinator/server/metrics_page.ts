@@ -38,7 +38,7 @@ const NUMBERS: Record<Exclude<MetricKey, StalenessKey | LabelledKey>, (from: Sou
   paused: ({ view }) => (view.isPaused ? 1 : 0),
   hidden: ({ view }) => connected(view).filter(({ isHidden }) => isHidden).length,
   draining: ({ view }) => connected(view).filter(({ isDraining }) => isDraining).length,
-  dutyCycle: ({ view }) => mean(connected(view).map(({ dutyCycle }) => dutyCycle)),
+  dutyCycle: ({ view }) => meanOf(connected(view).map(({ dutyCycle }) => dutyCycle)),
   epoch: ({ view }) => view.epoch.epoch,
   epochExamples: ({ view }) => view.epoch.examples,
   epochLeased: ({ view }) => view.epoch.leased,
@@ -68,7 +68,7 @@ function connected({ replicas }: RunView): RunView["replicas"] {
 }
 
 /** null where there is nothing to take it of. */
-function mean(values: readonly number[]): number | null {
+function meanOf(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
