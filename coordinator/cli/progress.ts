@@ -81,6 +81,7 @@ function describe(view: RunView, maxSeconds: number | null): string {
     `staleness ${view.staleness.mean.toFixed(2)}`,
     `${replicas} replicas`,
     `${duration(view.seconds)}${left === null ? "" : `, about ${duration(left)} left`}`,
+    ...(view.isPaused ? ["paused"] : []),
     ...(isProving ? ["asking all test images"] : []),
   ].join(" | ");
 }

@@ -127,6 +127,7 @@ async function withoutVolunteers(service: Service, volunteers: LocalVolunteers):
   while (service.run.view().replicas.some(({ connected }) => connected)) {
     await new Promise((resolve) => setTimeout(resolve, VIEW_INTERVAL_MS));
   }
+  if (service.run.orders.isDraining) return { reason: "Everybody has left, as the operator asked.", isFailure: false };
   const reason = `The local volunteers are gone (${how}) and nobody else trains; \`drove doctor\` says what this machine lacks.`;
   return { reason, isFailure: true };
 }
