@@ -14,7 +14,7 @@ import { TRANSPORTS } from "./wire/messages.ts";
 
 const number = v.number();
 
-export const stalenessViewSchema: v.GenericSchema<unknown, StalenessView> = v.object({
+const stalenessViewSchema: v.GenericSchema<unknown, StalenessView> = v.object({
   mean: number,
   p50: number,
   p99: number,

@@ -32,8 +32,3 @@ export function readSentRunView(text: string): SentRunView | undefined {
   const checked = v.safeParse(schema, json);
   return checked.success ? checked.output : undefined;
 }
-
-export function readRunView(text: string): RunView | undefined {
-  const view = readSentRunView(text);
-  return view?.history === undefined ? undefined : { ...view, history: view.history };
-}

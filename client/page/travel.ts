@@ -24,8 +24,3 @@ export function codecsOf({ codecUp, codecDown }: Travelling): string {
 export function lossOf({ sliceLossRate }: Travelling): string {
   return sliceLossRate === 0 ? "" : `${percent(sliceLossRate)} lost`;
 }
-
-/** Whether it is anything else than what every run can do. */
-export function isPlain({ transport, codecUp, codecDown }: Travelling): boolean {
-  return transport === "websocket" && codecUp === "f32" && codecDown === "f32";
-}
