@@ -54,7 +54,7 @@ export async function runFolderOf(
 }
 
 /** No run's name has a colon or a slash. */
-export function isLink(text: string): boolean {
+function isLink(text: string): boolean {
   return /[:/]/.test(text);
 }
 

@@ -17,7 +17,7 @@ export async function metricsLinesOf(run: SourceRun, fileStem: string): Promise<
 }
 
 /** A line without the run's name. */
-export function lineOf(measurement: Measurement): object {
+function lineOf(measurement: Measurement): object {
   const { kind, at } = measurement;
   if (measurement.kind === "evaluation") {
     const { seconds, samples, bytes, accuracy, testLoss, trainLoss, images } = measurement.point;

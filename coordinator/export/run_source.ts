@@ -29,7 +29,7 @@ export interface Center {
   readonly parameters: Float32Array<ArrayBuffer>;
 }
 
-export interface RunStory {
+interface RunStory {
   /** As volunteers got them; undefined where the run has no event log. */
   readonly settings: RunSettings | undefined;
   /** As an operator saw it last; undefined where the run has no event log. */

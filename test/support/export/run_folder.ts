@@ -18,9 +18,9 @@ import type { ReplicaView } from "../../../shared/run_view.ts";
 import { StalenessHistogram } from "../../../shared/staleness_histogram.ts";
 
 export const RUN_VERSION = 40;
-export const RUN_BEGAN_AT = "2026-11-21T12:00:00.000Z";
+const RUN_BEGAN_AT = "2026-11-21T12:00:00.000Z";
 /** As nasty as a name may be on the wire. */
-export const NASTY_NAME = "Ada | <b>L</b> `x` [link](http://example.org)";
+const NASTY_NAME = "Ada | <b>L</b> `x` [link](http://example.org)";
 const LAYOUT = layoutOf(MODELS.logistic);
 
 /** Parameters that are not those of any other seed; the velocity differs from them. */
@@ -83,7 +83,7 @@ export async function writeRunFolder(root: string, name: string, events = true):
     seconds: 2.5,
     samples: 2500,
     setting: "learningRate",
-    from: "0.05",
+    from: "0.03",
     to: "0.01",
     by: "operator",
   } as const;
