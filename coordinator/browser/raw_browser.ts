@@ -1,6 +1,6 @@
 /**
- * One headless Chromium as a plain process, with a profile of its own and one page. No debugging protocol: attached
- * debuggers make the network ten times slower (DESIGN §8). What the page does it must report by itself.
+ * One headless Chromium as a plain process, with a profile of its own and one page. No debugger while it trains: attached
+ * debuggers make the network ten times slower (DESIGN §8). What the page does it must report by itself; it is asked for its end alone.
  *
  * A browser never outlives this process, however that ends: a small shell beside it waits on a pipe that only we hold,
  * and when the pipe closes it kills the browser's process group. (Not on Windows, which has no process groups.)
@@ -13,7 +13,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DebuggingPipe } from "./debugging_pipe.ts";
 import { BrowserError } from "./find.ts";
 
 export interface BrowserLaunch {
@@ -25,6 +27,9 @@ export interface BrowserLaunch {
 
 /** How long a browser may take to close its page and end. */
 const STOP_TIMEOUT_MS = 3000;
+/** For an answer of the page, and between two questions. */
+const ANSWER_MS = 2000;
+const POLL_MS = 100;
 const KEPT_STDERR_CHARACTERS = 4000;
 /** Below this, Chromium must not keep its buffers in /dev/shm (containers have 64 MB by default). */
 const MIN_SHARED_MEMORY_BYTES = 512 * 2 ** 20;
@@ -33,6 +38,7 @@ const BASE_FLAGS = [
   "--headless=new",
   // Sets navigator.webdriver, which lets the page start by itself.
   "--enable-automation",
+  "--remote-debugging-pipe",
   "--no-first-run",
   "--no-default-browser-check",
   "--disable-background-networking",
@@ -61,6 +67,7 @@ export class RawBrowser {
   readonly #child: ChildProcess;
   readonly #guard: ChildProcess | undefined;
   readonly #profile: string;
+  readonly #pipe: DebuggingPipe | undefined;
   #stopping: Promise<void> | undefined;
   #stderr = "";
 
@@ -68,6 +75,9 @@ export class RawBrowser {
     this.#child = child;
     this.#guard = guard;
     this.#profile = profile;
+    const [, , , toBrowser, fromBrowser] = child.stdio;
+    if (toBrowser instanceof Writable && fromBrowser instanceof Readable)
+      this.#pipe = new DebuggingPipe(toBrowser, fromBrowser);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARACTERS);
     });
@@ -93,7 +103,8 @@ export class RawBrowser {
     const child = spawn(launch.executable, browserArguments(launch, profile, surroundings), {
       // A process group of its own, so that all of it can be ended and nothing else.
       detached: process.platform !== "win32",
-      stdio: ["ignore", "ignore", "pipe"],
+      // The last two are the debugging pipe.
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
     });
     try {
       await once(child, "spawn");
@@ -104,6 +115,18 @@ export class RawBrowser {
       );
     }
     return new RawBrowser(child, startGuard(child.pid, profile), profile);
+  }
+
+  /** Does `expression` in the page until it is true; resolves when it is, when the browser has ended, or after so long. */
+  async until(expression: string, timeoutMs: number): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    const ended = this.ended.then(() => true);
+    while (performance.now() < endMs) {
+      // A page that is just being loaded has nothing to say.
+      const said = this.#pipe?.evaluate(expression).catch(() => undefined) ?? Promise.resolve(true);
+      if ((await Promise.race([said, ended, sleep(ANSWER_MS)])) === true) return;
+      await sleep(POLL_MS);
+    }
   }
 
   /** Ends every process of this browser, and nothing else; resolves when they are gone. */

@@ -31,6 +31,17 @@ export interface SwarmRequest {
   readonly onDeath: (sentence: string) => void;
 }
 
+/** Presses Finish once; true when nothing is under way any more. */
+const FINISH = `(() => {
+  const { phase = "idle" } = document.body.dataset;
+  if (["idle", "stopped", "finished", "failed"].includes(phase)) return true;
+  if (!globalThis.hasAskedToFinish) document.querySelector("#finish")?.click();
+  globalThis.hasAskedToFinish = true;
+  return false;
+})()`;
+/** A page bounds it by itself, a little sooner. */
+const FINISH_TIMEOUT_MS = 25_000;
+
 export class Swarm {
   /** Resolves when every browser has ended, stopped or not. */
   readonly ended: Promise<void>;
@@ -71,6 +82,11 @@ export class Swarm {
   /** Browsers that run. */
   get living(): number {
     return this.#living;
+  }
+
+  /** Has all volunteers complete their exchanges; resolves when they have, or after as long as that may take. */
+  async finish(): Promise<void> {
+    await Promise.all(this.#browsers.map((browser) => browser.until(FINISH, FINISH_TIMEOUT_MS)));
   }
 
   /** Ends all browsers of this swarm, and nothing else. */

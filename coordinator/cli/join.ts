@@ -60,8 +60,8 @@ interface Joined {
   readonly adapter: string | undefined;
   /** Resolves when the last of them has ended by itself. */
   readonly ended: Promise<End>;
-  /** Has them complete their exchanges and end; undefined where they can only be stopped. */
-  readonly finish: (() => void) | undefined;
+  /** Has them complete their exchanges; resolves when they have. */
+  finish(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -116,8 +116,11 @@ async function joinRun(url: URL, options: JoinOptions): Promise<ExitCode> {
     `${volunteers} ${volunteers === 1 ? "volunteer joins" : "volunteers join"} ${url.href} in ${joined.where}, ${adapter}.`,
   );
   const over = new AbortController();
-  const finished = ends.finish.then((end) => finishAll(joined, end, output));
-  const end = await Promise.race([finished, ends.stop, joined.ended, runOver(url, trust, over.signal)]);
+  let end = await Promise.race([ends.finish, ends.stop, joined.ended, runOver(url, trust, over.signal)]);
+  if (end === FINISHED) {
+    output.note("The volunteers complete their exchanges; Ctrl-C once more stops them at once.");
+    end = await Promise.race([joined.finish().then(() => FINISHED), ends.stop]);
+  }
   over.abort();
   await joined.stop();
   output.result({ url: url.href, volunteers, backend, adapter: joined.adapter ?? null, reason: end.reason }, [
@@ -155,7 +158,7 @@ async function joinByBrowser(wanted: Wanted): Promise<Joined> {
     reason: "Every browser of these volunteers has ended.",
     exitCode: EXIT.failed,
   }));
-  return { where: executable, adapter: probe.adapter, ended, finish: undefined, stop: () => swarm.stop() };
+  return { where: executable, adapter: probe.adapter, ended, finish: () => swarm.finish(), stop: () => swarm.stop() };
 }
 
 async function joinByNode(wanted: Wanted): Promise<Joined> {
@@ -194,6 +197,8 @@ function endOf(reason: string): End {
   return { reason, exitCode: EXIT.ok };
 }
 
+const FINISHED = endOf("The volunteers completed their exchanges and left (SIGINT).");
+
 interface EndRequests {
   /** The first Ctrl-C. */
   readonly finish: Promise<End>;
@@ -205,7 +210,7 @@ function endRequests(withParent: boolean): EndRequests {
   const finish = Promise.withResolvers<End>();
   const stop = Promise.withResolvers<End>();
   process.once("SIGINT", () => {
-    finish.resolve(endOf("The volunteers completed their exchanges and left (SIGINT)."));
+    finish.resolve(FINISHED);
     process.once("SIGINT", () => stop.resolve(endOf("The volunteers were stopped (SIGINT).")));
   });
   process.once("SIGTERM", () => stop.resolve(endOf("The volunteers were stopped (SIGTERM).")));
@@ -216,15 +221,6 @@ function endRequests(withParent: boolean): EndRequests {
       .resume();
   }
   return { finish: finish.promise, stop: stop.promise };
-}
-
-/** Resolves when the volunteers have ended. */
-async function finishAll(joined: Joined, end: End, output: Output): Promise<End> {
-  if (!joined.finish) return { ...end, reason: "The volunteers were stopped (SIGINT)." };
-  joined.finish();
-  output.note("The volunteers complete their exchanges; Ctrl-C once more stops them at once.");
-  const { exitCode } = await joined.ended;
-  return { ...end, exitCode };
 }
 
 /** Resolves when the run is over, or its coordinator stays away. */

@@ -65,9 +65,10 @@ export class NodeSwarm {
     this.ended = Promise.all(this.#exits).then((fine) => ({ isFine: fine.every(Boolean) }));
   }
 
-  /** Asks them to complete their exchanges and end; `ended` resolves when they have. */
-  finish(): void {
+  /** Has them complete their exchanges and end; resolves when they have. */
+  async finish(): Promise<void> {
     for (const child of this.#children) child.kill("SIGINT");
+    await this.ended;
   }
 
   /** Lets them say goodbye to the coordinator; who does not in time is killed. */
