@@ -23,3 +23,14 @@ export function isLoopback(hostname: string): boolean {
     /^127(\.\d+){3}$/.test(hostname)
   );
 }
+
+/** Within one house or school, as far as the name tells: what goes there and back costs nobody's line. */
+export function isLocalNetwork(hostname: string): boolean {
+  return (
+    isLoopback(hostname) ||
+    /^(10|192\.168|172\.(1[6-9]|2\d|3[01])|169\.254)(\.\d+)+$/.test(hostname) ||
+    /^\[f[cd][0-9a-f]{2}:|^\[fe80:/i.test(hostname) ||
+    hostname.endsWith(".local") ||
+    !/[.:]/.test(hostname)
+  );
+}

@@ -1,9 +1,10 @@
 /** "Your machine": the rules of power as controls. What this browser does not tell is closed, with a sentence on why. */
 
+import { isLocalNetwork } from "./addresses.ts";
 import { byId, setText } from "./dom.ts";
-import { bytes, percent } from "./format.ts";
+import { bytes, duration, percent } from "./format.ts";
 import { minuteOfTime, type Decision, type PowerRules } from "./power/rules.ts";
-import type { Senses } from "./power_watch.ts";
+import type { Senses, Usage } from "./power_watch.ts";
 import { ScreenWake } from "./screen_wake.ts";
 
 const BYTES_OF_MB = 1e6;
@@ -29,6 +30,7 @@ export class PowerPanel {
   /** What the volunteer has set is not overwritten by what the machine turns out to be. */
   readonly #touched = new Set<Element>();
   #isPortable = false;
+  readonly #isLocal = isLocalNetwork(location.hostname);
 
   constructor(changed: (rules: PowerRules) => void) {
     this.#changed = changed;
@@ -74,6 +76,8 @@ export class PowerPanel {
       this.#power.valueAsNumber = Math.round(dutyCycle * 100);
       this.#touched.add(this.#power);
     }
+    // What stays in the house costs nobody's line.
+    if (this.#isLocal) this.#capRule.checked = false;
     this.#apply();
   }
 
@@ -124,7 +128,7 @@ export class PowerPanel {
   }
 
   /** What follows from the rules now, and the meter of the day's data. */
-  show(decision: Decision, visitBytes: number, dayBytes: number): void {
+  show(decision: Decision, usage: Usage, isRunning: boolean): void {
     const { capBytes, dutyCycle } = this.rules;
     const kind =
       this.#isPortable && !this.#touched.has(this.#power) ? " This device has a battery, so it begins at half." : "";
@@ -134,14 +138,23 @@ export class PowerPanel {
         ? `Now ${percent(decision.dutyCycle, 0)}: this machine is busy.`
         : `${dutyCycle === 1 ? "Computes all the time." : `Computes ${percent(dutyCycle, 0)} of the time and rests in between: quieter, cooler, slower.`}${kind}`,
     );
+    this.#showCap(capBytes, usage, isRunning);
+  }
+
+  #showCap(capBytes: number | undefined, { visitBytes, dayBytes, bytesPerSecond }: Usage, isRunning: boolean): void {
     this.#capMeter.hidden = capBytes === undefined;
     this.#capMeter.max = capBytes ?? 1;
     this.#capMeter.value = Math.min(dayBytes, capBytes ?? 1);
-    const used = `${bytes(visitBytes)} in this visit, ${bytes(dayBytes)} today.`;
-    setText(
-      this.#capWhy,
-      capBytes === undefined ? used : `${used} Up and down; at the cap it completes its exchange and stops.`,
-    );
+    const used = `${bytes(visitBytes)} in this visit, ${bytes(dayBytes)} today, up and down.`;
+    if (capBytes === undefined) {
+      const why = this.#isLocal && !this.#touched.has(this.#capRule) ? " It stays in your own network." : "";
+      return setText(this.#capWhy, `${used}${why}`);
+    }
+    const isMoving = isRunning && bytesPerSecond !== undefined && bytesPerSecond > 0;
+    const lasts = isMoving
+      ? `At this pace the cap is reached in ${duration(Math.max(0, capBytes - dayBytes) / bytesPerSecond)}; then`
+      : "At the cap";
+    setText(this.#capWhy, `${used} ${lasts} it completes its exchange and stops.`);
   }
 
   running(isRunning: boolean): void {

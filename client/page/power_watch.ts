@@ -4,12 +4,15 @@ import { watchBattery, watchPressure, canObservePressure, isHandheld, type Batte
 import { CalmPressure } from "./power/calm_pressure.ts";
 import { DataMeter } from "./power/data_meter.ts";
 import { decide, type Decision, type PowerRules } from "./power/rules.ts";
+import { Rate } from "./rate.ts";
 import { readStored, store } from "./stored.ts";
 
 const TICK_MS = 1000;
 /** Storage is written seldom: a crash forgets this much of the day at most. */
 const STORED_EVERY_BYTES = 2e6;
 const DAY_MS = 86_400_000;
+/** Images come in shards, seldom and many at once. */
+const PACE_SECONDS = 120;
 
 /** What this browser tells; the controls of everything else are closed. */
 export interface Senses {
@@ -19,12 +22,22 @@ export interface Senses {
   readonly isPortable: boolean;
 }
 
+/** Up and down. */
+export interface Usage {
+  readonly visitBytes: number;
+  readonly dayBytes: number;
+  /** Of late; undefined before it is known. */
+  readonly bytesPerSecond: number | undefined;
+}
+
 export class PowerWatch {
   readonly #pressure = new CalmPressure();
   readonly #meter: DataMeter;
   readonly #changed: (decision: Decision) => void;
   #rules: PowerRules;
   #battery: Battery | undefined;
+  readonly #pace = new Rate(PACE_SECONDS);
+  #bytesPerSecond: number | undefined;
   #storedBytes = 0;
   #last = "";
 
@@ -35,7 +48,10 @@ export class PowerWatch {
     const { usage } = readStored();
     this.#meter = new DataMeter(String(day), usage?.day === day ? usage.bytes : 0);
     this.#storedBytes = this.#meter.dayBytes;
-    setInterval(() => this.#settle(), TICK_MS);
+    setInterval(() => {
+      this.#bytesPerSecond = this.#pace.add(performance.now() / 1000, this.#meter.visitBytes);
+      this.#settle();
+    }, TICK_MS);
     window.addEventListener("pagehide", () => this.#keepUsage());
   }
 
@@ -65,12 +81,9 @@ export class PowerWatch {
     });
   }
 
-  get visitBytes(): number {
-    return this.#meter.visitBytes;
-  }
-
-  get dayBytes(): number {
-    return this.#meter.dayBytes;
+  get usage(): Usage {
+    const { visitBytes, dayBytes } = this.#meter;
+    return { visitBytes, dayBytes, bytesPerSecond: this.#bytesPerSecond };
   }
 
   get rules(): PowerRules {

@@ -1,6 +1,6 @@
 /** How fast a total grows, over the last seconds: from the oldest of the kept readings to the newest. */
 
-const WINDOW_SECONDS = 10;
+const USUAL_WINDOW_SECONDS = 10;
 
 interface Reading {
   readonly seconds: number;
@@ -8,7 +8,12 @@ interface Reading {
 }
 
 export class Rate {
+  readonly #windowSeconds: number;
   #readings: Reading[] = [];
+
+  constructor(windowSeconds = USUAL_WINDOW_SECONDS) {
+    this.#windowSeconds = windowSeconds;
+  }
 
   /** Per second; undefined before there are two readings, or after the total was set back. */
   add(seconds: number, total: number): number | undefined {
@@ -16,7 +21,7 @@ export class Rate {
     if (last !== undefined && total < last.total) this.#readings = [];
     this.#readings.push({ seconds, total });
     this.#readings = this.#readings.filter(
-      (reading, index) => reading.seconds >= seconds - WINDOW_SECONDS || index === this.#readings.length - 2,
+      (reading, index) => reading.seconds >= seconds - this.#windowSeconds || index === this.#readings.length - 2,
     );
     const [first] = this.#readings;
     if (first === undefined || seconds <= first.seconds) return undefined;

@@ -11,7 +11,7 @@ import { byId } from "./dom.ts";
 import { explainAssignment } from "./explanation.ts";
 import { ACTIONS, FAILURES, type FailureAction } from "./failures.ts";
 import { startForgetting } from "./forgetting.ts";
-import { counted, percent, short, whole } from "./format.ts";
+import { counted, short, whole } from "./format.ts";
 import { Introduction } from "./introduction.ts";
 import { startInvitation } from "./invitation.ts";
 import { latest } from "./latest.ts";
@@ -28,6 +28,7 @@ import { PowerWatch } from "./power_watch.ts";
 import { PublicFeed } from "./public_feed.ts";
 import { renewalWorked, renewOnce, wasRenewed } from "./renewal.ts";
 import { RunCard } from "./run_card.ts";
+import { isOver, wordsOfEnd } from "./run_end.ts";
 import { requestRunSettings } from "./run_settings_request.ts";
 import { pageTitle, statusLine } from "./status_line.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -285,7 +286,7 @@ export class VolunteerPage {
   }
 
   #takeDecision(decision: Decision): void {
-    this.#panel.show(decision, this.#watch.visitBytes, this.#watch.dayBytes);
+    this.#panel.show(decision, this.#watch.usage, !isAtRest(this.#controls.phase));
     this.#volunteering?.decide(decision);
     this.#showHolding();
     if (decision.isCapReached) {
@@ -325,7 +326,7 @@ export class VolunteerPage {
       phase,
       progress: this.#progress,
       seconds: this.#seconds,
-      visitBytes: this.#watch.visitBytes,
+      visitBytes: this.#watch.usage.visitBytes,
       dutyCycle: this.#watch.decision.dutyCycle,
     });
   }
@@ -340,7 +341,7 @@ export class VolunteerPage {
   #tick(): void {
     this.#watch.used("feed", this.#feed.bytes);
     if (this.#trial !== undefined) this.#watch.used("trial", this.#trial.bytesFetched);
-    this.#panel.show(this.#watch.decision, this.#watch.visitBytes, this.#watch.dayBytes);
+    this.#panel.show(this.#watch.decision, this.#watch.usage, !isAtRest(this.#controls.phase));
     if (this.#controls.phase !== "training") return;
     this.#own.time(this.#seconds);
     this.#showStatus();
@@ -363,14 +364,7 @@ export class VolunteerPage {
     const over = isOver(newest);
     this.#controls.allowStart(this.#settings !== undefined && !over);
     if (!over) return this.#notices.clear("over");
-    const reached =
-      newest.state === "reached" ? "This run has reached its goal" : "This run was stopped by its operator";
-    const accuracy = newest.accuracy === null ? "" : `, at ${percent(newest.accuracy, 2)} held-out accuracy`;
-    this.#notices.show(
-      "over",
-      "good",
-      `${reached}${accuracy}. Nothing more is needed; ask whoever sent you the link for the next one.`,
-    );
+    this.#notices.show("over", "good", wordsOfEnd(newest));
   }
 
   #missCoordinator(): void {
@@ -415,8 +409,4 @@ export class VolunteerPage {
   #backendWish(settings: RunSettings): BackendWish {
     return this.#link.backend ?? settings.backend;
   }
-}
-
-function isOver(view: PublicView | undefined): boolean {
-  return view?.state === "reached" || view?.state === "stopped";
 }

@@ -89,6 +89,11 @@ function words(page: Page): Promise<string | null> {
   return page.locator("#phase").textContent();
 }
 
+function time(inMinutes: number): string {
+  const at = new Date(Date.now() + inMinutes * 60_000);
+  return [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
 test("On battery it pauses by itself and goes on when plugged in; the volunteer's own pause stays; a portable device begins at half power", async () => {
   const page = await visit(BATTERY);
   // This machine is as busy as its tests make it.
@@ -145,10 +150,6 @@ test("Under serious pressure it takes half of the power, under critical pressure
 
 test("Outside its hours it waits and says when it goes on; the slider is the share of the time that the coordinator is told of", async () => {
   const page = await visit("");
-  const time = (inMinutes: number): string => {
-    const at = new Date(Date.now() + inMinutes * 60_000);
-    return [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
-  };
   const from = time(125);
   await page.locator("#hours-from").fill(from);
   await page.locator("#hours-to").fill(time(180));
@@ -170,6 +171,8 @@ test("Outside its hours it waits and says when it goes on; the slider is the sha
 
 test("At the data cap it completes its exchange and stops, says so, and starts again only with a higher one", async () => {
   const page = await visit("");
+  // An address of this machine costs nobody's line, so it begins without.
+  expect(await page.getByLabel("Stop at a data cap").isChecked()).toBe(false);
   // The first shard of images alone is more.
   await page.locator("#cap").fill("3");
   await pressStart(page);
@@ -192,6 +195,7 @@ test("At the data cap it completes its exchange and stops, says so, and starts a
   await knowsTheRun(page);
   expect(await page.locator("#cap-why").textContent()).toMatch(/in this visit, \d+(\.\d+)? MB today/);
   await page.locator("#cap").fill("5000");
+  expect(await page.getByLabel("Stop at a data cap").isChecked()).toBe(true);
   await pressStart(page);
   await reaches(page, "training");
 });

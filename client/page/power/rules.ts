@@ -51,7 +51,7 @@ export interface Decision {
 const MINUTES_OF_DAY = 24 * 60;
 /** Under serious pressure, of the volunteer's own duty cycle. */
 const EASED = 0.5;
-export const LOWEST_DUTY_CYCLE = 0.1;
+const LOWEST_DUTY_CYCLE = 0.1;
 
 export function decide(rules: PowerRules, machine: MachineState): Decision {
   const { hours, capBytes } = rules;
