@@ -8,6 +8,7 @@ import { BACKEND_WISHES } from "../shared/backends.ts";
 import { MODELS, type ModelName } from "../shared/model/catalogue.ts";
 import type { Augmentation } from "../shared/engine/dice.ts";
 import { augmentationSchema, decaySchema, OPTIMIZER_KINDS } from "../shared/run_settings.ts";
+import { stalenessPolicySchema } from "../shared/operator.ts";
 import { modelSchema } from "../shared/model/schema.ts";
 import { SOLVER_NAMES } from "../shared/solver/catalogue.ts";
 import { DEFAULT_ELASTIC_RATE } from "../shared/solver/rule.ts";
@@ -23,12 +24,6 @@ const FOLDER_NAME_IN_WORDS = "1 to 64 of a-z, 0-9, point, dash and underscore, b
 
 const folderName = v.pipe(v.string(), v.regex(FOLDER_NAME));
 const path = v.pipe(v.string(), v.minLength(1));
-
-const stalenessPolicy = v.variant("kind", [
-  v.strictObject({ kind: v.literal("none") }),
-  v.strictObject({ kind: v.literal("scale"), halfRateStaleness: above0UpTo(1e9) }),
-  v.strictObject({ kind: v.literal("bound"), limit: wholeBetween(0, 1e9) }),
-]);
 
 function asPolicy(value: unknown): unknown {
   if (typeof value !== "string") return value;
@@ -201,7 +196,7 @@ export const FIELDS = {
     help: "alpha: a fixed pull per exchange instead of beta / replicas",
   },
   staleness: {
-    schema: stalenessPolicy,
+    schema: stalenessPolicySchema,
     initial: NO_POLICY,
     fromText: asPolicy,
     accepted: `"none", "scale:S0" (half the rate at staleness S0 above 0) or "bound:LIMIT" (refused above LIMIT); in a file {"kind": "scale", "halfRateStaleness": S0} or {"kind": "bound", "limit": LIMIT}`,
