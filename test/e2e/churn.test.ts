@@ -12,10 +12,10 @@ test(
   async () => {
     const progress: string[] = [];
     const { audit, ...counts } = await runChurn({
-      seconds: 30,
+      seconds: 32,
       volunteers: 2,
       coordinatorKills: 1,
-      everyMs: 3000,
+      everyMs: 2500,
       seed: 2,
       args: ["--model", "logistic", "--data", "mnist"],
       onProgress: (sentence) => progress.push(sentence),

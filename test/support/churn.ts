@@ -48,6 +48,9 @@ const NAME = "churn";
 const LONG_FREEZE_MS = 40_000;
 const SHORT_FREEZE_MS = 3000;
 const LONG_FREEZES = 0.2;
+/** A volunteer measures its device before it joins. Some are not given the time. */
+const JOINING_MS = 15_000;
+const HASTY = 0.2;
 
 export async function runChurn(options: ChurnOptions): Promise<ChurnResult> {
   const runsFolder = await mkdtemp(join(tmpdir(), "drove-churn-"));
@@ -69,7 +72,8 @@ class Churn {
   readonly #args: readonly string[];
   readonly #runsFolder: string;
   readonly #random: Random;
-  readonly #volunteers = new Set<ChildProcess>();
+  /** With the time at which each was started. */
+  readonly #volunteers = new Map<ChildProcess, number>();
   readonly #frozen = new Set<ChildProcess>();
   #coordinator: CoordinatorProcess;
 
@@ -99,22 +103,23 @@ class Churn {
   async end(): Promise<Pick<ChurnResult, "replicas">> {
     const view = await this.#coordinator.view();
     this.#say(view);
-    const ended = [...this.#volunteers].map((volunteer) => once(volunteer, "exit"));
-    for (const volunteer of this.#volunteers) this.#end(volunteer);
+    const volunteers = [...this.#volunteers.keys()];
+    const ended = volunteers.map((volunteer) => once(volunteer, "exit"));
+    for (const volunteer of volunteers) this.#end(volunteer);
     await Promise.race([Promise.all(ended), sleep(20_000)]);
     await this.#coordinator.stop();
     return { replicas: view.replicas.length };
   }
 
   async abandon(): Promise<void> {
-    for (const volunteer of this.#volunteers) volunteer.kill("SIGKILL");
+    for (const volunteer of this.#volunteers.keys()) volunteer.kill("SIGKILL");
     await this.#coordinator.kill();
   }
 
   #happen(): void {
-    const awake = [...this.#volunteers].filter((volunteer) => !this.#frozen.has(volunteer));
-    const victim = awake[this.#random.below(Math.max(1, awake.length))];
-    if (!victim || this.#volunteers.size < this.#options.volunteers) return this.#start();
+    if (this.#volunteers.size < this.#options.volunteers) return this.#start();
+    const victim = this.#victim();
+    if (!victim) return;
     const dice = this.#random.uniform();
     if (dice < 0.4) {
       this.counts.killed++;
@@ -127,12 +132,21 @@ class Churn {
     }
   }
 
+  /** Whoever is awake, and mostly has had the time to join. */
+  #victim(): ChildProcess | undefined {
+    const oldMs = performance.now() - (this.#random.uniform() < HASTY ? 0 : JOINING_MS);
+    const candidates = [...this.#volunteers].flatMap(([volunteer, beganMs]) =>
+      beganMs <= oldMs && !this.#frozen.has(volunteer) ? [volunteer] : [],
+    );
+    return candidates[this.#random.below(Math.max(1, candidates.length))];
+  }
+
   #start(): void {
     const child = spawn(process.execPath, [VOLUNTEER, this.#coordinator.url, "--backend", "wasm"], {
       stdio: ["pipe", "ignore", "inherit"],
     });
     this.counts.started++;
-    this.#volunteers.add(child);
+    this.#volunteers.set(child, performance.now());
     child.once("exit", () => {
       this.#volunteers.delete(child);
       this.#frozen.delete(child);
