@@ -25,13 +25,6 @@ export function processorMsOf(kind: string): number {
     .reduce((sum, { pid }) => sum + processorMs(pid), 0);
 }
 
-/** How much it took within so long. */
-export async function processorMsWithin(kind: string, ms: number): Promise<number> {
-  const before = processorMsOf(kind);
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  return processorMsOf(kind) - before;
-}
-
 function everyProcess(): readonly Process[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

@@ -1,6 +1,6 @@
 /**
  * The volunteer's Web Worker in a real browser, without the controls of its page: a test posts what the page would, and reads what the
- * worker answers, with times of one clock. Around the worker's script goes a probe that notes when work is handed to a GPU and done.
+ * worker answers, with times of one clock.
  */
 
 import { readdir } from "node:fs/promises";
@@ -19,58 +19,15 @@ export interface StartWish {
   readonly name?: string;
 }
 
-/** On the page's clock. */
-export interface GpuTimes {
-  readonly submitted: number;
-  /** Handed over and not done yet, at most. */
-  readonly mostQueued: number;
-  readonly lastSubmitMs: number;
-  readonly lastDoneMs: number;
-}
-
 const ASSETS = fileURLToPath(new URL("../../build/client/assets", import.meta.url));
-const PROBE = "/assets/probe.js";
-
-/** Tells of itself by a channel of its own, so that the worker's messages stay as they are. */
-function probeOf(worker: string): string {
-  return `
-    const channel = new BroadcastChannel("probe");
-    const told = { submitted: 0, queued: 0, mostQueued: 0, lastSubmitMs: 0, lastDoneMs: 0 };
-    const nowMs = () => performance.timeOrigin + performance.now();
-    if (self.GPUQueue) {
-      const { submit } = GPUQueue.prototype;
-      GPUQueue.prototype.submit = function (buffers) {
-        submit.call(this, buffers);
-        told.submitted++;
-        told.mostQueued = Math.max(told.mostQueued, ++told.queued);
-        told.lastSubmitMs = nowMs();
-        this.onSubmittedWorkDone().then(() => {
-          told.queued--;
-          told.lastDoneMs = nowMs();
-          channel.postMessage(told);
-        }, () => {});
-        channel.postMessage(told);
-      };
-    }
-    await import(${JSON.stringify(worker)});
-    self.postMessage("ready");
-  `;
-}
-
 const PAGE = `
   const nowMs = () => performance.timeOrigin + performance.now();
-  const trial = { messages: [], gpu: undefined, worker: undefined };
+  const trial = { messages: [], worker: undefined };
   globalThis.trial = trial;
-  new BroadcastChannel("probe").addEventListener("message", ({ data }) => { trial.gpu = data; });
   trial.begin = async (script, start) => {
     const settings = await (await fetch("/api/run")).json();
-    const { promise, resolve } = Promise.withResolvers();
     trial.worker = new Worker(script, { type: "module" });
-    trial.worker.addEventListener("message", ({ data }) => {
-      if (data === "ready") return resolve();
-      trial.messages.push({ ...data, atMs: nowMs() });
-    });
-    await promise;
+    trial.worker.addEventListener("message", ({ data }) => trial.messages.push({ ...data, atMs: nowMs() }));
     const socketUrl = new URL("/ws", location.href.replace(/^http/, "ws")).href;
     const message = { kind: "start", settings, socketUrl, dataUrl: new URL("/", location.href).href, ...start };
     trial.worker.postMessage(message);
@@ -99,20 +56,12 @@ export class WorkerPage {
   }
 
   static async open(browser: Browser, url: string): Promise<WorkerPage> {
-    // A script that a test puts in the place of another is from nowhere to the browser, and may not speak to this machine unasked.
-    const page = await (await browser.newContext({ permissions: ["local-network-access"] })).newPage();
+    const page = await (await browser.newContext()).newPage();
     const worker = (await readdir(ASSETS)).find((name) => /^worker-.*\.js$/.test(name));
     if (worker === undefined) throw new Error("The client is not built; run `npx vite build`.");
-    await page.route(`**${PROBE}`, (route) =>
-      route.fulfill({
-        body: probeOf(`/assets/${worker}`),
-        contentType: "text/javascript",
-        headers: { "Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Resource-Policy": "same-origin" },
-      }),
-    );
     await page.goto(url);
     await page.evaluate(PAGE);
-    return new WorkerPage(page, PROBE);
+    return new WorkerPage(page, `/assets/${worker}`);
   }
 
   /** Returns when `start` was posted. */
@@ -127,10 +76,6 @@ export class WorkerPage {
 
   messages(): Promise<readonly Timed[]> {
     return this.page.evaluate<readonly Timed[]>("trial.messages");
-  }
-
-  gpu(): Promise<GpuTimes | undefined> {
-    return this.page.evaluate<GpuTimes | undefined>("trial.gpu");
   }
 
   /** As the page stops. */
