@@ -79,11 +79,16 @@ export async function* followCoordinator(
   }
 }
 
-/** `token`: the run's, for what only its operator may see (SPEC O1). */
-export function answerOf(address: URL, trust: string | undefined, token?: string): Promise<IncomingMessage> {
+/** `token`: the run's, for what only its operator may see (SPEC O1). `timeoutMs`: without a byte. */
+export function answerOf(
+  address: URL,
+  trust: string | undefined,
+  token?: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const settings = { timeout: TIMEOUT_MS, agent: false, headers } as const;
+    const settings = { timeout: timeoutMs, agent: false, headers } as const;
     const asked =
       address.protocol === "http:"
         ? httpRequest(address, settings)
@@ -97,7 +102,7 @@ export function answerOf(address: URL, trust: string | undefined, token?: string
           ),
         );
     });
-    asked.on("timeout", () => asked.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)));
+    asked.on("timeout", () => asked.destroy(new Error(`no answer in ${timeoutMs / 1000} s`)));
     asked.on("error", (error: NodeJS.ErrnoException) => {
       const isUntrusted = error.code === "DEPTH_ZERO_SELF_SIGNED_CERT" || error.code?.startsWith("UNABLE_TO_") === true;
       reject(

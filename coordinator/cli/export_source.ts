@@ -12,6 +12,9 @@ import { foundToken, namedToken, type TokenOptions } from "./operator_access.ts"
 import { dataRoot } from "./places.ts";
 import { placeOfRun, type PlaceOptions } from "./run_file.ts";
 
+/** The file is made before its first byte comes, and the largest take their time. */
+const EXPORT_TIMEOUT_MS = 600_000;
+
 export interface ExportSource {
   readonly name: string;
   file(format: ExportFormat): Promise<ExportedFile>;
@@ -87,7 +90,7 @@ async function download(
   trust: string | undefined,
 ): Promise<ExportedFile> {
   const address = new URL(`/api/operator/export/${format}`, url);
-  const response = await answerOf(address, trust, token).catch((error: NodeJS.ErrnoException) => {
+  const response = await answerOf(address, trust, token, EXPORT_TIMEOUT_MS).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof CommandError) throw error;
     throw new CommandError(
       `No coordinator answers at ${url.href} (${error.code ?? error.message}); check the link, and that the run is on.`,
