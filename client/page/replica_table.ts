@@ -12,7 +12,7 @@ import { COLUMNS, sorted, type ColumnName, type SortOrder } from "./replica_colu
 import { ReplicaRow, type ReplicaOrder } from "./replica_row.ts";
 import { say } from "./said_answer.ts";
 
-const ROWS_PER_PAGE = 50;
+const ROWS_PER_PAGE = 25;
 const RESORT_MS = 3000;
 /** Of waiting, by one replica. */
 const WORTH_TELLING_SECONDS = 1;
