@@ -101,33 +101,47 @@ test("A file that Drove did not export is refused with the field that it lacks",
   );
 });
 
-test("Beside a run that goes on, the center that is handed in is exported, in a thread of its own and as it was then", async () => {
-  const layout = layoutOf(MODELS.logistic);
-  const parameters = new Float32Array(new SharedArrayBuffer(4 * layout.elements)).fill(7);
-  const request = { folder, dataRoot: root, center: { version: RUN_VERSION + 5, parameters } };
-  const exported = exportAside("safetensors", request);
-  // As appliers go on writing.
-  parameters.fill(8);
-  const { metadata, tensors } = independentlyRead(bytesOf(await exported));
-  expect(metadata["version"]).toBe(String(RUN_VERSION + 5));
-  expect(new Set(tensors.get("fc.weights")?.values)).toEqual(new Set([7]));
-});
+test(
+  "Beside a run that goes on, the center that is handed in is exported, in a thread of its own and as it was then",
+  { timeout: 180_000 },
+  async () => {
+    const layout = layoutOf(MODELS.logistic);
+    const parameters = new Float32Array(new SharedArrayBuffer(4 * layout.elements)).fill(7);
+    const request = { folder, dataRoot: root, center: { version: RUN_VERSION + 5, parameters } };
+    const exported = exportAside("safetensors", request);
+    // As appliers go on writing.
+    parameters.fill(8);
+    const { metadata, tensors } = independentlyRead(bytesOf(await exported));
+    expect(metadata["version"]).toBe(String(RUN_VERSION + 5));
+    expect(new Set(tensors.get("fc.weights")?.values)).toEqual(new Set([7]));
+  },
+);
 
-test("Exports beside a run are made one after the other, and too many at once are refused", async () => {
-  const asked = Array.from({ length: 5 }, () => exportAside("events", { folder, dataRoot: root }));
-  const answers = await Promise.allSettled(asked);
-  expect(answers.map(({ status }) => status)).toEqual([...Array(4).fill("fulfilled"), "rejected"]);
-  expect(answers[4]).toMatchObject({ reason: { message: expect.stringMatching(/^4 exports are being made already/) } });
-});
+test(
+  "Exports beside a run are made one after the other, and too many at once are refused",
+  { timeout: 180_000 },
+  async () => {
+    const asked = Array.from({ length: 5 }, () => exportAside("events", { folder, dataRoot: root }));
+    const answers = await Promise.allSettled(asked);
+    expect(answers.map(({ status }) => status)).toEqual([...Array(4).fill("fulfilled"), "rejected"]);
+    expect(answers[4]).toMatchObject({
+      reason: { message: expect.stringMatching(/^4 exports are being made already/) },
+    });
+  },
+);
 
-test("What is no run, and a run without an event log, are refused with a sentence in the worker too", async () => {
-  const older = await writeRunFolder(root, "older", false);
-  await expect(exportAside("events", { folder: older, dataRoot: root })).rejects.toThrow(
-    'The run "older" has no event log; it is older than they are.',
-  );
-  await expect(exportAside("onnx", { folder: root, dataRoot: root })).rejects.toThrow(
-    `${root} is no run: it holds no run.json; name the folder of one.`,
-  );
-  await writeFile(join(older, "result.json"), "{");
-  await expect(exportOf("card", { folder: older, dataRoot: root })).rejects.toThrow("result.json cannot be read");
-});
+test(
+  "What is no run, and a run without an event log, are refused with a sentence in the worker too",
+  { timeout: 180_000 },
+  async () => {
+    const older = await writeRunFolder(root, "older", false);
+    await expect(exportAside("events", { folder: older, dataRoot: root })).rejects.toThrow(
+      'The run "older" has no event log; it is older than they are.',
+    );
+    await expect(exportAside("onnx", { folder: root, dataRoot: root })).rejects.toThrow(
+      `${root} is no run: it holds no run.json; name the folder of one.`,
+    );
+    await writeFile(join(older, "result.json"), "{");
+    await expect(exportOf("card", { folder: older, dataRoot: root })).rejects.toThrow("result.json cannot be read");
+  },
+);
