@@ -66,11 +66,12 @@ async function writeRun(file: string, options: NewOptions): Promise<void> {
 
   const flags = flagsFrom(options);
   const given: Fields = { ...TEMPLATES[options.template].fields, ...asWritten(flags) };
+  if (modelFile) given.model = `./${MODEL_FILE}`;
   const model = isOwnModel ? await ownModel(given, options) : await withModel(given.model, ".");
   const config = readConfig({ flags: { ...flags, model }, defaults: { ...TEMPLATES[options.template].fields } });
   const values = valuesFor(config, given, options.all ?? false);
   // A run file names a model file by its place beside itself.
-  if (modelFile) values.model = `./${MODEL_FILE}`;
+  if (modelFile) values.model = given.model;
   else if (typeof flags.model === "string" && isModelPath(flags.model))
     values.model = besideFolder(folder, flags.model);
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { DEFAULT_IMAGES, type ImageOptions } from "../../coordinator/data/image_import.ts";
 import { importDataset, type ImportResult } from "../../coordinator/data/import.ts";
 import { loadDataset } from "../../coordinator/data/library.ts";
-import { runDrove } from "../support/drove_command.ts";
+import { inProcess } from "../support/command_line.ts";
 
 type Colour = readonly [red: number, green: number, blue: number];
 const RED: Colour = [200, 30, 40];
@@ -241,7 +241,8 @@ test("A set that would not fit into memory is refused before a picture is read",
 test("The command imports, shows the balance and the bad ones, and finds what was damaged later", async () => {
   const source = await threeClasses("pets", 5);
   await writeFile(join(source, "red", "torn.png"), "no picture");
-  const run = (...args: string[]) => runDrove(folder, [...args]);
+  const runsFolder = join(folder, "runs");
+  const run = (...args: string[]) => inProcess(...args, "--runs-folder", runsFolder);
   const imported = await run("data", "import", "pets", source, "--size", "8", "--channels", "1", "--json");
   expect(imported.exitCode).toBe(0);
   expect(imported.stderr).toContain("Unreadable, and left out: 1.\n  red/torn.png: ");
@@ -250,7 +251,7 @@ test("The command imports, shows the balance and the bad ones, and finds what wa
   expect(result.bad).toHaveLength(1);
   const shown = await run("data", "show", "pets");
   expect(shown.stdout).toContain("12 training and 3 test images of 8x8x1, 3 classes\n  blue   ██");
-  await writeFile(join(folder, "runs", ".data", "pets", "testLabels.idx"), "");
+  await writeFile(join(runsFolder, ".data", "pets", "testLabels.idx"), "");
   const damaged = await run("data", "verify", "pets", "mnist");
   expect([damaged.exitCode, damaged.stdout]).toEqual([
     1,
@@ -258,4 +259,20 @@ test("The command imports, shows the balance and the bad ones, and finds what wa
       /^pets {3}The data set "pets" is damaged: .*testLabels\.idx holds 0 bytes instead of 11; .*\nmnist {2}every/,
     ),
   ]);
+});
+
+test("Ctrl-C ends an import with its own exit code and a sentence, and nothing is kept", async () => {
+  const source = await threeClasses("long", 60);
+  const root = join(folder, "interrupted");
+  const before = process.listenerCount("SIGINT");
+  const pressed = setInterval(() => {
+    // As soon as the command listens: before that it would have ended by itself.
+    if (process.listenerCount("SIGINT") > before) process.emit("SIGINT");
+  }, 1);
+  const ended = await inProcess("data", "import", "long", source, "--runs-folder", root, "--size", "512", "--json");
+  clearInterval(pressed);
+  expect([ended.exitCode, ended.stderr]).toEqual([130, "drove: Interrupted; nothing was kept.\n"]);
+  expect(JSON.parse(ended.stdout)).toEqual({ error: "Interrupted; nothing was kept.", exitCode: 130 });
+  expect(await readdir(join(root, ".data")).catch(() => [])).toEqual([]);
+  expect(process.listenerCount("SIGINT")).toBe(before);
 });

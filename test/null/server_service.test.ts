@@ -117,7 +117,12 @@ async function linesOf(path: string): Promise<Record<string, unknown>[]> {
 test("A run serves its data, takes pushes, and leaves checkpoint, ledger and result; resumed, it goes on where it was", async () => {
   const service = await startRun({ name: "first" });
   const settings = readRunSettings(await (await fetch(`${service.url}/api/run`)).json()) as RunSettings;
-  expect(settings.data).toMatchObject({ name: "mnist", trainExamples: 60_000, testExamples: 10_000 });
+  expect(settings.data).toMatchObject({
+    name: "mnist",
+    trainExamples: 60_000,
+    testExamples: 10_000,
+    classNames: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+  });
   expect(settings.data.shards).toHaveLength(12);
   const shard = await fetch(`${service.url}/${settings.data.shards[11]!.url}`);
   expect((await shard.arrayBuffer()).byteLength).toBe(5000 * (28 * 28 + 1));
