@@ -22,12 +22,6 @@ export interface StandingOrdersOptions {
   readonly free: (replica: Replica) => void;
 }
 
-const REASONS = {
-  pause: "The operator has everybody wait.",
-  resume: "The operator lets everybody go on.",
-  drain: "The operator asks to complete the exchange and leave.",
-} as const satisfies Record<Header<"control">["order"], string>;
-
 export class StandingOrders {
   readonly #options: StandingOrdersOptions;
   readonly #kicked: Set<string>;
@@ -120,5 +114,6 @@ export class StandingOrders {
 }
 
 function tell({ connection }: Replica, order: Header<"control">["order"]): void {
-  connection?.tell("control", { order, reason: REASONS[order] });
+  // The order says it all: volunteers are told what it means in their own program's words.
+  connection?.tell("control", { order, reason: "" });
 }
