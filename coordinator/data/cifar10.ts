@@ -30,7 +30,7 @@ export function cifar10Folder(): string {
 }
 
 /** Throws a sentence with the fix where it was not fetched yet or is damaged. */
-export async function loadCifar10(folder = cifar10Folder()): Promise<Dataset> {
+export async function loadCifar10(folder = cifar10Folder(), { isFull = false }: CheckOptions = {}): Promise<Dataset> {
   const known = await knownDescription(folder);
   const dataset = assembleDataset(
     { name: NAME, title: TITLE, classNames: KINDS, ...(known ? { normalisation: known.normalisation } : {}) },
@@ -39,10 +39,10 @@ export async function loadCifar10(folder = cifar10Folder()): Promise<Dataset> {
       throw new DataError(`CIFAR-10 is damaged: ${error.message} To fetch it anew, ${FIX}`);
     }),
   );
-  if (known) return dataset;
+  if (known && !isFull) return dataset;
   requireCifar10(dataset, folder);
   // Where the folder may not be written, the next one checks everything again.
-  await describeFiles(folder, factsOf(dataset, SOURCE), FILES).catch(() => {});
+  if (!known) await describeFiles(folder, factsOf(dataset, SOURCE), FILES).catch(() => {});
   return dataset;
 }
 
@@ -53,9 +53,8 @@ export async function describeCifar10(
 ): Promise<DatasetDescription> {
   const known = options.isFull ? undefined : await knownDescription(folder);
   if (known) return known;
-  requireCifar10(assembleDataset({ name: NAME, title: TITLE }, await readCifarFolder(folder)), folder);
-  const dataset = await loadCifar10(folder);
-  return (await knownDescription(folder)) ?? { version: 1, ...factsOf(dataset, SOURCE), files: [] };
+  const dataset = await loadCifar10(folder, { isFull: true });
+  return (await readDescription(folder, FIX)) ?? { version: 1, ...factsOf(dataset, SOURCE), files: [] };
 }
 
 async function knownDescription(folder: string): Promise<DatasetDescription | undefined> {
