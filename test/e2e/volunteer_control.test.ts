@@ -121,7 +121,7 @@ describe("On WASM", () => {
     expect(detail).toBe("The last exchange was completed.");
     const ended = progressIn(await page.messages())!;
     expect(ended.applied + ended.refused).toBe(ended.exchanges);
-    const id = ended.replica;
+    const id = first!.replica;
     const view = await coordinator.until(
       "it left",
       (one) => one.replicas.some((replica) => replica.id === id && !replica.connected),

@@ -59,7 +59,8 @@ export class WorkerPage {
     const page = await (await browser.newContext()).newPage();
     const worker = (await readdir(ASSETS)).find((name) => /^worker-.*\.js$/.test(name));
     if (worker === undefined) throw new Error("The client is not built; run `npx vite build`.");
-    await page.goto(url);
+    // Where the worker comes from, and nothing that draws or computes by itself.
+    await page.goto(new URL("/api/run", url).href);
     await page.evaluate(PAGE);
     return new WorkerPage(page, `/assets/${worker}`);
   }
