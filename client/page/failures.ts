@@ -23,5 +23,5 @@ export const FAILURES: Record<FailureKind, Failure> = {
   "device-lost": { heading: "The GPU was lost", actions: ["reload", "processor"] },
   "out-of-reach": { heading: "The run could not be reached", actions: ["retry"] },
   "run-full": { heading: "The run is full", actions: ["retry"] },
-  other: { heading: "Training broke off", actions: ["reload"] },
+  other: { heading: "Training broke off", actions: ["retry", "reload"] },
 };

@@ -5,6 +5,9 @@ const NONE = "–";
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
+/** As many figures as an axis has room for. */
+const MOST_SPELT_OUT = 1e4;
+
 export function whole(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : grouped.format(value);
 }
@@ -32,6 +35,8 @@ export function percent(ratio: number | null | undefined, digits = 1): string {
 /** A loss keeps about three digits over the range that training goes through. */
 export function loss(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  // One that diverges grows without bound, and is to be seen to.
+  if (value >= MOST_SPELT_OUT) return compact.format(value);
   return value.toFixed(value < 1 ? 3 : 2);
 }
 
@@ -65,6 +70,7 @@ export function clock(seconds: number): string {
 
 /** A value on an axis, with as many digits as it has. */
 export function tick(value: number): string {
+  if (Math.abs(value) >= MOST_SPELT_OUT) return compact.format(value);
   return String(Number(value.toFixed(4)));
 }
 

@@ -217,6 +217,8 @@ test("The page is not wider than a phone of 360 px, and its controls are always 
   const { page } = await visit("/?backend=wasm", { context: { viewport: PHONE } });
   await knowsTheRun(page);
   expect(await overflowPx(page)).toBe(0);
+  const start = await page.locator("#start").boundingBox();
+  expect((start?.y ?? PHONE.height) + (start?.height ?? 0)).toBeLessThanOrEqual(PHONE.height);
   await pressStart(page);
   await reaches(page, "training");
   await page.locator("#device").waitFor();

@@ -112,7 +112,7 @@ test("Every kind of failure has a heading, the worker's sentence, and the button
   const kinds = [
     ["out-of-reach", "The run could not be reached", ["Try again"]],
     ["run-full", "The run is full", ["Try again"]],
-    ["other", "Training broke off", ["Reload the page"]],
+    ["other", "Training broke off", ["Try again", "Reload the page"]],
     [
       "exam-failed",
       "This device does not compute what it should",
