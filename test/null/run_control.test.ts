@@ -1,6 +1,9 @@
 /** What an operator orders (SPEC O), through real sessions over the real worker-thread center, with a clock moved by hand. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
+import { RealTrials } from "../../coordinator/autotune/real_trials.ts";
+import type { Evaluator } from "../../coordinator/evaluation/evaluator.ts";
 import type { RestoredRun } from "../../coordinator/run_record.ts";
 import { REFUSALS } from "../../shared/wire/codes.ts";
 import type { Header } from "../../shared/wire/messages.ts";
@@ -40,9 +43,7 @@ function pass(run: RunFixture, ms: number, peers: readonly Peer[]): void {
 
 /** Whatever is on its way through the center's threads and the ledger has come. */
 async function settle(run: RunFixture): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, 50);
-  await promise;
+  await sleep(50);
   run.run.tick();
 }
 
@@ -128,6 +129,28 @@ describe("Pause", () => {
       expect((await peer.receive("answer")).header).toMatchObject({ exchange: 1, staleness: 0 });
     }
   });
+});
+
+test("[O2] A trial of the autotuner lasts as long as replicas train, however long they wait in between", async () => {
+  const run = await fixture();
+  await run.join();
+  // Nothing is judged here.
+  const trials = new RealTrials({ run: run.run, evaluator: {} as Evaluator, nowMs: run.run.clock.runMs });
+  run.run.orders.pause();
+  let isOver = false;
+  const advancing = trials.advance(1).then(() => {
+    isOver = true;
+  });
+  const goOn = async (): Promise<void> => {
+    run.nowMs += 400;
+    await sleep(60);
+  };
+  for (let turn = 0; turn < 10; turn++) await goOn();
+  expect([isOver, trials.now()]).toEqual([false, 0]);
+  run.run.orders.resume();
+  while (!isOver) await goOn();
+  await advancing;
+  expect(trials.now()).toBeGreaterThanOrEqual(1);
 });
 
 describe("Kick", () => {
