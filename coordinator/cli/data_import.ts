@@ -14,6 +14,7 @@ import { JSON_FLAG, Output, thousands } from "./output.ts";
 
 interface ImportOptions extends DataOptions {
   readonly title?: string;
+  readonly classes?: string;
   readonly size: string;
   readonly fit: ImageOptions["fit"];
   readonly channels: "1" | "3";
@@ -40,6 +41,7 @@ export function addDataImport(data: Command, done: (exitCode: ExitCode) => void)
         "of pictures per class, or train and test with a folder of pictures per class in each",
     )
     .option("--title <SENTENCE>", "what volunteers read about it")
+    .option("--classes <NAMES>", "of IDX and CIFAR's files: what the labels mean, in their order, with commas between")
     .option("--size <N|HxW>", "of pictures: pixels of height and width that they are brought to", "32")
     .addOption(
       new Option(
@@ -58,14 +60,14 @@ export function addDataImport(data: Command, done: (exitCode: ExitCode) => void)
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      `\nExample:\n  drove data import pets ./pictures --size 32 --test-share 0.2\n  drove data import letters ./emnist-letters\n  drove train --data pets --model cifar-quick\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove data import pets ./pictures --size 32 --test-share 0.2\n  drove data import letters ./emnist-letters --classes a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z\n  drove train --data pets --model cifar-quick\n${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, folder: string, options: ImportOptions) => {
       const output = new Output(options.json ?? false);
       const images = imageOptionsOf(options);
       const seed = wholeNumber("--seed", options.seed, 2 ** 32 - 1);
       const root = await rootOf(options);
-      const { title } = options;
+      const { title, classes } = options;
       const progress = startCount("pictures");
       const result = await interruptible(
         (signal) =>
@@ -78,6 +80,7 @@ export function addDataImport(data: Command, done: (exitCode: ExitCode) => void)
             signal,
             onProgress: (count, total) => progress.update(count, total),
             ...(title === undefined ? {} : { title }),
+            ...(classes === undefined ? {} : { classNames: classes.split(",").map((one) => one.trim()) }),
           }),
         "Interrupted; nothing was kept.",
       ).finally(() => progress.stop());

@@ -6,8 +6,9 @@
 
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { CLASS_NAME_CHARACTERS } from "../../shared/run_settings.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
-import { assembleDataset } from "./dataset.ts";
+import { assembleDataset, type Dataset, type DatasetFiles, type NamedIdx } from "./dataset.ts";
 import { defaultTitle, type DatasetDescription } from "./description.ts";
 import { DataError } from "./idx.ts";
 import type { ImageImport, ImageOptions } from "./image_import.ts";
@@ -27,6 +28,8 @@ export interface ImportRequest {
   readonly source: string | FourFiles;
   /** One sentence for volunteers; by default name and size. */
   readonly title?: string;
+  /** What the labels mean, in their order; folders of pictures say it themselves. */
+  readonly classNames?: readonly string[];
   /** Of the order of the examples, and of a split into training and test images. */
   readonly seed?: number;
   /** How pictures are read; only for folders of them. */
@@ -70,19 +73,50 @@ async function readSource(source: string | FourFiles, request: ImportRequest): P
   const names = typeof source === "string" ? await namesIn(source) : [];
   const layout = layoutOf(names);
   if (typeof source === "string" && layout === undefined) {
+    if (request.classNames) throw new DataError(`${source} names its classes by its folders; leave --classes out.`);
     // Loaded only now: the image library is for this alone.
     const { prepareImages } = await import("./image_import.ts");
     return prepareImages(source, { ...request, seed });
   }
-  const files = typeof source === "string" ? await readLayout(source, names, layout ?? "idx") : await readFour(source);
+  const read = typeof source === "string" ? await readLayout(source, names, layout ?? "idx") : await readFour(source);
+  const { files, isShifted } = labelsFromZero(read);
   const title = request.title ?? defaultTitle(name, files.trainImages.dimensions[0] ?? 0);
-  const dataset = assembleDataset({ name, title }, files);
+  const { classNames } = request;
+  const dataset = assembleDataset({ name, title, ...(classNames ? { classNames } : {}) }, files);
+  requireNames(dataset);
   const from = typeof source === "string" ? basename(source) : basename(source.trainImages);
   const kind = layout === "cifar" ? "files in CIFAR's binary layout" : "IDX files";
+  const shift = isShifted ? " whose labels began at 1 and now begin at 0" : "";
   return async (made) => {
-    const words = `Imported from ${kind} (${from}); each part in the random order of seed ${seed}.`;
+    const words = `Imported from ${kind} (${from})${shift}; each part in the random order of seed ${seed}.`;
     return { description: await storeDataset(made, dataset, { source: words, seed }) };
   };
+}
+
+/** EMNIST's letters, for one, are numbered from 1. */
+function labelsFromZero(files: DatasetFiles): { readonly files: DatasetFiles; readonly isShifted: boolean } {
+  const { trainLabels, testLabels } = files;
+  const isShifted =
+    trainLabels.values.length > 0 && [trainLabels, testLabels].every(({ values }) => !values.includes(0));
+  if (!isShifted) return { files, isShifted };
+  const shifted = (labels: NamedIdx): NamedIdx => ({ ...labels, values: labels.values.map((label) => label - 1) });
+  return { files: { ...files, trainLabels: shifted(trainLabels), testLabels: shifted(testLabels) }, isShifted };
+}
+
+function requireNames({ name, classes, classNames }: Dataset): void {
+  if (!classNames) return;
+  if (classNames.length !== classes) {
+    throw new DataError(
+      `--classes has ${classNames.length} names, but ${name} has ${classes} classes; name each of them.`,
+    );
+  }
+  const wrong = classNames.find(
+    (one) => one.trim() === "" || one.length > CLASS_NAME_CHARACTERS || /\p{Cc}/u.test(one),
+  );
+  if (wrong === undefined) return;
+  throw new DataError(
+    `--classes has the name ${JSON.stringify(wrong)}; accepted are 1 to ${CLASS_NAME_CHARACTERS} printable characters.`,
+  );
 }
 
 function refuseName(root: string, name: string): void {

@@ -156,6 +156,25 @@ test("Examples are mixed by the seed alone, so that any stretch of them is a fai
   }
 });
 
+test("Labels that begin at 1 are brought to 0, and classes may be named", async () => {
+  const root = join(folder, "named");
+  const source = await writeSet("from-one", { train: [1, 2, 3, 2], test: [3, 1] });
+  const { description } = await importDataset({ root, name: "greys", source, classNames: ["dark", "grey", "light"] });
+  expect(description).toMatchObject({ classNames: ["dark", "grey", "light"], counts: { train: [1, 2, 1] } });
+  expect(description.source).toContain("whose labels began at 1 and now begin at 0");
+  const { train, classNames } = await loadDataset(root, "greys");
+  expect(classNames).toEqual(["dark", "grey", "light"]);
+  expect([...train.images]).toEqual(
+    [...train.labels].flatMap((label) => Array.from({ length: 6 }, () => (label + 1) * 50)),
+  );
+  await expect(importDataset({ root, name: "two", source, classNames: ["a", "b"] })).rejects.toThrow(
+    /^--classes has 2 names, but two has 3 classes; name each of them\.$/,
+  );
+  await expect(importDataset({ root, name: "three", source, classNames: ["a", "b", "c\n"] })).rejects.toThrow(
+    /^--classes has the name "c\\n"; accepted are 1 to 40 printable characters\.$/,
+  );
+});
+
 test("A file that is not what it was is found: by its length always, by its bytes when it looks touched or when asked", async () => {
   const root = join(folder, "damaged");
   const source = await writeSet("whole", { train: [0, 1, 2, 1], test: [2, 0] });
