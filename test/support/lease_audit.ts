@@ -61,6 +61,17 @@ export function auditLeases(
   return audit.end();
 }
 
+/** Throws where a run that is over used or leased an example twice, or lost one; returns what it leased otherwise. */
+export function provenLeases(
+  examples: number,
+  events: Iterable<LoggedEvent>,
+  ledger: Iterable<AuditedExchange>,
+): LeaseAudit {
+  const audit = auditLeases(examples, events, ledger);
+  if (audit.duplicates === 0 && audit.missing === 0 && audit.problems.length === 0) return audit;
+  throw new Error(`examples were not used exactly once: ${JSON.stringify(audit)}`);
+}
+
 /** Of the run in this folder. */
 export async function auditRun(folder: string): Promise<LeaseAudit> {
   const events = (await lines(join(folder, "events.jsonl"))) as LoggedEvent[];

@@ -19,7 +19,9 @@ import { initialParameters, layoutOf } from "../../shared/model/layout.ts";
 import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
+import type { LoggedEvent } from "../../shared/run_log.ts";
 import { LIMITS } from "../../shared/wire/codes.ts";
+import { provenLeases } from "./lease_audit.ts";
 import { mnistExamples } from "./mnist_examples.ts";
 import { solverSettings } from "./run_fixture.ts";
 import { TINY_SETTINGS } from "./tiny_run.ts";
@@ -27,6 +29,7 @@ import { SocketPair } from "./socket_pair.ts";
 import { WASM_MODULES } from "./wasm_modules.ts";
 
 const TRAIN_EXAMPLES = 4000;
+const SHARD_EXAMPLES = 1000;
 const TEST_EXAMPLES = 1000;
 const BATCH = 50;
 
@@ -47,6 +50,7 @@ export class LiveRun {
   readonly run: Run;
   readonly center: Center;
   readonly ledger: LedgerEntry[] = [];
+  readonly logged: LoggedEvent[] = [];
   readonly #failures: unknown[] = [];
   readonly #pairs = new Set<SocketPair>();
   readonly #referee: Program;
@@ -70,6 +74,7 @@ export class LiveRun {
       secret: new Uint8Array(32).fill(1),
       nowMs: () => performance.now(),
       nowIso: () => new Date().toISOString(),
+      log: (event) => this.logged.push(event),
       onFailure: (error) => this.#failures.push(error),
     });
   }
@@ -88,7 +93,15 @@ export class LiveRun {
     });
     const settings: RunSettings = {
       ...TINY_SETTINGS,
-      data: { ...TINY_SETTINGS.data, normalisation: { mean: [0.1307], deviation: [0.3081] } },
+      data: {
+        ...TINY_SETTINGS.data,
+        trainExamples: TRAIN_EXAMPLES,
+        normalisation: { mean: [0.1307], deviation: [0.3081] },
+        shards: Array.from({ length: TRAIN_EXAMPLES / SHARD_EXAMPLES }, (_, index) => ({
+          url: `data/${index}.bin`,
+          examples: SHARD_EXAMPLES,
+        })),
+      },
       model: { ...model, layers: [...model.layers] },
       layoutHash: layout.hash,
       batch: BATCH,
@@ -179,6 +192,7 @@ export class LiveRun {
     await this.run.settled();
     await this.center.close();
     if (this.#failures.length > 0) throw new Error("the run failed", { cause: this.#failures });
+    provenLeases(TRAIN_EXAMPLES, this.logged, this.ledger);
   }
 }
 

@@ -11,6 +11,7 @@ import { Random } from "../../shared/random.ts";
 import type { RunSettings } from "../../shared/run_settings.ts";
 import type { RunView } from "../../shared/run_view.ts";
 import type { SolverSettings } from "../../shared/solver/settings.ts";
+import { provenLeases } from "./lease_audit.ts";
 import { QuadraticProgram } from "./quadratic_program.ts";
 import { RunFixture } from "./run_fixture.ts";
 import { SocketPair } from "./socket_pair.ts";
@@ -18,6 +19,7 @@ import { TINY_LAYOUT, TINY_MODEL, TINY_SETTINGS } from "./tiny_run.ts";
 
 const TICK_MS = 20;
 const EXAMPLES = 40;
+const DATA = { ...TINY_SETTINGS.data, trainExamples: EXAMPLES, shards: [{ url: "data/0.bin", examples: EXAMPLES }] };
 
 const CLOCK: Clock = {
   nowMs: () => performance.now(),
@@ -72,6 +74,7 @@ export class PeerRun {
       communicationPeriod: 2,
       learningRate: 0.5,
       peers: true,
+      data: DATA,
       ...settings,
     };
     const initial = new Float32Array(TINY_LAYOUT.elements);
@@ -157,6 +160,7 @@ export class PeerRun {
     await this.fixture.close();
     clearInterval(this.#ticker);
     if (this.fixture.failures.length > 0) throw new Error("the run failed", { cause: this.fixture.failures });
+    provenLeases(EXAMPLES, this.fixture.logged, this.fixture.ledger);
   }
 
   async #carry(pair: SocketPair): Promise<void> {
