@@ -15,7 +15,7 @@ function participants({ replicas }: RunFacts): string {
   const names = [...new Set(replicas.flatMap(({ name }) => (name === null ? [] : [name])))].toSorted();
   return [
     "## Who trained it",
-    `${count(replicas.length)} replicas in all: browser tabs, and volunteers without a browser. A volunteer may have had several, one after the other or at once.`,
+    `${replicas.length === 1 ? "One replica" : `${count(replicas.length)} replicas`} in all. A replica is a browser tab, or a volunteer's process without a browser; one volunteer may have had several, one after the other or at once.`,
     table(["Backend", "Device", "Replicas", "Samples"], deviceClasses(replicas)),
     names.length === 0
       ? "Nobody offered a name."

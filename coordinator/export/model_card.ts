@@ -97,13 +97,16 @@ function summary({ run, dataset }: CardSource, facts: RunFacts): string {
   const { model, layout, config, settings } = run;
   const { height, width, channels } = model.input;
   const title = settings?.data.title ?? dataset?.title;
-  const crowd = facts.replicas.length === 1 ? "one replica" : `${count(facts.replicas.length)} replicas together`;
+  const crowd =
+    facts.replicas.length === 1
+      ? "one replica, with parameters of its own that it"
+      : `${count(facts.replicas.length)} replicas together, each with parameters of its own that it`;
   return [
     ...(title === undefined ? [] : [title]),
     `A ${quoted(model.name)} of ${count(layout.parameters)} parameters in ${model.layers.length} layers, for images of ` +
-      `${height}x${width}x${channels} in ${model.classes} classes. It was trained with Drove by ${crowd}, each with ` +
-      `parameters of its own that it exchanged with a shared center by ${quoted(config.solver)}: volunteers opened a link in a browser, or ran it ` +
-      "without one. This is the center.",
+      `${height}x${width}x${channels} in ${model.classes} classes. It was trained with Drove by ${crowd} ` +
+      `exchanged with a shared center by ${quoted(config.solver)}: volunteers opened a link in a browser, or ran it without one. This is ` +
+      "the center.",
   ].join("\n\n");
 }
 
