@@ -23,6 +23,8 @@ import { runDrove } from "../support/drove_command.ts";
 import { makeClientFolder } from "./server_harness.ts";
 
 const LAYOUT = layoutOf(MODELS.mlp);
+/** On a busy machine. */
+const STARTS_WITHIN_MS = 120_000;
 
 let root = "";
 let runsFolder = "";
@@ -43,12 +45,12 @@ beforeAll(async () => {
     onNote: fail,
   });
   token = (await readFile(join(service.folder.path, "operator.token"), "utf8")).trim();
-});
+}, STARTS_WITHIN_MS);
 afterAll(async () => {
   await service.close("The test is over.");
   await rm(root, { recursive: true });
   await rm(clientFolder, { recursive: true });
-});
+}, STARTS_WITHIN_MS);
 
 function fail(error: unknown): void {
   throw error instanceof Error ? error : new Error(String(error));
@@ -310,7 +312,7 @@ describe("Runs and events", () => {
     const whole = await runDrove(root, ["status", service.url]);
     expect([whole.exitCode, whole.stdout]).toEqual([0, expect.stringContaining("a secret device")]);
     const elsewhere = await runDrove(tmpdir(), ["status", service.url]);
-    expect([elsewhere.exitCode, elsewhere.stdout]).toEqual([0, expect.stringMatching(/[1-9] replicas? connected, /)]);
+    expect([elsewhere.exitCode, elsewhere.stdout]).toEqual([0, expect.stringMatching(/\d+ replicas? connected, /)]);
     expect(elsewhere.stdout).not.toContain("a secret device");
     const named = await runDrove(tmpdir(), ["status", service.operatorLink]);
     expect(named.stdout).toContain("a secret device");
@@ -360,40 +362,44 @@ describe("Runs and events", () => {
   });
 });
 
-test("[O3] [O4] Killed right after its answers, a coordinator comes back with its token, its changes and whom it kicked", async () => {
-  const folder = join(root, "killed");
-  const args = ["--model", "mlp", "--name", "mine"];
-  const first = await startCoordinator({ runsFolder: folder, args });
-  const own = await first.token();
-  const { first: message } = await enter(first.url);
-  const { replica, token: proof, incarnation } = welcomeOf(message);
-  const changed = await first.control({ kind: "retune", changes: { learningRate: 0.005, communicationPeriod: 4 } });
-  const kicked = await first.control({ kind: "kick", replica });
-  expect([changed.status, kicked.status]).toEqual([200, 200]);
-  await first.kill();
+test(
+  "[O3] [O4] Killed right after its answers, a coordinator comes back with its token, its changes and whom it kicked",
+  { timeout: 2 * STARTS_WITHIN_MS },
+  async () => {
+    const folder = join(root, "killed");
+    const args = ["--model", "mlp", "--name", "mine"];
+    const first = await startCoordinator({ runsFolder: folder, args });
+    const own = await first.token();
+    const { first: message } = await enter(first.url);
+    const { replica, token: proof, incarnation } = welcomeOf(message);
+    const changed = await first.control({ kind: "retune", changes: { learningRate: 0.005, communicationPeriod: 4 } });
+    const kicked = await first.control({ kind: "kick", replica });
+    expect([changed.status, kicked.status]).toEqual([200, 200]);
+    await first.kill();
 
-  const second = await startCoordinator({
-    runsFolder: folder,
-    args: ["--name", "mine", "--resume", "--communication-period", "6"],
-  });
-  expect(await second.token()).toBe(own);
-  // Whoever resumes it sets the period anew.
-  expect(await second.view()).toMatchObject({
-    incarnation: 2,
-    hyperparameters: { learningRate: 0.005, communicationPeriod: 6 },
-    changes: [
-      { setting: "learningRate", from: "0.03", to: "0.005", by: "operator" },
-      { setting: "communicationPeriod" },
-    ],
-  });
-  const { socket, first: refused } = await enter(second.url, { replica, token: proof, incarnation });
-  expect(refused).toMatchObject({ kind: "refusal", header: { code: "KICKED" } });
-  socket.close();
-  const { exitCode } = await (await second.control({ kind: "finish" }), second.ended);
-  expect(exitCode).toBe(0);
-  const lines = (await readFile(join(folder, "mine", "events.jsonl"), "utf8")).trimEnd().split("\n");
-  const kinds = lines.map((line) => (JSON.parse(line) as RunEvent).kind);
-  expect(kinds.filter((kind) => kind === "began")).toHaveLength(2);
-  expect(kinds.slice(-2)).toEqual(["viewed", "ended"]);
-  expect(lines.at(-1)).toContain("The operator ended the run.");
-});
+    const second = await startCoordinator({
+      runsFolder: folder,
+      args: ["--name", "mine", "--resume", "--communication-period", "6"],
+    });
+    expect(await second.token()).toBe(own);
+    // Whoever resumes it sets the period anew.
+    expect(await second.view()).toMatchObject({
+      incarnation: 2,
+      hyperparameters: { learningRate: 0.005, communicationPeriod: 6 },
+      changes: [
+        { setting: "learningRate", from: "0.03", to: "0.005", by: "operator" },
+        { setting: "communicationPeriod" },
+      ],
+    });
+    const { socket, first: refused } = await enter(second.url, { replica, token: proof, incarnation });
+    expect(refused).toMatchObject({ kind: "refusal", header: { code: "KICKED" } });
+    socket.close();
+    const { exitCode } = await (await second.control({ kind: "finish" }), second.ended);
+    expect(exitCode).toBe(0);
+    const lines = (await readFile(join(folder, "mine", "events.jsonl"), "utf8")).trimEnd().split("\n");
+    const kinds = lines.map((line) => (JSON.parse(line) as RunEvent).kind);
+    expect(kinds.filter((kind) => kind === "began")).toHaveLength(2);
+    expect(kinds.slice(-2)).toEqual(["viewed", "ended"]);
+    expect(lines.at(-1)).toContain("The operator ended the run.");
+  },
+);
