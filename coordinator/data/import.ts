@@ -99,8 +99,11 @@ function labelsFromZero(files: DatasetFiles): { readonly files: DatasetFiles; re
   const isShifted =
     trainLabels.values.length > 0 && [trainLabels, testLabels].every(({ values }) => !values.includes(0));
   if (!isShifted) return { files, isShifted };
-  const shifted = (labels: NamedIdx): NamedIdx => ({ ...labels, values: labels.values.map((label) => label - 1) });
-  return { files: { ...files, trainLabels: shifted(trainLabels), testLabels: shifted(testLabels) }, isShifted };
+  return { files: { ...files, trainLabels: lowered(trainLabels), testLabels: lowered(testLabels) }, isShifted };
+}
+
+function lowered(labels: NamedIdx): NamedIdx {
+  return { ...labels, values: labels.values.map((label) => label - 1) };
 }
 
 function requireNames({ name, classes, classNames }: Dataset): void {
