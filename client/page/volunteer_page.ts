@@ -280,7 +280,7 @@ export class VolunteerPage {
     this.#notices.show("training", "trouble", sentence, {
       heading,
       actions: actions
-        .filter((action) => action !== "processor" || this.#link.backend !== "wasm")
+        .filter((action) => action !== "processor" || !this.#isOnProcessor)
         .map((action) => ({ label: ACTIONS[action], act: acts[action] })),
     });
   }
@@ -404,6 +404,10 @@ export class VolunteerPage {
     this.#name.clear();
     this.#replica = undefined;
     this.#volunteering?.training?.name(undefined);
+  }
+
+  get #isOnProcessor(): boolean {
+    return this.#settings !== undefined && this.#backendWish(this.#settings) === "wasm";
   }
 
   #backendWish(settings: RunSettings): BackendWish {

@@ -113,15 +113,15 @@ test("Every kind of failure has a heading, the worker's sentence, and the button
     ["out-of-reach", "The run could not be reached", ["Try again"]],
     ["run-full", "The run is full", ["Try again"]],
     ["other", "Training broke off", ["Try again", "Reload the page"]],
+    ["device-lost", "The GPU was lost", ["Reload the page", "Train on the processor instead"]],
     [
       "exam-failed",
       "This device does not compute what it should",
       ["Train on the processor instead", "Reload the page"],
     ],
-    ["device-lost", "The GPU was lost", ["Reload the page", "Train on the processor instead"]],
   ] as const;
   let script = "";
-  const { page, workers } = await visits.visit(`${coordinator.url}/`, {
+  const { page, workers } = await visits.visit(`${coordinator.url}/?backend=webgpu`, {
     prepare: (opened) => opened.route(WORKER, (route) => route.fulfill(workerOf(script))),
   });
   await knowsTheRun(page);
