@@ -56,6 +56,13 @@ export class Pace {
 
   /** Lets messages in after a step that kept the event loop blocked for `blockedMs`. `isAwaited`: data or an answer is on its way. */
   async breathe(blockedMs: number, isAwaited: boolean): Promise<void> {
+    const beganMs = this.#clock.nowMs();
+    await this.#breath(blockedMs, isAwaited);
+    // On a busy machine a breath may take as long as a step, and nothing is computed meanwhile.
+    if (this.dutyCycle.isLimited) this.dutyCycle.rested(this.#clock.nowMs() - beganMs);
+  }
+
+  async #breath(blockedMs: number, isAwaited: boolean): Promise<void> {
     const { transferMs = Number.POSITIVE_INFINITY } = this.#clock;
     this.#owedMs = isAwaited ? this.#owedMs + TRANSFER_SHARE * blockedMs : 0;
     if (this.#owedMs < transferMs) return this.#clock.breathe();
