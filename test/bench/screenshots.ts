@@ -81,9 +81,9 @@ async function takeAll(chrome: Browser, coordinator: CoordinatorProcess): Promis
   await dress(first, "light");
   await take(first, "volunteer-training-light");
   await tryTheModel(first);
-  await takePart(first.locator("#trial"), "volunteer-trial-light");
+  await takePart(first, first.locator("#trial"), "volunteer-trial-light");
   await dress(first, "dark");
-  await takePart(first.locator("#trial"), "volunteer-trial-dark");
+  await takePart(first, first.locator("#trial"), "volunteer-trial-dark");
   await dress(first, "light", PHONE);
   await take(first, "volunteer-phone-light");
   await dress(first, "dark", PHONE);
@@ -164,13 +164,19 @@ async function takeInBoth(page: Page, name: string): Promise<void> {
 
 /** The whole page. */
 async function take(page: Page, name: string): Promise<void> {
+  await page.mouse.move(0, 0);
   await page.waitForTimeout(REST_MS);
   await keep(name, await page.screenshot({ fullPage: true }));
 }
 
-async function takePart(part: Locator, name: string): Promise<void> {
-  await part.page().waitForTimeout(REST_MS);
-  await keep(name, await part.screenshot());
+/** Cut out of the whole page: there nothing that sticks to the window lies over it. */
+async function takePart(page: Page, part: Locator, name: string): Promise<void> {
+  await page.evaluate("window.scrollTo(0, 0)");
+  await page.mouse.move(0, 0);
+  await page.waitForTimeout(REST_MS);
+  const clip = await part.boundingBox();
+  if (!clip) throw new Error(`${name} is not on the page.`);
+  await keep(name, await page.screenshot({ fullPage: true, clip }));
 }
 
 /** With few colours, which pages have anyway. */
