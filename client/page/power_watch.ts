@@ -99,6 +99,8 @@ export class PowerWatch {
   used(source: string, totalBytes: number): void {
     this.#meter.take(source, totalBytes, String(dayNumber()));
     if (this.#meter.dayBytes - this.#storedBytes >= STORED_EVERY_BYTES) this.#keepUsage();
+    // Timers of hidden tabs may come once a minute only; what is used comes when it is.
+    this.#settle();
   }
 
   #keepUsage(): void {
