@@ -20,6 +20,7 @@ import { Failure } from "./failure.ts";
 import type { Examples, Shard } from "./examples.ts";
 import { speedsOf, whyAlone } from "./hybrid.ts";
 import { measure, within, type Measured, type MeasurementBounds } from "./measurement.ts";
+import { paced } from "./paced.ts";
 import type { Advice, OpenedBackend, Surroundings } from "./surroundings.ts";
 import { recallWinners, tuneBackend, type TunerOptions } from "./tuning.ts";
 
@@ -33,6 +34,8 @@ export interface DevicesOptions {
   readonly advice: Advice;
   readonly exam: Exam;
   readonly between: () => Promise<void>;
+  /** The share of the time in which the volunteer lets the device compute, now; all of it where left out. */
+  readonly dutyCycle?: () => number;
   readonly onChoice: (choice: BackendChoice) => void;
   readonly winners?: Surroundings["winners"];
   readonly onTuning?: (tuning: Tuning) => void;
@@ -257,8 +260,8 @@ export class Devices {
   }
 
   #tunerOptions(plan: Plan): TunerOptions {
-    const { clock, winners, between, onTuning = () => {} } = this.#options;
-    return { plan, clock, winners, between, onTuning };
+    const { clock, winners, between, dutyCycle = () => 1, onTuning = () => {} } = this.#options;
+    return { plan, clock, winners, between: paced(between, clock, dutyCycle), onTuning };
   }
 
   #speedOf(name: BackendName): number {

@@ -152,6 +152,7 @@ export class Participation {
       exam,
       asked: backend === "auto" ? settings.backend : backend,
       between: () => this.#between(),
+      dutyCycle: () => this.#dutyCycle,
       onChoice: (choice) => this.#tell({ kind: "backend", choice }),
       onTuning: (tuning) => this.#tell({ kind: "tuning", tuning }),
       warn,
