@@ -307,19 +307,25 @@ describe("Runs and events", () => {
     });
   });
 
-  test("`drove status` shows the whole of a run whose token lies in this machine's runs folder, and else what everybody sees", async () => {
-    const { socket } = await enter(service.url);
-    const whole = await runDrove(root, ["status", service.url]);
-    expect([whole.exitCode, whole.stdout]).toEqual([0, expect.stringContaining("a secret device")]);
-    const elsewhere = await runDrove(tmpdir(), ["status", service.url]);
-    expect([elsewhere.exitCode, elsewhere.stdout]).toEqual([0, expect.stringMatching(/\d+ replicas? connected, /)]);
-    expect(elsewhere.stdout).not.toContain("a secret device");
-    const named = await runDrove(tmpdir(), ["status", service.operatorLink]);
-    expect(named.stdout).toContain("a secret device");
-    const wrong = await runDrove(tmpdir(), ["status", service.url, "--token", "nonsense"]);
-    expect([wrong.exitCode, wrong.stderr]).toEqual([1, expect.stringContaining("does not take this token")]);
-    socket.close();
-  });
+  test(
+    "`drove status` shows the whole of a run whose token lies in this machine's runs folder, and else what everybody sees",
+    { timeout: STARTS_WITHIN_MS },
+    async () => {
+      const { socket } = await enter(service.url);
+      const [whole, elsewhere, named, wrong] = await Promise.all([
+        runDrove(root, ["status", service.url]),
+        runDrove(tmpdir(), ["status", service.url]),
+        runDrove(tmpdir(), ["status", service.operatorLink]),
+        runDrove(tmpdir(), ["status", service.url, "--token", "nonsense"]),
+      ]);
+      expect([whole.exitCode, whole.stdout]).toEqual([0, expect.stringContaining("a secret device")]);
+      expect([elsewhere.exitCode, elsewhere.stdout]).toEqual([0, expect.stringMatching(/\d+ replicas? connected, /)]);
+      expect(elsewhere.stdout).not.toContain("a secret device");
+      expect(named.stdout).toContain("a secret device");
+      expect([wrong.exitCode, wrong.stderr]).toEqual([1, expect.stringContaining("does not take this token")]);
+      socket.close();
+    },
+  );
 
   test("Events of a run come as they were written, and no name leads out of the runs folder", async () => {
     const response = await ask("runs/watched/events");
