@@ -90,7 +90,7 @@ export function addJoin(program: Command, done: (exitCode: ExitCode) => void): v
     .option(...JSON_FLAG)
     .addHelpText(
       "after",
-      `\nExample:\n  drove join http://127.0.0.1:8080 --volunteers 2\n  drove join https://192.168.1.7:8080 --node --trust HASH\n${EXIT_CODES_HELP}`,
+      `\nExample:\n  drove join http://127.0.0.1:8080 --volunteers 2\n  drove join https://192.168.1.7:8080 --node --trust HASH\n\nCtrl-C has the volunteers complete their exchanges and leave; a second one stops them at once.\n${EXIT_CODES_HELP}`,
     )
     .action(async (url: string | undefined, options: JoinOptions) =>
       done(await joinRun(await runUrl(url, options), options)),
