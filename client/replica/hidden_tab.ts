@@ -1,7 +1,8 @@
 /**
- * A tab in the background exchanges more seldom: nobody looks at it, its network and its timers come second, and what it adds
- * to the center is worth about as much. With tau 4 an mlp on WASM went from 19 exchanges a second to 9, one every 16 steps instead of
- * one every 10 (the wire did not let it be every 4; Chromium 156, busy 2-core Xeon, 2026-11-21). Only its own period is longer: whoever others wait for keeps to what is assigned.
+ * A tab in the background exchanges more seldom: nobody looks at it, its network and its timers come second, and what it adds to the
+ * center is worth about as much. With tau 4 an mlp on WASM went from 19 exchanges a second to 9: one every 16 steps instead of one
+ * every 10, the wire having no room for more (Chromium 156, busy 2-core Xeon, 2026-11-21). Only its own period is longer: whoever
+ * others wait for keeps to what is assigned.
  */
 
 import type { Assignment } from "../../shared/solver/assignment.ts";
