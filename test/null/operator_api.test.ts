@@ -175,6 +175,9 @@ describe("Views", () => {
     for (let index = 0; index < 1200; index++) {
       service.run.recordEvaluation({ accuracy: index / 2000, meanLoss: 1, images: 10 });
     }
+    // A view is made at most ten times a second.
+    const pointsNow = async (): Promise<number> => ((await (await ask("view")).json()) as RunView).history.length;
+    await expect.poll(pointsNow).toBe(500);
     const reading = [eventsOf(await fetch(`${service.url}/api/events`), 5), eventsOf(await ask("events"), 5)];
     setTimeout(() => service.run.recordEvaluation({ accuracy: 0.9, meanLoss: 1, images: 10 }), 1100);
     for (const events of await Promise.all(reading)) {
