@@ -143,7 +143,7 @@ describe("On WASM", () => {
 });
 
 describe("On WebGPU", () => {
-  test("[V3] Stop in the middle of measuring leaves little to compute", async () => {
+  test("[V3] Stop in the middle of measuring leaves two pipelines to compile at most", async () => {
     const page = await begun({ backend: "webgpu" });
     await reaches(page, "measuring");
     await page.page.waitForTimeout(300);
@@ -151,7 +151,8 @@ describe("On WebGPU", () => {
     console.log(
       `WebGPU, measuring: the worker ended ${Math.round(endedMs)} ms after Stop, idle after ${Math.round(idleMs)} ms (${processorMs} ms of processor time).`,
     );
-    expect(processorMs).toBeLessThan(1500);
+    // Two pipelines, which in software may take 1.8 s each and cannot be given up; all of them take several times as long.
+    expect(processorMs).toBeLessThan(4000);
   });
 
   test("a GPU that is lost is replaced, training goes on from the last center, and Stop leaves little to compute", async () => {
