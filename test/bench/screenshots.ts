@@ -27,6 +27,7 @@ const WELL_TRAINED = 0.95;
 const EARLIER_TRAINED = 0.85;
 /** Charts and fonts have come to rest. */
 const REST_MS = 1500;
+const LOOK_MS = 100;
 const MOST_BYTES = 300_000;
 const COLOURS = 128;
 
@@ -103,13 +104,17 @@ async function takeOperator(chrome: Browser, coordinator: CoordinatorProcess): P
   for (const box of await page.locator("#run-rows input[type=checkbox]").all()) await box.check();
   await page.locator("#comparison:visible").waitFor({ timeout: TIMEOUT_MS });
   await takeInBoth(page, "operator-compare");
-  await page.locator("#run-rows tr", { hasText: "digits-before" }).getByRole("button").click();
+  for (const box of await page.locator("#run-rows input[type=checkbox]").all()) await box.uncheck();
+  const row = page.locator("#run-rows tr", { hasText: "digits-before" });
+  await row.getByRole("button").click();
   await page.locator("#replay:visible").waitFor({ timeout: TIMEOUT_MS });
-  await page
-    .locator("#replay-scrub")
-    .evaluate(
-      "(scrub) => { scrub.value = 0.7 * scrub.max; scrub.dispatchEvent(new Event('input', { bubbles: true })); }",
-    );
+  const scrub = "document.querySelector('#replay-scrub')";
+  // Until the run's events have come. (A predicate of Playwright's own is an `eval`, which the page forbids.)
+  while ((await page.evaluate<number>(`Number(${scrub}.max)`)) <= 1) await page.waitForTimeout(LOOK_MS);
+  await page.evaluate(`{
+    ${scrub}.value = String(0.7 * Number(${scrub}.max));
+    ${scrub}.dispatchEvent(new Event("input", { bubbles: true }));
+  }`);
   await page.evaluate("window.scrollTo(0, 0)");
   await takeInBoth(page, "operator-replay");
   await page.context().close();
