@@ -1,13 +1,14 @@
 /**
- * What computes in a browser, from Linux's /proc: the threads of its Web Workers (WASM), and its GPU process (WebGPU in software). Not
- * the page's own thread, which draws. Busy is a thread while it computes and while it waits for a core, so that a machine with other
- * work too does not look like one that rests; in milliseconds, to the nanosecond.
+ * What computes in a browser, from Linux's /proc: the threads of its Web Workers (WASM), and those of SwiftShader in its GPU
+ * process (WebGPU in software), not those that draw the page. Busy is a thread while it computes and while it waits for a
+ * core, so that a machine with other work too does not look like one that rests; in milliseconds, to the nanosecond.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The kernel keeps 15 characters of a thread's name. */
+/** Beginnings of threads' names, of which the kernel keeps 15 characters. */
 const WORKER_THREAD = "DedicatedWorker";
+const SWIFTSHADER_THREAD = "Thread<";
 
 export class DeviceMeter {
   readonly #gpu: readonly string[];
@@ -25,13 +26,8 @@ export class DeviceMeter {
   /** By thread: one that has ended is missing, and its time with it. */
   read(): ReadonlyMap<string, number> {
     const times = new Map<string, number>();
-    for (const pid of this.#gpu) for (const task of tasksOf(pid)) addTime(times, `${pid}/task/${task}`);
-    for (const pid of this.#renderers) {
-      for (const task of tasksOf(pid)) {
-        const path = `${pid}/task/${task}`;
-        if (textOf(`${path}/comm`).startsWith(WORKER_THREAD)) addTime(times, path);
-      }
-    }
+    for (const pid of this.#gpu) addThreads(times, pid, SWIFTSHADER_THREAD);
+    for (const pid of this.#renderers) addThreads(times, pid, WORKER_THREAD);
     return times;
   }
 }
@@ -43,9 +39,13 @@ export function busyMs(before: ReadonlyMap<string, number>, after: ReadonlyMap<s
   return sum;
 }
 
-function addTime(times: Map<string, number>, path: string): void {
-  const [computed, waited] = textOf(`${path}/schedstat`).split(" ");
-  if (computed !== undefined && waited !== undefined) times.set(path, (Number(computed) + Number(waited)) / 1e6);
+function addThreads(times: Map<string, number>, pid: string, name: string): void {
+  for (const task of tasksOf(pid)) {
+    const path = `${pid}/task/${task}`;
+    if (!textOf(`${path}/comm`).startsWith(name)) continue;
+    const [computed, waited] = textOf(`${path}/schedstat`).split(" ");
+    if (computed !== undefined && waited !== undefined) times.set(path, (Number(computed) + Number(waited)) / 1e6);
+  }
 }
 
 function groupOf(pid: string): number {
