@@ -14,14 +14,14 @@ export interface FirstStep {
   readonly withoutMeasuringMs: number;
 }
 
-export interface LongTasks {
+interface LongTasks {
   /** Before Start: loading the page. */
   readonly loading: readonly number[];
   readonly training: readonly number[];
   readonly trainedMs: number;
 }
 
-export interface DutyRow {
+interface DutyRow {
   readonly asked: number;
   /** Of the time in which it computes at full power. */
   readonly computed: number;
