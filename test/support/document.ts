@@ -7,7 +7,7 @@
 
 import { readFile } from "node:fs/promises";
 
-export type Instruction =
+type Instruction =
   | { readonly kind: "try"; readonly fails: boolean }
   | { readonly kind: "try-until"; readonly words: string }
   | { readonly kind: "file"; readonly name: string }
