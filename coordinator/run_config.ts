@@ -164,15 +164,20 @@ export function readConfig(sources: ConfigSources = {}): RunConfig {
   return config;
 }
 
+/** Of all replicas together: five exchanges of the default period. */
+const ELASTIC_WARM_UP_STEPS = 50;
+
 /**
- * What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed. And
- * momentum adds up: asynchrony brings some of its own (Mitliagkas et al. 2016), and so does the outer optimizer of diloco. With
+ * What a solver fixes is its default too: one gradient per exchange, no momentum where it has none, Nesterov's where prescribed. Momentum
+ * on a replica begins in the steepest place: LeNet with batches of 32 diverged in its first steps in 1 of 10 simulated runs, with 50
+ * steps of warm-up in none, and was as accurate after 6,000 images (2026-11-21). And momentum adds up: asynchrony brings some of its own (Mitliagkas et al. 2016), and so does the outer optimizer of diloco. With
  * the momentum of the other solvers both diverge on MNIST.
  */
 function ownDefaults(solver: SolverName): [FieldName, unknown][] {
   const { rule, momentum, order } = solverOf(solver);
   const { optimizer } = replicaRuleOf(solver, "one-round-trip");
   const defaults: [FieldName, unknown][] = [];
+  if (rule === "elastic") defaults.push(["warmUp", ELASTIC_WARM_UP_STEPS]);
   if (rule === "gradient") defaults.push(["communicationPeriod", 1]);
   if (momentum === "none" || momentum === "center-nesterov") defaults.push(["momentum", 0]);
   if (momentum === "center" && order !== "barrier") defaults.push(["momentum", 0.4], ["learningRate", 0.01]);

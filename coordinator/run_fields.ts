@@ -169,7 +169,7 @@ export const FIELDS = {
     fromText: asNumber,
     accepted: "a whole number of steps from 0 to 1000000000",
     placeholder: "STEPS",
-    help: "steps of all replicas together in which the learning rate rises to its full size",
+    help: "steps of all replicas together in which the learning rate rises to its full size (where nothing is said, 50 in a run of an elastic solver)",
   },
   augmentation: {
     schema: augmentationSchema,

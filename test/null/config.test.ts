@@ -53,7 +53,7 @@ test("Without a word the config is EA-wild on MNIST with LeNet, on this machine 
     optimizer: "momentum",
     clipNorm: null,
     schedule: { kind: "constant" },
-    warmUp: 0,
+    warmUp: 50,
     augmentation: { cropPadding: 0, flip: false },
     elasticRate: 0.9,
     movingRate: null,

@@ -99,7 +99,7 @@ class Audit {
   /** Of every example, by epoch. */
   readonly #epochs = new Map<number, Uint8Array>();
   readonly #problems: string[] = [];
-  #complete = 0;
+  readonly #completeEpochs = new Set<number>();
   #returned = 0;
   #usedByLeavers = 0;
   #used = 0;
@@ -150,7 +150,7 @@ class Audit {
       if (!this.#ids.has(lease)) this.#problem(`the ledger names lease ${lease}, which nobody was given`);
     }
     return {
-      epochs: this.#complete,
+      epochs: this.#completeEpochs.size,
       leases: this.#ids.size,
       returned: this.#returned,
       usedByLeavers: this.#usedByLeavers,
@@ -200,7 +200,8 @@ class Audit {
   }
 
   #completed(epoch: number): void {
-    this.#complete++;
+    if (this.#completeEpochs.has(epoch)) this.#problem(`epoch ${epoch} ends twice`);
+    this.#completeEpochs.add(epoch);
     const states = this.#statesOf(epoch);
     // The lease that ended it is closed by its own event, which is before this one.
     const missing = states.reduce((sum, state) => sum + (state === USED ? 0 : 1), 0);
