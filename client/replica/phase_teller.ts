@@ -38,7 +38,13 @@ export class PhaseTeller {
   disconnected(retryInMs: number | undefined, { hasJoined, trains }: { hasJoined: boolean; trains: boolean }): void {
     if (retryInMs === undefined) return this.say("connecting");
     const retry = `the next try is in ${(retryInMs / 1000).toFixed(1)} s`;
-    if (!hasJoined) return this.say("connecting", `The coordinator does not answer; ${retry}.`);
+    // The page and its data came by HTTP: a proxy that is set up halfway is likelier than no coordinator.
+    if (!hasJoined) {
+      return this.say(
+        "connecting",
+        `The coordinator does not answer by WebSocket; ${retry}. Where this does not end, a proxy on the way does not pass on WebSockets, or not the Host header.`,
+      );
+    }
     const meanwhile = trains ? " Training goes on here meanwhile." : "";
     this.say("reconnecting", `The coordinator is out of reach; ${retry}.${meanwhile}`);
   }

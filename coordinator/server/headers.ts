@@ -19,7 +19,6 @@ const CONTENT_SECURITY_POLICY = [
 
 /** What the volunteer's page asks of the device, for itself alone; nothing else that a browser would ask about. */
 const PERMISSIONS_POLICY = [
-  "battery=(self)",
   "compute-pressure=(self)",
   "screen-wake-lock=(self)",
   "camera=()",

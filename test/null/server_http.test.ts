@@ -49,9 +49,7 @@ test("Every answer isolates its page and lets it load only what is ours", async 
     expect(headers.get("cross-origin-resource-policy")).toBe("same-origin");
     expect(headers.get("x-content-type-options")).toBe("nosniff");
     expect(headers.get("referrer-policy")).toBe("no-referrer");
-    expect(headers.get("permissions-policy")).toContain(
-      "battery=(self), compute-pressure=(self), screen-wake-lock=(self)",
-    );
+    expect(headers.get("permissions-policy")).toContain("compute-pressure=(self), screen-wake-lock=(self)");
   }
 });
 
