@@ -1,13 +1,18 @@
 /**
  * Builds the two pages from `client/page` into `build/client`, in mode `engine` the engine alone as one module into
  * `build/engine`, and lists the test groups by what they need:
- * `null` nothing, `gpu` a browser with a WebGPU adapter (software will do), `e2e` a coordinator and a swarm of browsers.
+ * `null` nothing, `gpu` a browser with a WebGPU adapter (software will do), `pages` a coordinator and a browser, `e2e` these and the machine to
+ * themselves: swarms, speeds, kills.
  */
 
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 import { findBrowser } from "./coordinator/browser/find.ts";
+
+/** What needs no quiet machine: three files at once on two cores, because those with pages wait most of the time. After the groups that do. */
+const TOGETHER = { maxWorkers: 3, sequence: { groupOrder: 1 } };
+const PAGE_TESTS = "test/e2e/{page,page_*,trial,privacy,accessibility,operator_page,documents}.test.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -49,7 +54,7 @@ const pagesAndTests: ViteUserConfig = {
   test: {
     reporters: ["default", `${root}test/support/summary_reporter.ts`],
     projects: [
-      { root, test: { name: "null", include: ["test/null/**/*.test.ts"], testTimeout: 60_000 } },
+      { root, test: { name: "null", include: ["test/null/**/*.test.ts"], testTimeout: 60_000, ...TOGETHER } },
       {
         root,
         server: { headers: isolationHeaders },
@@ -78,8 +83,19 @@ const pagesAndTests: ViteUserConfig = {
       {
         root,
         test: {
+          name: "pages",
+          include: [PAGE_TESTS],
+          testTimeout: 600_000,
+          hookTimeout: 180_000,
+          ...TOGETHER,
+        },
+      },
+      {
+        root,
+        test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          exclude: [PAGE_TESTS],
           testTimeout: 600_000,
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -55,7 +55,7 @@ export class CurveChart {
   readonly #key = make("div", "chart-key");
   readonly #drawingBox = make("div", "chart-drawing");
   readonly #place = make("span", "chart-time");
-  #values: HTMLElement[] = [];
+  #entries: { readonly entry: HTMLElement; readonly value: HTMLElement }[] = [];
   #plot: uPlot | undefined;
   #drawn = "";
   #drawing: Drawing = { axis: "seconds", curves: [], marks: [] };
@@ -92,17 +92,15 @@ export class CurveChart {
   }
 
   #makeKey(curves: readonly Curve[]): void {
-    this.#values = [];
-    const entries = curves.map(({ label, color, dash }) => {
+    this.#entries = curves.map(({ label, color, dash }) => {
       const entry = make("span", "chart-line");
       const marker = make("i", dash === undefined ? "marker" : "marker dashed");
       marker.style.color = `var(${color})`;
       const value = make("b");
-      this.#values.push(value);
       entry.append(marker, label, value);
-      return entry;
+      return { entry, value };
     });
-    this.#key.replaceChildren(...entries, this.#place);
+    this.#key.replaceChildren(...this.#entries.map(({ entry }) => entry), this.#place);
   }
 
   #showKey(): void {
@@ -114,8 +112,12 @@ export class CurveChart {
     const texts = this.#drawing.curves.map((curve, index) => {
       const value = newest(data[index + 1], pointed);
       const text = value === undefined ? "" : this.#options.formatY(value);
-      const shown = this.#values[index];
-      if (shown !== undefined) setText(shown, text);
+      const shown = this.#entries[index];
+      if (shown !== undefined) {
+        setText(shown.value, text);
+        // A run without a target has no such line.
+        shown.entry.hidden = text === "" && pointed === undefined && data[0].length > 0;
+      }
       return text === "" ? "" : `${curve.label} ${text}`;
     });
     const x = pointed === undefined ? undefined : data[0][pointed];

@@ -76,8 +76,11 @@ describe.each(CASES)("A swarm with --backend $backend", ({ backend, pace }) => {
     await Promise.all([joinAnother(), joinAnother()]);
     const view = await coordinator.until(
       "90 % with two replicas",
-      ({ accuracy, replicas }) =>
-        (accuracy ?? 0) > 0.9 && replicas.length === 2 && replicas.every(({ applied }) => applied >= 4),
+      // Whoever began first may have brought it to 90 % before the other came.
+      ({ accuracy, replicas, applied: all }) =>
+        (accuracy ?? 0) > 0.9 &&
+        replicas.length === 2 &&
+        replicas.every(({ applied }) => applied >= Math.max(4, all / 4)),
       TRAINING_TIMEOUT_MS,
     );
     for (const replica of view.replicas) {

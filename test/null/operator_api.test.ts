@@ -184,7 +184,8 @@ describe("Views", () => {
       const histories = events.map(({ history }) => history as { accuracy: number }[] | undefined);
       const [whole] = histories;
       expect(whole).toHaveLength(500);
-      expect(whole?.at(-1)?.accuracy).toBe(1199 / 2000);
+      // The coordinator may have judged the first center meanwhile: then that is the last.
+      expect(whole?.slice(-2).map(({ accuracy }) => accuracy)).toContain(1199 / 2000);
       const later = histories.slice(1).filter((history) => history !== undefined);
       // The coordinator may have judged the first center meanwhile.
       expect([1, 2]).toContain(later.length);
