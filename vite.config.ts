@@ -10,8 +10,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 import { findBrowser } from "./coordinator/browser/find.ts";
 
-/** What needs no quiet machine: three files at once on two cores, because those with pages wait most of the time. After the groups that do. */
-const TOGETHER = { maxWorkers: 3, sequence: { groupOrder: 1 } };
+/** They wait for pages most of the time: two files at once, after the groups that want the machine to themselves. */
 const PAGE_TESTS = "test/e2e/{page,page_*,trial,privacy,accessibility,operator_page,documents}.test.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -54,7 +53,7 @@ const pagesAndTests: ViteUserConfig = {
   test: {
     reporters: ["default", `${root}test/support/summary_reporter.ts`],
     projects: [
-      { root, test: { name: "null", include: ["test/null/**/*.test.ts"], testTimeout: 60_000, ...TOGETHER } },
+      { root, test: { name: "null", include: ["test/null/**/*.test.ts"], testTimeout: 60_000 } },
       {
         root,
         server: { headers: isolationHeaders },
@@ -87,7 +86,8 @@ const pagesAndTests: ViteUserConfig = {
           include: [PAGE_TESTS],
           testTimeout: 600_000,
           hookTimeout: 180_000,
-          ...TOGETHER,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {

@@ -165,11 +165,14 @@ async function runScenario(seed: number, solver: SolverName, isRetuned: boolean)
   const ended = Promise.all(replicas.map((replica) => replica.takePart())).finally(() => (end.isReached = true));
   const kept = [fixture.run.snapshot()];
   const restored: Float32Array[] = [];
+  let settledBefore = 0;
   for (let turn = 1; !end.isReached; turn++) {
     await breathe();
     fixture.nowMs += TURN_MS;
     fixture.run.tick();
-    if (turn % 7 !== 0) continue;
+    // On a busy machine there are many turns between two exchanges: nothing would be applied between two restarts.
+    if (turn % 7 !== 0 || ledger.length < settledBefore + 2) continue;
+    settledBefore = ledger.length;
     const choice = random.below(100);
     if (isRetuned && choice < 25) fixture.run.retune({ groups: [null, 1, 2, 3][random.below(4)] ?? null });
     else if (choice < 35) kept.push(fixture.run.snapshot());
