@@ -46,10 +46,11 @@ test("[O4] What no loss makes stable is refused with its bound, and is accepted 
   expect(problemOf({ ...flags, movingRate: 0.9 }, { learningRate: 0.01 }, 8)).toBeUndefined();
 });
 
-test("A thousand replicas are judged in a moment", () => {
-  const beganMs = performance.now();
-  problemOf({ solver: "sync-easgd" }, { movingRate: 0.9 }, 1000);
-  expect(performance.now() - beganMs).toBeLessThan(5000);
+test("A thousand replicas are judged as sixty-four, so that no order holds the run up", () => {
+  const judged = (replicas: number): string | undefined =>
+    problemOf({ solver: "sync-easgd" }, { movingRate: 0.9 }, replicas);
+  expect(judged(64)).toMatch(/movingRate/);
+  expect(judged(1000)).toBe(judged(64));
 });
 
 test("A request that is none is refused with its field", () => {
